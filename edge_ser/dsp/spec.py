@@ -1,0 +1,132 @@
+"""MelSpec: the one description of a log-mel front end, stored in every bundle."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from edge_ser.errors import EdgeSerError
+
+__all__ = ["LOGS", "MEL_NORMS", "MEL_SCALES", "PADDINGS", "WINDOWS", "MelSpec"]
+
+WINDOWS = ("hann", "hamming", "blackman", "rectangular")
+MEL_SCALES = ("slaney", "htk")
+MEL_NORMS = ("slaney", "none")
+LOGS = ("db", "log10", "ln", "none")
+PADDINGS = ("causal", "none", "center", "reflect")
+
+
+@dataclasses.dataclass(frozen=True)
+class MelSpec:
+    """A log-mel front end, in librosa's terms; the defaults are those of stream72k.
+
+    Attributes
+    ----------
+    sample_rate : int
+        Hz.
+    window : {'hann', 'hamming', 'blackman', 'rectangular'}
+        Periodic (``fftbins=True``) window of `win_length` samples, centred in the frame of `n_fft`.
+    win_length, n_fft, hop_length : int
+        Samples. ``win_length <= n_fft``.
+    n_mels : int
+        Number of bands.
+    fmin, fmax : float
+        Range of the bands in Hz, ``0 <= fmin < fmax <= sample_rate / 2``.
+    mel_scale : {'slaney', 'htk'}
+        Slaney's (linear below 1 kHz) or O'Shaughnessy's formula as in HTK.
+    mel_norm : {'slaney', 'none'}
+        'slaney' divides each triangle by half its width in Hz (area normalisation).
+    power : {1.0, 2.0}
+        Exponent of the magnitude spectrum before the mel bands.
+    log : {'db', 'log10', 'ln', 'none'}
+        'db' is ``10 log10`` of a power and ``20 log10`` of a magnitude, without a ``top_db`` limit,
+        which would depend on the whole recording and so could not be streamed.
+    floor : float
+        Mel energies below it are raised to it before the logarithm (librosa's ``amin``); above 0.
+    padding : {'causal', 'none', 'center', 'reflect'}
+        'causal': ``n_fft - hop_length`` zeros before the signal, so frame ``k`` ends with sample
+        ``(k + 1) * hop_length - 1`` and ``n`` samples give ``n // hop_length`` frames; 'none':
+        librosa's ``center=False``; 'center' and 'reflect': ``center=True`` with zeros or reflection.
+    mean, scale : float
+        Output is ``(log_mel - mean) / scale``; ``scale > 0``.
+
+    Raises
+    ------
+    EdgeSerError
+        A value is out of its range; the sentence names the field.
+    """
+
+    sample_rate: int = 16000
+    window: str = "hann"
+    win_length: int = 512
+    n_fft: int = 512
+    hop_length: int = 200
+    n_mels: int = 64
+    fmin: float = 20.0
+    fmax: float = 8000.0
+    mel_scale: str = "slaney"
+    mel_norm: str = "slaney"
+    power: float = 2.0
+    log: str = "db"
+    floor: float = 1e-10
+    padding: str = "causal"
+    mean: float = 0.0
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("sample_rate", "win_length", "n_fft", "hop_length", "n_mels"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise EdgeSerError(f"MelSpec.{name} must be a whole number of at least 1, not {value!r}")
+        for name in ("fmin", "fmax", "power", "floor", "mean", "scale"):
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+                raise EdgeSerError(f"MelSpec.{name} must be a finite number, not {value!r}")
+        choices = (
+            ("window", WINDOWS),
+            ("mel_scale", MEL_SCALES),
+            ("mel_norm", MEL_NORMS),
+            ("log", LOGS),
+            ("padding", PADDINGS),
+            ("power", (1.0, 2.0)),
+        )
+        for name, known in choices:
+            if getattr(self, name) not in known:
+                raise EdgeSerError(f"MelSpec.{name} must be one of {known}, not {getattr(self, name)!r}")
+        if self.win_length > self.n_fft:
+            raise EdgeSerError(f"MelSpec.win_length {self.win_length} is longer than n_fft {self.n_fft}")
+        if self.padding == "causal" and self.hop_length > self.n_fft:
+            raise EdgeSerError(f"MelSpec.hop_length {self.hop_length} leaves gaps between frames of {self.n_fft}")
+        if not 0 <= self.fmin < self.fmax <= self.sample_rate / 2:
+            raise EdgeSerError(
+                f"MelSpec needs 0 <= fmin < fmax <= {self.sample_rate / 2:g} Hz, not {self.fmin:g} and {self.fmax:g}"
+            )
+        if self.floor <= 0 or self.scale <= 0:
+            raise EdgeSerError("MelSpec.floor and MelSpec.scale must be above 0")
+
+    @property
+    def frame_rate(self) -> float:
+        """Frames per second."""
+        return self.sample_rate / self.hop_length
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as plain values for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> MelSpec:
+        """Build from `to_dict`'s form; every field has to be there, so no default can slip in.
+
+        Raises
+        ------
+        EdgeSerError
+            A field is missing, unknown or out of its range.
+        """
+        known = {field.name for field in dataclasses.fields(cls)}
+        if missing := sorted(known - set(fields)):
+            raise EdgeSerError(f"the front end's description lacks {', '.join(missing)}")
+        if unknown := sorted(set(fields) - known):
+            raise EdgeSerError(f"the front end's description has unknown fields: {', '.join(unknown)}")
+        return cls(**fields)

@@ -1,0 +1,351 @@
+"""stream72k: the streaming student, at most 72 000 parameters.
+
+Every layer takes the context it needs as an explicit state, and one pass over a recording is the same
+code with more frames at once; so streaming equals offline by construction. The pool is an attentive
+mean and deviation (Okabe et al. 2018, arXiv 1803.10963) over a sliding window, held as a ring of
+segment sums of a softmax: a step adds the sums of its new frames and drops the oldest. The attention
+scores are bounded, so the softmax needs no running maximum, and the ring is summed anew at each step,
+so nothing drifts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from edge_ser.dsp import MelSpec
+from edge_ser.errors import EdgeSerError
+
+__all__ = ["Stream72k", "Stream72kConfig"]
+
+State = tuple[Tensor, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Stream72kConfig:
+    """Shape of a Stream72k; stored in checkpoints and bundles.
+
+    Attributes
+    ----------
+    labels : tuple of str
+        Emotion classes, in the order of the logits.
+    n_mels : int
+        Bands of the front end.
+    stem : tuple of int
+        Channels of the 3 x 3 convolutions over (frame, band); each halves the bands.
+    channels, kernel : int
+        Width and kernel of the convolutions over time.
+    dilations : tuple of int
+        One residual block each.
+    heads : int
+        Attention heads of the pool; divides `channels`.
+    step_frames : int
+        Frames of a step, even; a prediction follows each step.
+    window_segments : int
+        Steps in the pool's sliding window.
+    bound : float
+        Attention scores lie in ``-bound..bound``.
+    eps : float
+        Added to the variance under the root.
+    """
+
+    labels: tuple[str, ...]
+    n_mels: int = 64
+    stem: tuple[int, ...] = (8,)
+    channels: int = 96
+    kernel: int = 5
+    dilations: tuple[int, ...] = (1, 2, 4, 8)
+    heads: int = 4
+    step_frames: int = 20
+    window_segments: int = 20
+    bound: float = 6.0
+    eps: float = 1e-3
+
+    def __post_init__(self) -> None:
+        if self.n_mels % 2 ** len(self.stem) or self.channels % self.heads or self.step_frames % 2:
+            raise EdgeSerError(
+                f"stream72k: n_mels {self.n_mels} must halve {len(self.stem)} times, heads {self.heads} divide "
+                f"channels {self.channels}, step_frames {self.step_frames} be even"
+            )
+
+    @property
+    def mixed_bands(self) -> int:
+        """Bands left after the stem."""
+        return self.n_mels >> len(self.stem)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as plain values for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Stream72kConfig:
+        """Build from `to_dict`'s form, also after a trip through JSON.
+
+        Raises
+        ------
+        EdgeSerError
+            A field is missing or unknown, or the shape is impossible.
+        """
+        known = {field.name for field in dataclasses.fields(cls)}
+        if known != set(fields):
+            raise EdgeSerError(f"stream72k's description lacks or has too much: {sorted(known ^ set(fields))}")
+        return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()})
+
+
+class _StemConv(nn.Module):
+    """3 x 3 convolution over (frame, band), causal in time, halving the bands; keeps two frames."""
+
+    def __init__(self, inputs: int, outputs: int, folded: bool) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, 3, stride=(1, 2), padding=(0, 1), bias=folded)
+        self.norm: nn.Module = nn.Identity() if folded else nn.BatchNorm2d(outputs)
+
+    def forward(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """x (B, channels, frames, bands), state (B, channels, 2, bands)."""
+        x = torch.cat([state, x], 2)
+        return F.relu(self.norm(self.conv(x))), x[:, :, -2:]
+
+
+class _TimeConv(nn.Module):
+    """Causal depthwise convolution over time with normalisation and ReLU; keeps the frames it reaches back to."""
+
+    def __init__(self, channels: int, kernel: int, folded: bool, *, stride: int = 1, dilation: int = 1) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(
+            channels, channels, kernel, stride=stride, dilation=dilation, groups=channels, bias=folded
+        )
+        self.norm: nn.Module = nn.Identity() if folded else nn.BatchNorm1d(channels)
+        self.context = (kernel - 1) * dilation - (stride - 1)
+
+    def forward(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """x (B, channels, frames), state (B, channels, context)."""
+        x = torch.cat([state, x], 2)
+        return F.relu(self.norm(self.conv(x))), x[:, :, x.shape[2] - self.context :]
+
+
+class _Block(nn.Module):
+    """Residual depthwise-separable convolution."""
+
+    def __init__(self, channels: int, kernel: int, dilation: int, folded: bool) -> None:
+        super().__init__()
+        self.depthwise = _TimeConv(channels, kernel, folded, dilation=dilation)
+        self.pointwise = _Pointwise(channels, channels, folded)
+
+    def forward(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        h, state = self.depthwise(x, state)
+        return F.relu(x + self.pointwise(h)), state
+
+
+class _Pointwise(nn.Module):
+    """Linear map of the channels with normalisation."""
+
+    def __init__(self, inputs: int, outputs: int, folded: bool) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(inputs, outputs, 1, bias=folded)
+        self.norm: nn.Module = nn.Identity() if folded else nn.BatchNorm1d(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(self.conv(x))
+
+
+class Stream72k(nn.Module):
+    """The streaming student.
+
+    Parameters
+    ----------
+    config : Stream72kConfig
+        Its shape.
+    folded : bool
+        Build the form without batch normalisation that `fold` returns and bundles hold.
+    dropout : float
+        On the pooled vector, in training.
+    """
+
+    def __init__(self, config: Stream72kConfig, *, folded: bool = False, dropout: float = 0.2) -> None:
+        super().__init__()
+        self.config, self.folded = config, folded
+        c = config
+        self.stem = nn.ModuleList(
+            _StemConv(i, o, folded) for i, o in zip((1, *c.stem[:-1]), c.stem, strict=True)
+        )
+        self.mix = _Pointwise(c.stem[-1] * c.mixed_bands, c.channels, folded)
+        self.down = _TimeConv(c.channels, c.kernel, folded, stride=2)
+        self.blocks = nn.ModuleList(_Block(c.channels, c.kernel, d, folded) for d in c.dilations)
+        self.attend = nn.Conv1d(c.channels, c.heads, 1)
+        self.norm: nn.Module = nn.Identity() if folded else nn.BatchNorm1d(2 * c.channels)
+        self.dropout = nn.Dropout(dropout)
+        self.emotion = nn.Linear(2 * c.channels, len(c.labels))
+        self.adv = nn.Linear(2 * c.channels, 3)
+
+    @property
+    def state_names(self) -> tuple[str, ...]:
+        """Names of the state tensors, in their order."""
+        stems = [f"stem{i}" for i in range(len(self.stem))]
+        return (*stems, "down", *(f"block{i}" for i in range(len(self.blocks))), "pool")
+
+    def initial_state(self, batch: int = 1) -> State:
+        """The state before the first sample: zeros.
+
+        Returns
+        -------
+        tuple of Tensor
+            ``stemI`` (batch, channels in, 2, bands), ``down`` and ``blockI`` (batch, channels, context),
+            ``pool`` (batch, window_segments, heads + 2 channels), the newest segment last.
+        """
+        c = self.config
+        shapes = [(s, 2, c.n_mels >> i) for i, s in enumerate((1, *c.stem[:-1]))]
+        shapes += [(c.channels, self.down.context)]
+        shapes += [(c.channels, block.depthwise.context) for block in self.blocks]
+        shapes += [(c.window_segments, c.heads + 2 * c.channels)]
+        return tuple(torch.zeros(batch, *shape) for shape in shapes)
+
+    def _segments(self, features: Tensor, state: State, valid: Tensor | None) -> tuple[Tensor, State]:
+        """Features (B, T, n_mels) to the softmax sums of each segment (B, S, heads + 2 channels)."""
+        c = self.config
+        new = []
+        x = features[:, None]
+        pending = list(state)
+        for conv in self.stem:
+            x, kept = conv(x, pending.pop(0))
+            new.append(kept)
+        x = x.transpose(2, 3).flatten(1, 2)  # (B, channel * bands + band, T)
+        x, kept = self.down(F.relu(self.mix(x)), pending.pop(0))
+        new.append(kept)
+        for block in self.blocks:
+            x, kept = block(x, pending.pop(0))
+            new.append(kept)
+        weight = torch.exp(c.bound * torch.tanh(self.attend(x) / c.bound))  # (B, heads, T / 2)
+        if valid is not None:
+            weight = weight * valid[:, None]
+        batch, segments = x.shape[0], features.shape[1] // c.step_frames
+        x = x.reshape(batch, c.heads, c.channels // c.heads, segments, c.step_frames // 2)
+        weight = weight.reshape(batch, c.heads, 1, segments, c.step_frames // 2)
+        first = (weight * x).sum(4).flatten(1, 2)
+        second = (weight * x * x).sum(4).flatten(1, 2)
+        sums = torch.cat([weight.sum(4).flatten(1, 2), first, second], 1)  # (B, heads + 2 channels, S)
+        return sums.transpose(1, 2), tuple(new)
+
+    def _answer(self, total: Tensor) -> tuple[Tensor, Tensor]:
+        """Sums over a window (..., heads + 2 channels) to (adv (..., 3), logits (..., labels))."""
+        c = self.config
+        weight, first, second = total.split([c.heads, c.channels, c.channels], -1)
+        weight = weight.repeat_interleave(c.channels // c.heads, -1)
+        mean = first / weight
+        deviation = torch.sqrt(F.relu(second / weight - mean * mean) + c.eps)
+        pooled = torch.cat([mean, deviation], -1)
+        pooled = self.norm(pooled.flatten(0, -2)).reshape(pooled.shape)
+        pooled = self.dropout(pooled)
+        return torch.sigmoid(self.adv(pooled)), self.emotion(pooled)
+
+    def step(self, features: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        """One step: the new frames and the state before them to the answer and the state after.
+
+        Parameters
+        ----------
+        features : Tensor (B, step_frames, n_mels)
+        *state : Tensor
+            As `initial_state`.
+
+        Returns
+        -------
+        adv : Tensor (B, 3)
+            Arousal, dominance, valence in 0..1.
+        logits : Tensor (B, labels)
+        *state : Tensor
+        """
+        sums, new = self._segments(features, state, None)
+        ring = torch.cat([state[-1][:, 1:], sums], 1)
+        return (*self._answer(ring.sum(1)), *new, ring)
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """One pass over whole recordings: the answers after each step, as `step` gives them.
+
+        Parameters
+        ----------
+        features : Tensor (B, T, n_mels)
+            ``S = T // step_frames`` at least 1; frames after the last full step are not used.
+
+        Returns
+        -------
+        adv : Tensor (B, S, 3)
+        logits : Tensor (B, S, labels)
+        """
+        c = self.config
+        whole = features.shape[1] // c.step_frames * c.step_frames
+        state = self.initial_state(features.shape[0])
+        sums, _ = self._segments(features[:, :whole], state, None)
+        padded = F.pad(sums, (0, 0, c.window_segments - 1, 0))
+        return self._answer(padded.unfold(1, c.window_segments, 1).sum(-1))
+
+    def clip(self, features: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Answers at the end of clips padded to one length, for training.
+
+        Parameters
+        ----------
+        features : Tensor (B, T, n_mels)
+            ``T`` a multiple of `step_frames`, at most the pool's window.
+        frames : Tensor (B,)
+            Valid frames of each clip.
+
+        Returns
+        -------
+        adv : Tensor (B, 3)
+        logits : Tensor (B, labels)
+        """
+        position = 2 * torch.arange(features.shape[1] // 2)
+        valid = (position[None] < frames[:, None]).to(features.dtype)
+        sums, _ = self._segments(features, self.initial_state(features.shape[0]), valid)
+        return self._answer(sums.sum(1))
+
+    def fold(self) -> Stream72k:
+        """The same function in inference, with batch normalisation folded into the weights."""
+        folded = Stream72k(self.config, folded=True).eval()
+        source, target = dict(self.named_modules()), dict(folded.named_modules())
+        with torch.no_grad():
+            for name, module in target.items():
+                if not isinstance(module, nn.Conv1d | nn.Conv2d | nn.Linear):
+                    continue
+                original = source[name]
+                norm = source.get(name.removesuffix("conv") + "norm") if name.endswith(".conv") else None
+                weight, bias = original.weight, original.bias
+                if isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d):
+                    scale, shift = _affine(norm)
+                    weight = weight * scale.reshape(-1, *[1] * (weight.dim() - 1))
+                    bias = shift if bias is None else bias * scale + shift
+                elif isinstance(original, nn.Linear) and isinstance(self.norm, nn.BatchNorm1d):
+                    scale, shift = _affine(self.norm)
+                    weight, bias = weight * scale, bias + weight @ shift
+                module.weight.copy_(weight)
+                module.bias.copy_(bias)
+        return folded
+
+    def count_parameters(self) -> int:
+        """Values in weights and biases that training sets."""
+        return sum(p.numel() for p in self.parameters())
+
+    def macs_per_second(self, spec: MelSpec) -> int:
+        """Multiply-accumulates of the folded network for one second of audio, the front end not counted."""
+        c = self.config
+        full, half = spec.frame_rate, spec.frame_rate / 2
+        macs = 0.0
+        for i, (inputs, outputs) in enumerate(zip((1, *c.stem[:-1]), c.stem, strict=True)):
+            macs += full * 9 * inputs * outputs * (c.n_mels >> (i + 1))
+        macs += full * c.stem[-1] * c.mixed_bands * c.channels
+        macs += half * c.kernel * c.channels
+        macs += half * len(c.dilations) * c.channels * (c.kernel + c.channels)
+        macs += half * c.channels * (c.heads + 2)
+        steps = spec.frame_rate / c.step_frames
+        macs += steps * 2 * c.channels * (len(c.labels) + 3)
+        return round(macs)
+
+
+def _affine(norm: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """Scale and shift that a batch normalisation applies in inference."""
+    assert norm.running_var is not None and norm.running_mean is not None
+    scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+    return scale, norm.bias - norm.running_mean * scale
