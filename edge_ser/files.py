@@ -1,0 +1,126 @@
+"""Files as this toolkit writes and reads them: all of one or none of it, and JSON taken strictly."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from edge_ser.errors import EdgeSerError
+
+__all__ = ["fsync_folder", "parse_json_object", "permissions_from_umask", "write_atomic", "write_synced"]
+
+
+def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write a file so that `path` holds either what it held before or all of `data`.
+
+    Parameters
+    ----------
+    path : path
+        The target; its folder must exist.
+    data : bytes
+        The whole content.
+
+    Raises
+    ------
+    EdgeSerError
+        The folder is missing, the target is a folder, or the disk refuses.
+    """
+    target = Path(path)
+    if target.is_dir():
+        raise EdgeSerError(f"{target} is a folder; name a file to write")
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        os.close(handle)
+        aside = Path(name)
+        try:
+            write_synced(aside, data)
+            aside.chmod(permissions_from_umask(0o666))
+            aside.replace(target)
+        except BaseException:
+            aside.unlink()
+            raise
+        fsync_folder(target.parent)
+    except OSError as error:
+        raise EdgeSerError(
+            f"cannot write {target}: {error.strerror or error}; choose a folder that can be written"
+        ) from error
+
+
+def write_synced(path: Path, data: bytes) -> None:
+    """Write a file and wait until the disk has it."""
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def fsync_folder(folder: Path) -> None:
+    """Wait until the disk has the folder's list of names (a rename is not durable before)."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def permissions_from_umask(mode: int) -> int:
+    """What `mode` is under the process's umask; `tempfile` makes private files, ours are to be read."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mode & ~mask
+
+
+def parse_json_object(data: bytes, what: str) -> dict[str, Any]:
+    """Parse one JSON object strictly: UTF-8, no key twice, no NaN or infinity, integers below 10**18.
+
+    Parameters
+    ----------
+    data : bytes
+        The text.
+    what : str
+        What it is, as the start of the error sentence, for instance ``"x/bundle.json"``.
+
+    Raises
+    ------
+    EdgeSerError
+        It is not such an object.
+    """
+
+    def pairs(items: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        for key, value in items:
+            if key in result:
+                raise ValueError(f"the key {key[:60]!r} occurs twice")
+            result[key] = value
+        return result
+
+    def constant(word: str) -> NoReturn:
+        raise ValueError(f"{word} is not a JSON number")
+
+    def integer(digits: str) -> int:
+        if len(digits) > 18:  # nothing here counts that far, and later arithmetic may stay simple
+            raise ValueError(f"the number {digits[:20]}... is too large")
+        return int(digits)
+
+    def real(digits: str) -> float:
+        if not math.isfinite(value := float(digits)):
+            raise ValueError(f"the number {digits[:20]} is too large")
+        return value
+
+    try:
+        text = data.decode("utf-8")
+        value = json.loads(
+            text, object_pairs_hook=pairs, parse_constant=constant, parse_int=integer, parse_float=real
+        )
+    except RecursionError:
+        raise EdgeSerError(f"{what} is damaged (nested too deeply); get a fresh copy of it") from None
+    except ValueError as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors
+        raise EdgeSerError(f"{what} is damaged ({error}); get a fresh copy of it") from error
+    if not isinstance(value, dict):
+        raise EdgeSerError(f"{what} is damaged (not a JSON object); get a fresh copy of it")
+    return value

@@ -1,0 +1,341 @@
+"""What bundle.json says, as typed values; every wrong, missing or foreign entry is refused by name."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from edge_ser.dsp import MelSpec
+from edge_ser.errors import EdgeSerError
+
+__all__ = [
+    "FORMAT",
+    "FORMS",
+    "PRECISIONS",
+    "VERSION",
+    "AdvScale",
+    "BundleFile",
+    "Calibration",
+    "Manifest",
+    "TensorSpec",
+]
+
+FORMAT = "edge-ser-bundle"
+VERSION = 1
+PRECISIONS = ("fp32", "fp16", "int8")
+#: How a model file is driven: a stateful step, a window of fixed length, a whole clip.
+FORMS = ("step", "window", "clip")
+ADV_ORDER = ("arousal", "dominance", "valence")
+
+_DTYPES = ("float32", "float16", "int8", "int32", "int64")
+_FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+_MODEL_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_MAX_ELEMENTS = 1 << 24  # 64 MB of float32: no state of a model for small boards comes near
+_MAX_FFT = 1 << 15
+_MAX_STEP_FRAMES = 1 << 16
+
+T = TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True)
+class TensorSpec:
+    """One input, state or output of the step.
+
+    Attributes
+    ----------
+    name : str
+    shape : tuple of int
+        Batch of one included.
+    dtype : str
+        NumPy's name of the type.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclasses.dataclass(frozen=True)
+class AdvScale:
+    """What arousal, dominance and valence mean here: their order, range, and whose ratings they follow."""
+
+    order: tuple[str, ...]
+    range: tuple[float, float]
+    source: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Calibration:
+    """How logits become probabilities.
+
+    Attributes
+    ----------
+    temperature : float
+        Logits are divided by it before the softmax; above 0.
+    unsure_below : float
+        A best probability under it is reported as unsure; 0..1, and 0 never is.
+    """
+
+    temperature: float
+    unsure_below: float
+
+
+@dataclasses.dataclass(frozen=True)
+class BundleFile:
+    """One file of a bundle; `engine` and `precision` are None for what no engine runs."""
+
+    path: str
+    sha256: str
+    bytes: int
+    engine: str | None
+    precision: str | None
+    form: str = "step"
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+    """All of bundle.json; see the fields' types. `config` belongs to the architecture."""
+
+    name: str
+    architecture: str
+    config: dict[str, Any]
+    spec: MelSpec
+    step_frames: int
+    inputs: tuple[TensorSpec, ...]
+    states: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    labels: tuple[str, ...]
+    adv: AdvScale
+    calibration: Calibration
+    parameters: int
+    macs_per_second: int
+    training: dict[str, Any]
+    licence: str
+    figures: tuple[dict[str, Any], ...]
+    files: tuple[BundleFile, ...]
+
+    @classmethod
+    def from_dict(cls, entries: Mapping[str, Any], what: str) -> Manifest:
+        """Check and convert the parsed JSON.
+
+        Parameters
+        ----------
+        entries : mapping
+            The object as parsed.
+        what : str
+            What it is, as the start of an error sentence.
+
+        Raises
+        ------
+        EdgeSerError
+            It is not a bundle, is of a newer version, or an entry is missing or wrong; unknown entries
+            are let be, so that later versions of the toolkit may add some.
+        """
+        if entries.get("format") != FORMAT:
+            raise EdgeSerError(
+                f"{what} is not a bundle of edge-ser (its format is not {FORMAT!r}); name another folder"
+            )
+        top = _Entries(entries, what)
+        version = top.count("version", 1)
+        if version > VERSION:
+            raise EdgeSerError(
+                f"{what} is of version {version} and this edge-ser reads up to {VERSION}; update edge-ser"
+            )
+        manifest = cls(
+            name=top.matching("name", _MODEL_NAME),
+            architecture=top.text("architecture"),
+            config=top.mapping("config"),
+            spec=_spec(top),
+            step_frames=top.count("step_frames", 1, _MAX_STEP_FRAMES),
+            inputs=tuple(_tensor(entry) for entry in top.items("inputs")),
+            states=tuple(_tensor(entry) for entry in top.items("states")),
+            outputs=tuple(_tensor(entry) for entry in top.items("outputs")),
+            labels=top.texts("labels"),
+            adv=_adv(top.child("adv")),
+            calibration=_calibration(top.child("calibration")),
+            parameters=top.count("parameters"),
+            macs_per_second=top.count("macs_per_second"),
+            training=top.mapping("training"),
+            licence=top.text("licence"),
+            figures=tuple(_figure(entry) for entry in top.items("figures")),
+            files=tuple(_file(entry) for entry in top.items("files")),
+        )
+        _check_agreement(manifest, top)
+        return manifest
+
+
+class _Entries:
+    """A JSON object whose entries are asked for by key and type; a wrong one is named in the error."""
+
+    def __init__(self, entries: Any, what: str, path: str = "") -> None:
+        self._what = what
+        self._path = path
+        if not isinstance(entries, Mapping):
+            raise self.wrong("", "an object")
+        self.raw = entries
+
+    def wrong(self, key: str, wanted: str) -> EdgeSerError:
+        place = f"{self._path}.{key}".strip(".") or "the whole"
+        return EdgeSerError(
+            f"{self._what} is damaged ({place} must be {wanted}); get a fresh copy of the bundle"
+        )
+
+    def get(self, key: str, kind: type[T], wanted: str) -> T:
+        if key not in self.raw:
+            raise self.wrong(key, f"{wanted}, and is missing")
+        value = self.raw[key]
+        if type(value) is not kind:  # exact: True is an int to isinstance
+            raise self.wrong(key, wanted)
+        return value
+
+    def text(self, key: str) -> str:
+        value = self.get(key, str, "text")
+        if not value.strip() or not value.isprintable():  # control characters would reach terminals
+            raise self.wrong(key, "printable text")
+        return value
+
+    def matching(self, key: str, pattern: re.Pattern[str]) -> str:
+        value = self.get(key, str, "text")
+        if not pattern.fullmatch(value):
+            raise self.wrong(key, "a plain name of letters, digits, '.', '_' and '-'")
+        return value
+
+    def choice(self, key: str, choices: tuple[str, ...]) -> str:
+        value = self.get(key, str, "text")
+        if value not in choices:
+            raise self.wrong(key, f"one of {', '.join(choices)}")
+        return value
+
+    def count(self, key: str, least: int = 0, most: int = 1 << 53) -> int:
+        value = self.get(key, int, "a whole number")
+        if not least <= value <= most:
+            raise self.wrong(key, f"from {least} to {most}")
+        return value
+
+    def number(self, key: str, least: float, most: float) -> float:
+        value = self.raw.get(key)
+        if not isinstance(value, int | float) or isinstance(value, bool) or not least <= value <= most:
+            raise self.wrong(key, f"a number from {least:g} to {most:g}")
+        return float(value)
+
+    def mapping(self, key: str) -> dict[str, Any]:
+        return self.get(key, dict, "an object")
+
+    def child(self, key: str) -> _Entries:
+        return _Entries(self.mapping(key), self._what, f"{self._path}.{key}".strip("."))
+
+    def items(self, key: str) -> list[_Entries]:
+        value = self.get(key, list, "a list")
+        place = f"{self._path}.{key}".strip(".")
+        return [_Entries(item, self._what, f"{place}[{index}]") for index, item in enumerate(value)]
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        value = self.get(key, list, "a list of texts")
+        if not value or not all(type(item) is str and item and item.isprintable() for item in value):
+            raise self.wrong(key, "a list of texts")
+        if len(set(value)) != len(value):
+            raise self.wrong(key, "free of repetitions")
+        return tuple(value)
+
+    def shape(self, key: str) -> tuple[int, ...]:
+        value = self.get(key, list, "a list of sizes")
+        elements = 1
+        for size in value:
+            if type(size) is not int or not 1 <= size <= _MAX_ELEMENTS:
+                raise self.wrong(key, "a list of sizes of at least 1")
+            elements *= size
+            if elements > _MAX_ELEMENTS:
+                raise self.wrong(key, f"of at most {_MAX_ELEMENTS} values")
+        return tuple(value)
+
+
+def _spec(top: _Entries) -> MelSpec:
+    fields = top.mapping("spec")
+    try:
+        spec = MelSpec.from_dict(fields)
+    except EdgeSerError as error:
+        raise top.wrong("spec", f"a front end's description: {error}") from error
+    if spec.n_fft > _MAX_FFT or spec.n_mels > spec.n_fft:
+        raise top.wrong("spec", f"a front end of at most {_MAX_FFT} points and no more bands than points")
+    return spec
+
+
+def _tensor(entry: _Entries) -> TensorSpec:
+    return TensorSpec(entry.text("name"), entry.shape("shape"), entry.choice("dtype", _DTYPES))
+
+
+def _adv(entry: _Entries) -> AdvScale:
+    order = entry.texts("order")
+    if order != ADV_ORDER:
+        raise entry.wrong("order", f"{list(ADV_ORDER)}")
+    limits = entry.get("range", list, "two numbers")
+    if len(limits) != 2 or any(type(limit) not in (int, float) for limit in limits) or limits[0] >= limits[1]:
+        raise entry.wrong("range", "two numbers, the lower first")
+    return AdvScale(order, (float(limits[0]), float(limits[1])), entry.text("source"))
+
+
+def _calibration(entry: _Entries) -> Calibration:
+    return Calibration(entry.number("temperature", 1e-3, 1e3), entry.number("unsure_below", 0.0, 1.0))
+
+
+def _figure(entry: _Entries) -> dict[str, Any]:
+    entry.text("protocol")  # a figure without its protocol says nothing
+    return dict(entry.raw)
+
+
+def _file(entry: _Entries) -> BundleFile:
+    engine = precision = None
+    form = "step"
+    if entry.raw.get("engine") is not None or entry.raw.get("precision") is not None:
+        engine = entry.matching("engine", _FILE_NAME)
+        precision = entry.choice("precision", PRECISIONS)
+        if "form" in entry.raw:
+            form = entry.choice("form", FORMS)
+    return BundleFile(
+        path=_plain_path(entry),
+        sha256=entry.matching("sha256", _SHA256),
+        bytes=entry.count("bytes"),
+        engine=engine,
+        precision=precision,
+        form=form,
+    )
+
+
+def _plain_path(entry: _Entries) -> str:
+    # A bundle is flat: a plain file name can neither leave the folder nor be hidden in it.
+    path = entry.matching("path", _FILE_NAME)
+    if Path(path).name != path or path == "bundle.json":
+        raise entry.wrong("path", "the plain name of a file in the bundle's folder")
+    return path
+
+
+def _check_agreement(manifest: Manifest, top: _Entries) -> None:
+    """Entries that say the same thing twice must say the same."""
+    tensors = {spec.name: spec for spec in (*manifest.inputs, *manifest.states, *manifest.outputs)}
+    if len(tensors) != len(manifest.inputs) + len(manifest.states) + len(manifest.outputs):
+        raise top.wrong("states", "tensors whose names differ from each other and from inputs and outputs")
+    wanted = {
+        "features": (1, manifest.step_frames, manifest.spec.n_mels),
+        "adv": (1, len(manifest.adv.order)),
+        "logits": (1, len(manifest.labels)),
+    }
+    for name, shape in wanted.items():
+        if name not in tensors or tensors[name].shape != shape:
+            raise top.wrong(
+                "inputs" if name == "features" else "outputs", f"with {name!r} of shape {list(shape)}"
+            )
+    for tensor in manifest.states:
+        if tensor.shape[:1] != (1,):
+            raise top.wrong("states", "tensors of a batch of one")
+    paths = [file.path.lower() for file in manifest.files]
+    variants = [
+        (file.engine, file.precision, file.form) for file in manifest.files if file.engine is not None
+    ]
+    if len(set(paths)) != len(paths) or len(set(variants)) != len(variants):
+        raise top.wrong("files", "free of repetitions")
+    if not variants:
+        raise top.wrong("files", "a list with at least one model file")
