@@ -1,0 +1,112 @@
+"""One door to every corpus: a name, a folder or a table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edge_ser.corpora.base import Corpus
+from edge_ser.corpora.facts import CORPORA, Facts
+from edge_ser.corpora.official import SOUND_SUFFIXES, load_official, sound_files
+from edge_ser.corpora.roots import data_root, find_folder
+from edge_ser.corpora.tables import load_csv
+from edge_ser.errors import EdgeSerError
+
+__all__ = ["corpus_names", "load_corpus"]
+
+TABLE = "metadata.csv"
+
+
+def corpus_names() -> list[str]:
+    """Names that `load_corpus` knows, in the order of the documentation."""
+    return list(CORPORA)
+
+
+def load_corpus(name: str | Path, root: str | Path | None = None) -> Corpus:
+    """Load a corpus by name, or a user's own folder or CSV table.
+
+    Parameters
+    ----------
+    name : str or Path
+        One of `corpus_names()`, a CSV file (see `load_csv`), or a folder: a published corpus under its
+        official names, or sound files with a ``metadata.csv``.
+    root : str or Path, optional
+        Where a named corpus lies: the folder that holds one folder per corpus, or the corpus's own folder.
+        `data_root()` otherwise.
+
+    Returns
+    -------
+    Corpus
+        With folds where the corpus has them; `left_out` lists what was seen and not taken.
+
+    Raises
+    ------
+    EdgeSerError
+        Unknown name, or nothing there that can be read as that corpus; the sentence says where to get it and
+        how to lay it out.
+
+    Examples
+    --------
+    >>> corpus = load_corpus("ravdess")                         # doctest: +SKIP
+    >>> train, test = corpus.split(0)                           # doctest: +SKIP
+    >>> mine = load_corpus("recordings/table.csv").speaker_folds(5)   # doctest: +SKIP
+    """
+    if isinstance(name, str) and name in CORPORA:
+        return _named(CORPORA[name], None if root is None else Path(root).expanduser())
+    path = Path(name).expanduser()
+    if path.is_file():
+        return load_csv(path)
+    if path.is_dir():
+        return _folder(path)
+    raise EdgeSerError(
+        f"{str(name)!r} is neither a corpus ({', '.join(CORPORA)}) nor a folder nor a CSV table that is there"
+    )
+
+
+def _named(facts: Facts, root: Path | None) -> Corpus:
+    base = data_root() if root is None else root
+    folder = find_folder(base, facts.name)
+    if folder is None and root is not None and root.is_dir():
+        folder = root
+    if folder is None:
+        raise EdgeSerError(
+            f"the corpus {facts.name} is not in {base}; get it from {facts.where} and lay it out as {facts.layout}"
+        )
+    if (folder / TABLE).is_file() and (folder / "audio").is_dir():
+        return _ours(facts, folder)
+    return load_official(facts, folder)
+
+
+def _ours(facts: Facts, folder: Path) -> Corpus:
+    """Our own layout: ``audio/`` and ``metadata.csv``."""
+    return load_csv(
+        folder / TABLE,
+        name=facts.name,
+        folder=folder / "audio",
+        rating_scale=facts.rating_scale or (0.0, 1.0),
+        labels=facts.labels,
+        licence=facts.licence,
+        citation=facts.citation,
+    )
+
+
+def _folder(folder: Path) -> Corpus:
+    named = CORPORA.get(folder.resolve().name.lower())
+    table = folder / TABLE
+    if table.is_file():
+        if named is not None and (folder / "audio").is_dir():
+            return _ours(named, folder)
+        return load_csv(
+            table, name=folder.resolve().name, folder=folder / "audio" if (folder / "audio").is_dir() else folder
+        )
+    files = sound_files(folder)
+    if not files:
+        raise EdgeSerError(f"{folder} holds no sound files ({' '.join(SOUND_SUFFIXES)}) and no {TABLE}")
+    # the corpus whose names fit most of the files; half of them at least, or it is none of ours
+    fits = {facts.name: sum(facts.matches(file) is not None for file in files) for facts in CORPORA.values()}
+    best = max(fits, key=lambda name: fits[name])
+    if 2 * fits[best] < len(files):
+        raise EdgeSerError(
+            f"the names of the {len(files)} sound files in {folder} are none of a known corpus ({', '.join(CORPORA)}); "
+            f"list them in a table {TABLE} with the columns file, speaker, emotion"
+        )
+    return load_official(CORPORA[best], folder)

@@ -1,0 +1,210 @@
+"""Corpora as tables: one CSV row a recording, so that a user's own recordings need no code."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from edge_ser.corpora.base import ADV, Clip, Corpus, LeftOut, label_order
+from edge_ser.errors import EdgeSerError
+
+__all__ = ["load_csv", "read_rows"]
+
+TEXTS = ("emotion", "intensity", "sex", "language", "sentence")
+KNOWN = ("file", "speaker", *TEXTS, *ADV, "fold", "duration")
+
+
+def load_csv(
+    path: str | Path,
+    *,
+    name: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    rating_scale: tuple[float, float] = (0.0, 1.0),
+    emotions: Mapping[str, str] | None = None,
+    folder: str | Path | None = None,
+    labels: tuple[str, ...] | None = None,
+    licence: str = "",
+    citation: str = "",
+) -> Corpus:
+    """Read a corpus from a table.
+
+    Needed are the columns ``file`` and ``speaker``; ``emotion``, ``arousal``, ``dominance``, ``valence``,
+    ``fold``, ``sex``, ``language``, ``intensity``, ``sentence`` and ``duration`` are read where they are, and
+    every other column is kept in `Clip.extra`. Comma, semicolon and tab all separate; the text is UTF-8.
+
+    Parameters
+    ----------
+    path : str or Path
+        The CSV file.
+    name : str, optional
+        The corpus's name; the file's stem otherwise.
+    columns : mapping, optional
+        Our name of a column to the name it has in the file: ``{"file": "filename", "emotion": "label"}``.
+    rating_scale : (float, float)
+        Lowest and highest rating of the file's scale; ratings become (x - low) / (high - low).
+    emotions : mapping, optional
+        The file's emotion names to the ones wanted: ``{"anger": "angry"}``. Names not in it stay as they are.
+    folder : str or Path, optional
+        What relative paths start from; the CSV's folder otherwise.
+    labels : tuple of str, optional
+        The emotions in their order; those that occur otherwise.
+    licence, citation : str
+        Passed on to the corpus.
+
+    Returns
+    -------
+    Corpus
+        Where some rows have a fold and others none, those without are left out and listed in `left_out`.
+
+    Raises
+    ------
+    EdgeSerError
+        The file is missing, empty or no text; a column is missing; a row names a file that is not there, a
+        rating outside the scale or a fold that is no whole number (with the number of the line).
+    """
+    path = Path(path)
+    low, high = rating_scale
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise EdgeSerError(f"a rating scale goes from a lower to a higher number, not from {low} to {high}")
+    title = name or path.stem
+    base = path.parent if folder is None else Path(folder)
+    rows = _Rows(path, dict(columns or {}))
+    folded = rows.has("fold") and any(rows.text(row, "fold") for _, row in rows)
+    clips: list[Clip] = []
+    left_out: list[LeftOut] = []
+    for line, row in rows:
+        file, speaker = rows.text(row, "file"), rows.text(row, "speaker")
+        if not file or not speaker:
+            raise EdgeSerError(f"{path}, line {line}: the {'file' if not file else 'speaker'} is empty")
+        sound = base / file
+        if not sound.is_file():
+            raise EdgeSerError(f"{path}, line {line}: there is no file {sound}")
+        fold = rows.whole(row, "fold", line)
+        if folded and fold is None:
+            original = row.get("duplicate_of")
+            left_out.append(LeftOut(file, f"duplicate of {original}" if original else "no fold given"))
+            continue
+        emotion = rows.text(row, "emotion")
+        ratings = {
+            dimension: rows.rating(row, dimension, line, low, high)
+            for dimension in ADV
+        }
+        clips.append(
+            Clip(
+                path=sound,
+                corpus=title,
+                speaker=speaker,
+                emotion=(emotions or {}).get(emotion, emotion) if emotion else None,
+                intensity=rows.text(row, "intensity"),
+                sex=rows.text(row, "sex"),
+                language=rows.text(row, "language"),
+                sentence=rows.text(row, "sentence"),
+                fold=fold,
+                duration=rows.number(row, "duration", line),
+                extra=rows.extra(row),
+                **ratings,
+            )
+        )
+    if not clips:
+        raise EdgeSerError(f"{path} has no rows with recordings")
+    found = label_order(clip.emotion for clip in clips if clip.emotion)
+    if labels is not None and set(found) - set(labels):
+        raise EdgeSerError(f"{path} has emotions that are not among {', '.join(labels)}: {', '.join(sorted(set(found) - set(labels)))}")
+    return Corpus(title, tuple(clips), labels or found, licence, citation, tuple(left_out))
+
+
+def read_rows(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    """Header and rows of a CSV file (comma, semicolon or tab), each row with the number of its line.
+
+    Raises
+    ------
+    EdgeSerError
+        No such file, not UTF-8 text, empty, or a row with more cells than the header.
+    """
+    if not path.is_file():
+        raise EdgeSerError(f"there is no file {path}" if not path.exists() else f"{path} is not a file")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise EdgeSerError(f"{path} is not UTF-8 text; save it as CSV in UTF-8") from error
+    if not text.strip():
+        raise EdgeSerError(f"{path} is empty; it needs a header with at least the columns file and speaker")
+    first = text.lstrip("\r\n").splitlines()[0]
+    delimiter = max(",;\t", key=first.count)
+    reader = csv.DictReader(text.splitlines(keepends=True), delimiter=delimiter, strict=True)
+    rows: list[tuple[int, dict[str, str]]] = []
+    try:
+        header = [cell.strip() for cell in reader.fieldnames or ()]
+        reader.fieldnames = header
+        for row in reader:
+            if None in row:
+                raise EdgeSerError(f"{path}, line {reader.line_num}: more cells than the header has columns")
+            rows.append((reader.line_num, {key: (value or "").strip() for key, value in row.items()}))
+    except csv.Error as error:
+        raise EdgeSerError(f"{path}, line {reader.line_num}: not a CSV row ({error})") from error
+    return header, rows
+
+
+class _Rows:
+    """A table with our names for its columns."""
+
+    def __init__(self, path: Path, columns: dict[str, str]) -> None:
+        self.path = path
+        self.header, self.rows = read_rows(path)
+        unknown = sorted(set(columns) - set(KNOWN))
+        if unknown:
+            raise EdgeSerError(f"{', '.join(unknown)} is no column that is read; they are {', '.join(KNOWN)}")
+        self.theirs = {key: columns.get(key, key) for key in KNOWN}
+        needed = {"file", "speaker", *columns}
+        missing = sorted(self.theirs[key] for key in needed if self.theirs[key] not in self.header)
+        if missing:
+            raise EdgeSerError(
+                f"{path} lacks the column{'s' if len(missing) > 1 else ''} {', '.join(missing)}; "
+                f"it has {', '.join(self.header)}"
+            )
+
+    def __iter__(self) -> Iterator[tuple[int, dict[str, str]]]:
+        return iter(self.rows)
+
+    def has(self, key: str) -> bool:
+        return self.theirs[key] in self.header
+
+    def text(self, row: dict[str, str], key: str) -> str | None:
+        return row.get(self.theirs[key]) or None
+
+    def extra(self, row: dict[str, str]) -> dict[str, str]:
+        read = set(self.theirs.values())
+        return {key: value for key, value in row.items() if key not in read and value}
+
+    def number(self, row: dict[str, str], key: str, line: int) -> float | None:
+        text = self.text(row, key)
+        if text is None:
+            return None
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value):
+            raise EdgeSerError(f"{self.path}, line {line}: {self.theirs[key]} is {text!r}, not a number")
+        return value
+
+    def whole(self, row: dict[str, str], key: str, line: int) -> int | None:
+        value = self.number(row, key, line)
+        if value is None:
+            return None
+        if value != int(value) or value < 0:
+            raise EdgeSerError(f"{self.path}, line {line}: {self.theirs[key]} is {value:g}, not a whole number from 0")
+        return int(value)
+
+    def rating(self, row: dict[str, str], key: str, line: int, low: float, high: float) -> float | None:
+        value = self.number(row, key, line)
+        if value is None:
+            return None
+        if not low <= value <= high:
+            raise EdgeSerError(
+                f"{self.path}, line {line}: {self.theirs[key]} is {value:g}, outside {low:g}..{high:g}; "
+                "say which scale the ratings have with rating_scale=(lowest, highest)"
+            )
+        return (value - low) / (high - low)
