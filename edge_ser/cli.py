@@ -1,4 +1,4 @@
-"""The command ``edge-ser``: finds the command's module, imports only that one, and reports errors as sentences."""
+"""The command ``edge-ser``: imports only the module of the command asked for, reports errors as sentences."""
 
 from __future__ import annotations
 

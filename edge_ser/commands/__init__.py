@@ -1,10 +1,10 @@
-"""One module a command, imported only when its command is asked for.
+r"""One module a command, imported only when its command is asked for.
 
 A command's module has two functions, and `edge_ser.cli.COMMANDS` has one line for it::
 
     def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.description = "What it does, in a sentence or two."
-        parser.epilog = "examples:\\n  edge-ser NAME FILE    what that does\\n"
+        parser.epilog = "examples:\n  edge-ser NAME FILE    what that does\n"
         parser.add_argument(...)
 
     def run(args: argparse.Namespace) -> int:
