@@ -140,7 +140,9 @@ class Corpus:
         test = tuple(clip for clip in self.clips if clip.fold == fold)
         train = tuple(clip for clip in self.clips if clip.fold is not None and clip.fold != fold)
         if not train:
-            raise EdgeSerError(f"{self.name} has only fold {fold}, so nothing is left to train on; it needs two or more")
+            raise EdgeSerError(
+                f"{self.name} has only fold {fold}, so nothing is left to train on; it needs two or more"
+            )
         both = {clip.speaker for clip in train} & {clip.speaker for clip in test}
         if both:
             raise EdgeSerError(
@@ -172,7 +174,9 @@ class Corpus:
                 "speaker-independent folds need at least two"
             )
         if not 2 <= n <= len(speakers):
-            raise EdgeSerError(f"{self.name} has {len(speakers)} speakers: ask for 2 to {len(speakers)} folds, not {n}")
+            raise EdgeSerError(
+                f"{self.name} has {len(speakers)} speakers: ask for 2 to {len(speakers)} folds, not {n}"
+            )
         counts: dict[str, Counter[str | None]] = defaultdict(Counter)
         for clip in self.clips:
             counts[clip.speaker][clip.emotion] += 1
@@ -209,7 +213,9 @@ class Corpus:
         wanted = set(labels)
         kept = tuple(label for label in self.labels if label in wanted)
         if not kept:
-            raise EdgeSerError(f"{self.name} has none of {_listed(sorted(wanted))}; it has {_listed(self.labels)}")
+            raise EdgeSerError(
+                f"{self.name} has none of {_listed(sorted(wanted))}; it has {_listed(self.labels)}"
+            )
         return replace(self.keep(lambda clip: clip.emotion in wanted), labels=kept)
 
     def describe(self) -> str:
@@ -222,7 +228,9 @@ class Corpus:
         ]
         if self.left_out:
             reasons = Counter(one.reason for one in self.left_out)
-            parts.append("left out: " + ", ".join(f"{count} ({reason})" for reason, count in sorted(reasons.items())))
+            parts.append(
+                "left out: " + ", ".join(f"{count} ({reason})" for reason, count in sorted(reasons.items()))
+            )
         return "; ".join(part for part in parts if part)
 
 

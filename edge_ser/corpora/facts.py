@@ -14,7 +14,29 @@ from pathlib import Path
 
 from edge_ser.corpora.base import label_order
 
-__all__ = ["CORPORA", "Facts"]
+__all__ = ["CORPORA", "Annotations", "Facts"]
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """A table that a release brings for what its file names do not tell.
+
+    Attributes
+    ----------
+    file : str
+        Its name, beside the recordings or in a folder above them.
+    key : str
+        The column with a recording's file name.
+    ratings : mapping of str to tuple of str
+        Dimension to the columns of its raters, whose mean is taken.
+    sentence : str or None
+        The column with the words.
+    """
+
+    file: str
+    key: str
+    ratings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    sentence: str | None = None
 
 
 @dataclass(frozen=True)
@@ -35,6 +57,8 @@ class Facts:
         Speaker code to test fold: the published ones where there are, else ours.
     rating_scale : (float, float) or None
         Lowest and highest rating, where it has ratings.
+    annotations : Annotations or None
+        The release's own table, read where it lies with a user's copy.
     excluded : mapping
         Group of the pattern to {code: reason}: recordings of the release that are no part of the corpus here.
     duplicates : mapping
@@ -57,6 +81,7 @@ class Facts:
     intensities: Mapping[str, str] = field(default_factory=dict)
     sentences: Mapping[str, str] = field(default_factory=dict)
     rating_scale: tuple[float, float] | None = None
+    annotations: Annotations | None = None
     excluded: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     duplicates: Mapping[str, str] = field(default_factory=dict)
 
@@ -85,8 +110,14 @@ _RAVDESS = Facts(
     title="Ryerson Audio-Visual Database of Emotional Speech and Song (speech)",
     pattern=r"03-(?P<channel>\d\d)-(?P<emotion>\d\d)-(?P<intensity>\d\d)-(?P<sentence>\d\d)-\d\d-(?P<speaker>\d\d)",
     emotions={
-        "01": "neutral", "02": "calm", "03": "happy", "04": "sad",
-        "05": "angry", "06": "fearful", "07": "disgust", "08": "surprised",
+        "01": "neutral",
+        "02": "calm",
+        "03": "happy",
+        "04": "sad",
+        "05": "angry",
+        "06": "fearful",
+        "07": "disgust",
+        "08": "surprised",
     },
     intensities={"01": "normal", "02": "strong"},
     sentences={"01": "Kids are talking by the door", "02": "Dogs are sitting by the door"},
@@ -107,7 +138,13 @@ _EMODB = Facts(
     title="Berlin Database of Emotional Speech",
     pattern=r"(?P<speaker>\d\d)(?P<sentence>[ab]\d\d)(?P<emotion>[wleaftn])[a-z]",
     emotions={
-        "w": "angry", "l": "bored", "e": "disgust", "a": "fearful", "f": "happy", "t": "sad", "n": "neutral",
+        "w": "angry",
+        "l": "bored",
+        "e": "disgust",
+        "a": "fearful",
+        "f": "happy",
+        "t": "sad",
+        "n": "neutral",
     },
     languages={"": "de"},
     sexes=_sexes("08 09 13 14 16", "03 10 11 12 15"),
@@ -139,10 +176,19 @@ _EMOTALE = Facts(
     sexes=_sexes("001 003 007 008 009 010 011 012 013 014 016 017", "004 005 006 015 018 019"),
     folds=_by_fold("001 010 017 018", "003 011 014 015 019", "004 007 012", "005 008 013", "006 009 016"),
     rating_scale=(1.0, 5.0),
+    annotations=Annotations(
+        file="annotations.csv",
+        key="file",
+        ratings={
+            "arousal": ("a1_A", "a2_A", "a3_A"),
+            "dominance": ("a1_D", "a2_D", "a3_D"),
+            "valence": ("a1_V", "a2_V", "a3_V"),
+        },
+    ),
     licence="to be cited, no redistribution licence",
     citation="Hjuler et al. 2025, EmoTale: An Enacted Speech-emotion Dataset in Danish, arXiv 2508.14548",
     where="github.com/snehadas/EmoTale",
-    layout="emotale/DK_001_A_1.wav",
+    layout="emotale/wav/DK_001_A_1.wav with emotale/annotations.csv",
 )
 
 _AESDD = Facts(
@@ -165,12 +211,17 @@ _NEMO = Facts(
     title="nEMO",
     pattern=r"(?P<speaker>[a-z]{2}\d)_(?P<emotion>[a-z]+)_(?P<sentence>\d+)",
     emotions={
-        "anger": "angry", "fear": "fearful", "happiness": "happy",
-        "neutral": "neutral", "sadness": "sad", "surprised": "surprised",
+        "anger": "angry",
+        "fear": "fearful",
+        "happiness": "happy",
+        "neutral": "neutral",
+        "sadness": "sad",
+        "surprised": "surprised",
     },
     languages={"": "pl"},
     sexes=_sexes("eb0 ic0 kd0 mk0", "ks0 mp0 sm0 tp0 wr0"),
     folds=_by_fold("eb0", "ic0", "kd0", "ks0", "mk0", "mp0", "sm0", "tp0", "wr0"),
+    annotations=Annotations(file="data.tsv", key="file_id", sentence="raw_text"),
     licence="CC BY-NC-SA 4.0",
     citation="Christop 2024, nEMO: Dataset of Emotional Speech in Polish, LREC-COLING",
     where="huggingface.co/datasets/amu-cai/nEMO or github.com/amu-cai/nEMO",

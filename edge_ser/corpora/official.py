@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from edge_ser.corpora.base import Clip, Corpus, LeftOut
-from edge_ser.corpora.facts import Facts
+from edge_ser.corpora.facts import Annotations, Facts
+from edge_ser.corpora.tables import number, read_rows, scaled
 from edge_ser.errors import EdgeSerError
 
 __all__ = ["SOUND_SUFFIXES", "load_official", "sound_files"]
@@ -39,12 +41,13 @@ def load_official(facts: Facts, folder: Path) -> Corpus:
     -------
     Corpus
         Clips sorted by file name; files with other names, second copies and the release's known duplicates stand in
-        `left_out`.
+        `left_out`. What names do not tell (EmoTale's ratings, nEMO's sentences) comes from the release's own
+        table where that lies in `folder` or above it, and is None otherwise.
 
     Raises
     ------
     EdgeSerError
-        No file has a name of this corpus.
+        No file has a name of this corpus, or the release's table is damaged.
     """
     clips: dict[str, Clip] = {}
     left_out: list[LeftOut] = []
@@ -61,6 +64,8 @@ def load_official(facts: Facts, folder: Path) -> Corpus:
         raise EdgeSerError(
             f"{folder} holds no recordings of {facts.name}; get it from {facts.where} and lay it out as {facts.layout}"
         )
+    if facts.annotations is not None:
+        _annotate(clips, facts, facts.annotations, folder)
     return Corpus(
         facts.name,
         tuple(clips[key] for key in sorted(clips)),
@@ -100,3 +105,40 @@ def read_name(facts: Facts, path: Path) -> tuple[Clip | None, str]:
         ),
         "",
     )
+
+
+def _annotate(clips: dict[str, Clip], facts: Facts, annotations: Annotations, folder: Path) -> None:
+    """Fill in what the release's own table says, for the recordings that it names."""
+    table = next(
+        (
+            path
+            for path in (*sorted(folder.rglob(annotations.file)), folder.parent / annotations.file)
+            if path.is_file()
+        ),
+        None,
+    )
+    if table is None:
+        return
+    header, rows = read_rows(table)
+    columns = [annotations.key, *(column for group in annotations.ratings.values() for column in group)]
+    if annotations.sentence:
+        columns.append(annotations.sentence)
+    if missing := sorted(set(columns) - set(header)):
+        raise EdgeSerError(
+            f"{table} lacks the columns {', '.join(missing)} of {facts.name}; get a fresh copy of it"
+        )
+    for line, row in rows:
+        key = Path(row[annotations.key]).stem.lower()
+        if key not in clips:
+            continue
+        told: dict[str, float | str] = {}
+        for dimension, raters in annotations.ratings.items():
+            values = [number(row[rater], f"{table}, line {line}: {rater}") for rater in raters]
+            mean = sum(values) / len(values)
+            told[dimension] = scaled(
+                mean, facts.rating_scale or (0.0, 1.0), f"{table}, line {line}: {dimension}"
+            )
+        if annotations.sentence and row[annotations.sentence]:
+            told["sentence"] = row[annotations.sentence]
+        extra = {name: cell for name, cell in row.items() if name != annotations.key and cell}
+        clips[key] = replace(clips[key], extra=extra, **told)  # type: ignore[arg-type]

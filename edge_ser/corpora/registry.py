@@ -96,7 +96,9 @@ def _folder(folder: Path) -> Corpus:
         if named is not None and (folder / "audio").is_dir():
             return _ours(named, folder)
         return load_csv(
-            table, name=folder.resolve().name, folder=folder / "audio" if (folder / "audio").is_dir() else folder
+            table,
+            name=folder.resolve().name,
+            folder=folder / "audio" if (folder / "audio").is_dir() else folder,
         )
     files = sound_files(folder)
     if not files:

@@ -27,7 +27,9 @@ def data_root() -> Path:
     if named:
         root = Path(named).expanduser()
         if not root.is_dir():
-            raise EdgeSerError(f"{VARIABLE} is {named!r}, which is not a folder; it should hold one folder per corpus")
+            raise EdgeSerError(
+                f"{VARIABLE} is {named!r}, which is not a folder; it should hold one folder per corpus"
+            )
         return root
     checkout = Path(__file__).resolve().parents[2]
     for base in (Path.cwd(), checkout):

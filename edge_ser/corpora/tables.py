@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 from edge_ser.corpora.base import ADV, Clip, Corpus, LeftOut, label_order
 from edge_ser.errors import EdgeSerError
 
-__all__ = ["load_csv", "read_rows"]
+__all__ = ["load_csv", "number", "read_rows", "scaled"]
 
 TEXTS = ("emotion", "intensity", "sex", "language", "sentence")
 KNOWN = ("file", "speaker", *TEXTS, *ADV, "fold", "duration")
@@ -87,10 +88,7 @@ def load_csv(
             left_out.append(LeftOut(file, f"duplicate of {original}" if original else "no fold given"))
             continue
         emotion = rows.text(row, "emotion")
-        ratings = {
-            dimension: rows.rating(row, dimension, line, low, high)
-            for dimension in ADV
-        }
+        ratings = {dimension: rows.rating(row, dimension, line, rating_scale) for dimension in ADV}
         clips.append(
             Clip(
                 path=sound,
@@ -111,7 +109,9 @@ def load_csv(
         raise EdgeSerError(f"{path} has no rows with recordings")
     found = label_order(clip.emotion for clip in clips if clip.emotion)
     if labels is not None and set(found) - set(labels):
-        raise EdgeSerError(f"{path} has emotions that are not among {', '.join(labels)}: {', '.join(sorted(set(found) - set(labels)))}")
+        raise EdgeSerError(
+            f"{path} has emotions that are not among {', '.join(labels)}: {', '.join(sorted(set(found) - set(labels)))}"
+        )
     return Corpus(title, tuple(clips), labels or found, licence, citation, tuple(left_out))
 
 
@@ -126,14 +126,14 @@ def read_rows(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
     if not path.is_file():
         raise EdgeSerError(f"there is no file {path}" if not path.exists() else f"{path} is not a file")
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise EdgeSerError(f"{path} is not UTF-8 text; save it as CSV in UTF-8") from error
     if not text.strip():
         raise EdgeSerError(f"{path} is empty; it needs a header with at least the columns file and speaker")
     first = text.lstrip("\r\n").splitlines()[0]
     delimiter = max(",;\t", key=first.count)
-    reader = csv.DictReader(text.splitlines(keepends=True), delimiter=delimiter, strict=True)
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     rows: list[tuple[int, dict[str, str]]] = []
     try:
         header = [cell.strip() for cell in reader.fieldnames or ()]
@@ -145,6 +145,28 @@ def read_rows(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
     except csv.Error as error:
         raise EdgeSerError(f"{path}, line {reader.line_num}: not a CSV row ({error})") from error
     return header, rows
+
+
+def number(text: str, what: str) -> float:
+    """A cell as a finite number; `what` begins the sentence that says where there is none."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise EdgeSerError(f"{what} is {text!r}, not a number")
+    return value
+
+
+def scaled(value: float, scale: tuple[float, float], what: str) -> float:
+    """A rating on `scale` as 0..1; `what` begins the sentence that says that it lies outside."""
+    low, high = scale
+    if not low <= value <= high:
+        raise EdgeSerError(
+            f"{what} is {value:g}, outside {low:g}..{high:g}; "
+            "say which scale the ratings have with rating_scale=(lowest, highest)"
+        )
+    return (value - low) / (high - low)
 
 
 class _Rows:
@@ -180,31 +202,20 @@ class _Rows:
 
     def number(self, row: dict[str, str], key: str, line: int) -> float | None:
         text = self.text(row, key)
-        if text is None:
-            return None
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not math.isfinite(value):
-            raise EdgeSerError(f"{self.path}, line {line}: {self.theirs[key]} is {text!r}, not a number")
-        return value
+        return None if text is None else number(text, f"{self.path}, line {line}: {self.theirs[key]}")
 
     def whole(self, row: dict[str, str], key: str, line: int) -> int | None:
         value = self.number(row, key, line)
         if value is None:
             return None
         if value != int(value) or value < 0:
-            raise EdgeSerError(f"{self.path}, line {line}: {self.theirs[key]} is {value:g}, not a whole number from 0")
+            raise EdgeSerError(
+                f"{self.path}, line {line}: {self.theirs[key]} is {value:g}, not a whole number from 0"
+            )
         return int(value)
 
-    def rating(self, row: dict[str, str], key: str, line: int, low: float, high: float) -> float | None:
+    def rating(self, row: dict[str, str], key: str, line: int, scale: tuple[float, float]) -> float | None:
         value = self.number(row, key, line)
         if value is None:
             return None
-        if not low <= value <= high:
-            raise EdgeSerError(
-                f"{self.path}, line {line}: {self.theirs[key]} is {value:g}, outside {low:g}..{high:g}; "
-                "say which scale the ratings have with rating_scale=(lowest, highest)"
-            )
-        return (value - low) / (high - low)
+        return scaled(value, scale, f"{self.path}, line {line}: {self.theirs[key]}")
