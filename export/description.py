@@ -1,0 +1,68 @@
+"""bundle.json's content from what export knows; pure Python, so that tests without torch can use it too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from edge_ser.dsp import MelSpec
+
+__all__ = ["describe"]
+
+
+def describe(
+    *,
+    name: str,
+    architecture: str,
+    config: Mapping[str, Any],
+    spec: MelSpec,
+    states: Mapping[str, Sequence[int]],
+    parameters: int,
+    macs_per_second: int,
+    training: Mapping[str, Any],
+    licence: str,
+    adv_source: str,
+    figures: Sequence[Mapping[str, Any]],
+    calibration: Mapping[str, float],
+    files: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    """Fill in a bundle's manifest, without what `edge_ser.bundle.write_bundle` adds.
+
+    Parameters
+    ----------
+    config : mapping
+        The architecture's; has ``labels`` and ``step_frames``.
+    states : mapping of str to shape
+        Every state tensor in the step's order, batch of one included; all float32, all zeros at first.
+    files : sequence of mapping
+        ``path``, ``engine``, ``precision`` and, where it is not "step", ``form`` of each file.
+
+    Returns
+    -------
+    dict
+        For `write_bundle`.
+    """
+    labels, step_frames = list(config["labels"]), int(config["step_frames"])
+
+    def tensor(tensor_name: str, shape: Sequence[int]) -> dict[str, Any]:
+        return {"name": tensor_name, "shape": [int(size) for size in shape], "dtype": "float32"}
+
+    return {
+        "name": name,
+        "architecture": architecture,
+        "config": dict(config),
+        "spec": spec.to_dict(),
+        "step_frames": step_frames,
+        "inputs": [tensor("features", (1, step_frames, spec.n_mels))],
+        "states": [tensor(state, shape) for state, shape in states.items()],
+        "outputs": [tensor("adv", (1, 3)), tensor("logits", (1, len(labels)))],
+        "labels": labels,
+        "adv": {"order": ["arousal", "dominance", "valence"], "range": [0, 1], "source": adv_source},
+        "calibration": dict(calibration),
+        "parameters": parameters,
+        "macs_per_second": macs_per_second,
+        "training": dict(training),
+        "licence": licence,
+        "figures": [dict(figure) for figure in figures],
+        "files": [dict(file) for file in files],
+    }

@@ -1,0 +1,21 @@
+"""Fixtures for everybody: bundles made once a session, and never written to by a test."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support import make_bundle
+
+
+@pytest.fixture(scope="session")
+def numpy_bundle(tmp_path_factory):
+    """A bundle of random weights for the NumPy engine alone; needs no torch."""
+    return make_bundle(tmp_path_factory.mktemp("bundles") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def full_bundle(tmp_path_factory):
+    """A bundle of random weights for every engine; skips where the export extra is not installed."""
+    for module in ("torch", "onnxscript", "litert_torch"):
+        pytest.importorskip(module, reason=f"{module} is not installed (extra 'export')")
+    return make_bundle(tmp_path_factory.mktemp("bundles") / "full", formats=("numpy", "onnx", "tflite"))

@@ -1,0 +1,137 @@
+"""Bundles for everybody's tests: a stream72k of the real shape with random weights, so that answers vary."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge_ser.bundle import Bundle, write_bundle
+from edge_ser.dsp import MelSpec
+from edge_ser.tensors import pack_tensors
+from export.description import describe
+
+LABELS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
+SPEC = MelSpec(mean=-40.0, scale=20.0)
+CONFIG: dict[str, Any] = {
+    "labels": list(LABELS),
+    "n_mels": 64,
+    "stem": [8],
+    "channels": 96,
+    "kernel": 5,
+    "dilations": [1, 2, 4, 8],
+    "heads": 4,
+    "step_frames": 20,
+    "window_segments": 20,
+    "bound": 6.0,
+    "eps": 1e-3,
+}
+FILES = {"numpy": "weights.safetensors", "onnx": "model.onnx", "tflite": "model.tflite"}
+ENGINES = {"numpy": "numpy", "onnx": "onnx", "tflite": "litert"}
+
+
+def folded_shapes(config: dict[str, Any] = CONFIG) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the folded weights; a test holds that torch's are the same."""
+    c, k = config["channels"], config["kernel"]
+    shapes: dict[str, tuple[int, ...]] = {}
+    inputs = 1
+    for i, outputs in enumerate(config["stem"]):
+        shapes[f"stem.{i}.conv.weight"] = (outputs, inputs, 3, 3)
+        inputs = outputs
+    shapes["mix.conv.weight"] = (c, inputs * (config["n_mels"] >> len(config["stem"])), 1)
+    shapes["down.conv.weight"] = (c, 1, k)
+    for i in range(len(config["dilations"])):
+        shapes[f"blocks.{i}.depthwise.conv.weight"] = (c, 1, k)
+        shapes[f"blocks.{i}.pointwise.conv.weight"] = (c, c, 1)
+    shapes["attend.weight"] = (config["heads"], c, 1)
+    shapes["emotion.weight"] = (len(config["labels"]), 2 * c)
+    shapes["adv.weight"] = (3, 2 * c)
+    return shapes | {n.replace("weight", "bias"): (s[0],) for n, s in shapes.items()}
+
+
+def state_shapes(config: dict[str, Any] = CONFIG) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the state tensors; a test holds that torch's are the same."""
+    c, k = config["channels"], config["kernel"]
+    stems = (1, *config["stem"][:-1])
+    shapes: dict[str, tuple[int, ...]] = {
+        f"stem{i}": (1, s, 2, config["n_mels"] >> i) for i, s in enumerate(stems)
+    }
+    shapes["down"] = (1, c, k - 2)
+    shapes |= {f"block{i}": (1, c, (k - 1) * d) for i, d in enumerate(config["dilations"])}
+    return shapes | {"pool": (1, config["window_segments"], config["heads"] + 2 * c)}
+
+
+def random_weights(seed: int = 0, config: dict[str, Any] = CONFIG) -> dict[str, np.ndarray]:
+    """Folded weights that keep the signal's size from layer to layer; answers differ clearly between sounds."""
+    rng = np.random.default_rng(seed)
+    weights = {}
+    for name, shape in folded_shapes(config).items():
+        if name.endswith("bias"):
+            values = rng.normal(0, 0.1, shape)
+        else:
+            gain = {"attend": 1.0, "emotion": 3.0, "adv": 2.0}.get(name.split(".")[0], math.sqrt(2))
+            values = rng.normal(0, gain / math.sqrt(math.prod(shape[1:])), shape)
+        weights[name] = values.astype(np.float32)
+    return weights
+
+
+def manifest(
+    files: Sequence[dict[str, Any]], config: dict[str, Any] = CONFIG, name: str = "tiny"
+) -> dict[str, Any]:
+    """A valid manifest around `files`."""
+    return describe(
+        name=name,
+        architecture="stream72k",
+        config=config,
+        spec=SPEC,
+        states=state_shapes(config),
+        parameters=sum(math.prod(shape) for shape in folded_shapes(config).values()),
+        macs_per_second=3_752_448,
+        training={"data": [{"name": "none: random weights", "licence": "none"}], "seed": 0},
+        licence="Apache-2.0",
+        adv_source="random weights; the answers mean nothing",
+        figures=[],
+        calibration={"temperature": 1.0, "unsure_below": 0.0},
+        files=files,
+    )
+
+
+def make_bundle(
+    folder: str | Path, seed: int = 0, formats: Sequence[str] = ("numpy",), config: dict[str, Any] = CONFIG
+) -> Bundle:
+    """Write a whole bundle of random weights.
+
+    Parameters
+    ----------
+    folder : path
+        Must not exist; its parent must.
+    formats : sequence of {"numpy", "onnx", "tflite"}
+        NumPy's needs no torch, the others do (fixture `full_bundle` makes them once a session).
+    """
+    weights = random_weights(seed, config)
+    data = {FILES["numpy"]: pack_tensors(weights)}
+    if wanted := set(formats) - {"numpy"}:
+        data |= _converted(weights, config, wanted)
+    kinds = {FILES[name]: ENGINES[name] for name in FILES}
+    data = {path: data[path] for path in kinds if path in data}
+    if "numpy" not in formats:
+        del data[FILES["numpy"]]
+    entries = [{"path": path, "engine": kinds[path], "precision": "fp32"} for path in data]
+    entries.append({"path": "MODEL_CARD.md", "engine": None, "precision": None})
+    data["MODEL_CARD.md"] = b"# tiny\n\nRandom weights, for tests.\n"
+    return write_bundle(folder, manifest(entries, config), data)
+
+
+def _converted(weights: dict[str, np.ndarray], config: dict[str, Any], formats: set[str]) -> dict[str, bytes]:
+    import torch
+    from export.formats import FORMATS
+
+    from edge_ser.models.stream72k import Stream72k, Stream72kConfig
+
+    model = Stream72k(Stream72kConfig.from_dict(config), folded=True).eval()
+    model.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
+    rows = {row.name: row for row in FORMATS if row.precision == "fp32"}
+    return {FILES[name]: rows[name].function(model) for name in sorted(formats)}
