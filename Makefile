@@ -1,0 +1,48 @@
+# Each target makes what it needs in .venv and runs again for nothing; `make` lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+STAMPS := $(VENV)/.stamps
+OUT := out
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test bench lint clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 14
+
+# --- set-up: a stamp file per set of extras, remade when the project's description changes -----------------
+$(STAMPS)/venv:
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	mkdir -p $(STAMPS) && touch $@
+
+# What a device has, and the plots: neither torch nor numba.
+$(STAMPS)/demo: pyproject.toml constraints.txt $(STAMPS)/venv
+	$(PIP) -e '.[audio,litert,onnx,plot]'
+	touch $@
+
+# torch first and alone, so that the build without CUDA is taken where one is at hand.
+$(STAMPS)/dev: pyproject.toml constraints.txt $(STAMPS)/venv
+	$(PIP) torch==2.13.0
+	$(PIP) -e '.[dev]'
+	touch $@ $(STAMPS)/demo
+
+demo: $(STAMPS)/demo ## hear it work: live reading, what it costs here, a picture (needs no microphone)
+	@bash scripts/demo.sh $(BIN)/edge-ser $(OUT)/demo
+
+test: lint ## ruff, mypy and every test
+	$(BIN)/python -m pytest -n 2
+
+bench: $(STAMPS)/dev ## timings of the front end and the engines, by pytest-benchmark
+	$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-sort=name \
+		--benchmark-columns=median,iqr,min,max,rounds $(ARGS)
+
+lint: $(STAMPS)/dev ## ruff and mypy
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+clean: ## remove what the targets made, the environment too
+	rm -rf $(VENV) $(OUT) .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks build dist
+	find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +
