@@ -33,7 +33,9 @@ SAMPLE = {
 def arrays(draw):
     dtype = DTYPES[draw(st.sampled_from(sorted(DTYPES)))]
     shape = draw(st.lists(st.integers(0, 4), max_size=4))
-    raw = np.random.default_rng(draw(st.integers(0, 2**32))).integers(0, 255, (*shape, dtype.itemsize), np.uint8)
+    raw = np.random.default_rng(draw(st.integers(0, 2**32))).integers(
+        0, 255, (*shape, dtype.itemsize), np.uint8
+    )
     if dtype == np.bool_:
         raw &= 1
     return raw.view(dtype).reshape(shape)
