@@ -30,6 +30,7 @@ from edge_ser.manifest import (
     Calibration,
     Manifest,
     TensorSpec,
+    next_name,
 )
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "bundle_names",
     "list_bundles",
     "load_bundle",
+    "next_name",
     "write_bundle",
 ]
 

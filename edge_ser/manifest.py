@@ -21,6 +21,7 @@ __all__ = [
     "Calibration",
     "Manifest",
     "TensorSpec",
+    "next_name",
 ]
 
 FORMAT = "edge-ser-bundle"
@@ -57,6 +58,16 @@ class TensorSpec:
     name: str
     shape: tuple[int, ...]
     dtype: str
+
+    @property
+    def next_name(self) -> str:
+        """What a model file calls the new value of this state; no graph may give two tensors one name."""
+        return next_name(self.name)
+
+
+def next_name(state: str) -> str:
+    """Name of a state's new value among a model file's outputs."""
+    return f"{state}_next"
 
 
 @dataclasses.dataclass(frozen=True)

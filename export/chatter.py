@@ -1,0 +1,102 @@
+"""What converters print: lines we know are kept back, each for a written reason; any other is shown."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from typing import TextIO
+
+__all__ = ["EXPLAINED", "hush", "unexplained"]
+
+#: Patterns of whole lines, and why they are no cause for worry.
+EXPLAINED: tuple[tuple[str, str], ...] = (
+    (r"\[torch\.onnx\] .*", "progress of torch's exporter"),
+    (r"\(\d\d:\d\d\) \[( DONE|START)\] .*", "progress of litert-torch"),
+    (r"(ExportedProgram )?(Run )?Decompositions( \(\+\d\d:\d\d\))?", "progress of litert-torch, wrapped"),
+    (r"MLIR Module( \(\+\d\d:\d\d\))?", "progress of litert-torch, wrapped"),
+    (r".*torchvision is not installed\. Skipping torchvision::.*", "no layer of ours is of torchvision"),
+    (
+        r"Failed to load .*torchao.*\.so.*",
+        "torchao's GPU kernels; litert-torch imports torchao for quantisation that runs elsewhere",
+    ),
+    (
+        r".*<enum '.*'> is an Enum subclass and is now natively supported.*",
+        "torchao registers a class in a way that torch calls old; it is theirs to change",
+    ),
+    (
+        r".*FutureWarning: `isinstance\(treespec, LeafSpec\)` is deprecated.*",
+        "torch copying its own object",
+    ),
+    (r"\s*return cls\.__new__\(cls, \*args\)", "the source line under the warning before"),
+    (r"WARNING: All log messages before absl::InitializeLog\(\) .*", "a note on where the next lines go"),
+    (
+        r"[IW]\d{4} .*oneDNN custom operations are on.*",
+        "it concerns TensorFlow's own kernels; the converter computes nothing with them",
+    ),
+    (r"I\d{4} .*Estimated count of arithmetic ops.*", "the converter's count; ours is in bundle.json"),
+    (r"\s*", "an empty line"),
+)
+_EXPLAINED = re.compile("|".join(f"(?:{pattern})" for pattern, _ in EXPLAINED))
+
+
+def unexplained(text: str) -> list[str]:
+    """The lines of a converter's output that nothing in `EXPLAINED` accounts for."""
+    plain = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", text)
+    return [line for line in plain.splitlines() if not _EXPLAINED.fullmatch(line)]
+
+
+@contextlib.contextmanager
+def hush(file: TextIO | None = None) -> Iterator[None]:
+    """Hold back what is printed inside, from Python or native code, then show what is not explained.
+
+    Standard output is held back too: there a converter's progress would spoil ``-o json``. Where the
+    block fails, all of it is shown.
+
+    Parameters
+    ----------
+    file : text file, optional
+        Where lines are shown; standard error when left out.
+    """
+    out = sys.stderr if file is None else file
+    with tempfile.TemporaryFile() as kept:
+        try:
+            with _redirected(kept.fileno()), warnings.catch_warnings():
+                warnings.simplefilter("default")
+                yield
+        except BaseException:
+            print(_text(kept), file=out)
+            raise
+        for line in unexplained(_text(kept)):
+            print(f"converter: {line}", file=out)
+
+
+@contextlib.contextmanager
+def _redirected(target: int) -> Iterator[None]:
+    """File descriptors 1 and 2, which native code writes to, and Python's streams go to `target`."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    saved = os.dup(1), os.dup(2)
+    try:
+        os.dup2(target, 1)
+        os.dup2(target, 2)
+        with (
+            open(os.dup(target), "w", encoding="utf-8", errors="replace") as stream,
+            contextlib.redirect_stdout(stream),
+            contextlib.redirect_stderr(stream),
+        ):
+            yield
+    finally:
+        os.dup2(saved[0], 1)
+        os.dup2(saved[1], 2)
+        os.close(saved[0])
+        os.close(saved[1])
+
+
+def _text(kept: tempfile._TemporaryFileWrapper[bytes]) -> str:
+    kept.seek(0)
+    return kept.read().decode("utf-8", "replace")

@@ -1,0 +1,70 @@
+"""ONNX of the stateful step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from edge_ser.errors import require
+from export.chatter import hush
+
+if TYPE_CHECKING:
+    from edge_ser.models.stream72k import Stream72k
+
+__all__ = ["OPSET", "to_onnx"]
+
+OPSET = 20
+_IR = 9  # the newest that ONNX Runtime 1.17 reads; nothing we write needs a later one
+
+
+def to_onnx(model: Stream72k) -> bytes:
+    """Convert a folded model's step.
+
+    Returns
+    -------
+    bytes
+        An ONNX file with named inputs, outputs and states, weights inside, the same for the same model.
+
+    Raises
+    ------
+    MissingExtraError
+        torch, onnx or onnxscript is not installed.
+    """
+    torch = require("torch", extra="export", purpose="exporting to ONNX")
+    require("onnxscript", extra="export", purpose="exporting to ONNX")
+    require("onnx", extra="export", purpose="exporting to ONNX")
+    with hush():
+        from export.step import NamedStep
+
+        step = NamedStep(model)
+        example = step.example()
+        program = torch.onnx.export(
+            step,
+            (),
+            kwargs=example,
+            dynamo=True,
+            external_data=False,
+            opset_version=OPSET,
+            input_names=list(example),
+            output_names=list(step.output_names),
+            verbose=False,
+        )
+        proto = program.model_proto
+    _strip(proto)
+    return bytes(proto.SerializeToString(deterministic=True))
+
+
+def _strip(proto: Any) -> None:
+    """Remove what names the machine, its folders and its source lines: the file holds the network alone."""
+    proto.ir_version = _IR
+    proto.doc_string = ""
+    proto.producer_name = "edge-ser"
+    proto.producer_version = ""
+    del proto.metadata_props[:]
+    graph = proto.graph
+    del graph.metadata_props[:]
+    del graph.value_info[:]
+    graph.doc_string = ""
+    graph.name = "step"
+    for part in (*graph.node, *graph.input, *graph.output, *graph.initializer):
+        part.doc_string = ""
+        del part.metadata_props[:]
