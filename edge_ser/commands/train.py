@@ -1,0 +1,69 @@
+"""``edge-ser train``: models from a recipe."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from edge_ser.errors import EdgeSerError, require
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.description = (
+        "Train the models of a recipe: one for each held-out fold and seed, or one on everything. Stop it at any "
+        "time; the same command goes on where it was. The last epoch is kept: no test clip chooses anything."
+    )
+    parser.epilog = """\
+writes:
+  RUNS/NAME/foldF-seedS.safetensors   checkpoints, for edge-ser export and evaluate
+  RUNS/NAME/foldF-seedS/curves.png    loss by epoch; log.jsonl the same as lines
+  RESULTS/NAME.json                   the figures, when every fold is trained
+
+examples:
+  edge-ser train recipes/ravdess.toml
+  edge-ser train recipes/ravdess.toml --fold 2        one fold only, for processes side by side
+  edge-ser train mine.toml --runs /data/runs          checkpoints elsewhere
+
+A recipe's least content:  [data]  corpora = ["ravdess"]  folds = [0, 1, 2, 3, 4]
+A corpus is a name, a folder with official file names, or a CSV table (columns file, speaker, emotion, ...).
+"""
+    parser.add_argument("recipe", type=Path, help="TOML file")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder for checkpoints (default runs)")
+    parser.add_argument("--results", type=Path, default=Path("results"), help="folder for figures (default results)")
+    parser.add_argument("--fold", type=int, help="train only this held-out fold")
+    parser.add_argument("--seed", type=int, help="with this seed only (default: the recipe's first)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command."""
+    require("torch", extra="train", purpose="training")
+    from edge_ser.training.recipe import Recipe
+    from edge_ser.training.run import Run, run_recipe
+
+    recipe = Recipe.read(args.recipe)
+    only = None
+    if args.fold is not None or args.seed is not None:
+        if recipe.data.folds and args.fold is None:
+            raise EdgeSerError(f"--seed alone does not name one model of {recipe.name}: add --fold")
+        only = Run(recipe.fit.seeds[0] if args.seed is None else args.seed, args.fold)
+    try:
+        figures = run_recipe(recipe, args.runs, args.results, only=only)
+    except KeyboardInterrupt:
+        print(f"\nstopped; the same command goes on from the last epoch in {args.runs / recipe.name}", file=sys.stderr)
+        return 130
+    print(f"checkpoints and curves: {args.runs / recipe.name}", file=sys.stderr)
+    if figures is None:
+        return 0
+    if "uar" in figures:
+        low, high = figures["uar"]["ci95"]
+        print(f"UAR {figures['uar']['mean']:.3f} (95 % over speakers {low:.3f} to {high:.3f}), trivial "
+              f"{figures['baseline_uar']:.3f}")  # fmt: skip
+    for name in ("arousal", "dominance", "valence"):
+        if "adv" in figures:
+            print(f"CCC {name} {figures['adv'][name]['ccc']:.3f}")
+    print(f"figures: {args.results / recipe.name}.json", file=sys.stderr)
+    return 0

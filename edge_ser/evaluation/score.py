@@ -1,0 +1,179 @@
+"""Answers of a model to clips, and what they are worth."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from edge_ser.corpora import ADV, Clip
+from edge_ser.errors import EdgeSerError
+from edge_ser.evaluation.metrics import bootstrap_ci, ccc, confusion, mae, majority_class, pcc, uar
+from edge_ser.models.stream72k import Stream72k
+
+__all__ = ["Scored", "score", "stream_clip", "summarise"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Scored:
+    """The answer to one clip at its end.
+
+    Attributes
+    ----------
+    clip : Clip
+    label : str or None
+        The most probable of the corpus's classes; None where the clip has no emotion to compare it with.
+    adv : tuple of float
+        Arousal, dominance, valence in 0..1.
+    fold, seed : int
+        Of the model that gave it.
+    """
+
+    clip: Clip
+    label: str | None
+    adv: tuple[float, float, float]
+    fold: int = 0
+    seed: int = 0
+
+
+def stream_clip(folded: Stream72k, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Feed a clip step by step, as a device does, and return the answer after its last full step.
+
+    Parameters
+    ----------
+    folded : Stream72k
+        The inference form, `Stream72k.fold`.
+    features : (T, n_mels)
+        Normalised log-mel of the clip.
+
+    Returns
+    -------
+    adv : (3,) float32
+    logits : (labels,) float32
+
+    Raises
+    ------
+    EdgeSerError
+        The clip is shorter than one step.
+    """
+    size = folded.config.step_frames
+    if len(features) < size:
+        raise EdgeSerError(f"a clip of {len(features)} frames is shorter than one step of {size}")
+    frames = torch.from_numpy(np.asarray(features, dtype=np.float32))[None]
+    state: tuple[torch.Tensor, ...] = folded.initial_state()
+    with torch.inference_mode():
+        for start in range(0, len(features) // size * size, size):
+            adv, logits, *new = folded.step(frames[:, start : start + size], *state)
+            state = tuple(new)
+    return adv[0].numpy(), logits[0].numpy()
+
+
+def score(
+    model: Stream72k,
+    clips: Iterable[tuple[Clip, np.ndarray]],
+    labels: Sequence[str],
+    *,
+    fold: int = 0,
+    seed: int = 0,
+) -> list[Scored]:
+    """Answer clips in the streaming form.
+
+    Parameters
+    ----------
+    model : Stream72k
+        Folded or not.
+    clips : iterable of (Clip, features)
+    labels : sequence of str
+        Classes to choose among, those of the corpus; the model must know each.
+    fold, seed : int
+        Kept with the answers.
+
+    Raises
+    ------
+    EdgeSerError
+        The model does not know one of the labels.
+    """
+    if unknown := [label for label in labels if label not in model.config.labels]:
+        raise EdgeSerError(
+            f"the model does not know {', '.join(unknown)}; it knows {', '.join(model.config.labels)}"
+        )
+    columns = [model.config.labels.index(label) for label in labels]
+    folded = (model if model.folded else model.fold()).eval()
+    scored = []
+    for clip, features in clips:
+        adv, logits = stream_clip(folded, features)
+        label = labels[int(np.argmax(logits[columns]))] if clip.emotion is not None and labels else None
+        arousal, dominance, valence = (float(value) for value in adv)
+        scored.append(Scored(clip, label, (arousal, dominance, valence), fold, seed))
+    return scored
+
+
+def summarise(scored: Sequence[Scored], labels: Sequence[str]) -> dict[str, Any]:
+    """Figures of a set of answers: UAR by fold and seed with an interval over speakers, and A/D/V agreement.
+
+    Parameters
+    ----------
+    scored : sequence of Scored
+        From one or more folds and seeds.
+    labels : sequence of str
+        The classes, in the order of the confusion matrix.
+
+    Returns
+    -------
+    dict
+        ``folds``, ``uar`` (mean over seeds and folds, and its 95 % interval over speakers),
+        ``baseline_uar`` (always the most frequent class), ``labels``, ``confusion`` where clips have emotions; ``adv`` with
+        ``n`` and CCC, PCC and MAE of each dimension over all folds, where they have ratings.
+    """
+    summary: dict[str, Any] = {}
+    named = [one for one in scored if one.clip.emotion is not None]
+    if named:
+        index = {label: i for i, label in enumerate(labels)}
+        truth = np.array([index[one.clip.emotion or ""] for one in named])
+        said = np.array([index[one.label or ""] for one in named])
+        runs = np.array([(one.seed, one.fold) for one in named])
+        groups = np.unique(runs, axis=0)
+        member = [(runs == group).all(1) for group in groups]
+
+        def mean_uar(chosen: np.ndarray) -> float:
+            parts = [chosen[mask[chosen]] for mask in member]
+            return float(np.mean([uar(truth[part], said[part]) for part in parts if len(part)]))
+
+        summary["folds"] = [
+            {"fold": int(fold), "seed": int(seed), "uar": uar(truth[mask], said[mask]), "n": int(mask.sum())}
+            for (seed, fold), mask in zip(groups, member, strict=True)
+        ]
+        speakers = [one.clip.speaker for one in named]
+        interval = bootstrap_ci(mean_uar, speakers) if len(set(speakers)) > 1 else None
+        summary["uar"] = {
+            "mean": mean_uar(np.arange(len(named))),
+            "ci95": list(interval) if interval else None,
+        }
+        summary["baseline_uar"] = uar(truth, np.full_like(truth, majority_class(truth)))
+        summary["labels"] = list(labels)
+        summary["confusion"] = confusion(truth, said, len(labels)).tolist()
+    rated = [one for one in scored if one.clip.adv is not None]
+    if rated:
+        summary["adv"] = {"n": len(rated)} | _agreement(rated)
+    return summary
+
+
+def _agreement(rated: Sequence[Scored]) -> dict[str, dict[str, float]]:
+    """CCC, PCC and MAE of each dimension; over seeds, the mean of each seed's figure."""
+    by_seed: dict[int, list[Scored]] = {}
+    for one in rated:
+        by_seed.setdefault(one.seed, []).append(one)
+    figures = {}
+    for column, dimension in enumerate(ADV):
+        pairs = [
+            (np.array([one.clip.adv[column] for one in part if one.clip.adv]), np.array([one.adv[column] for one in part]))
+            for part in by_seed.values()
+        ]
+        figures[dimension] = {
+            name: float(np.mean([metric(truth, said) for truth, said in pairs]))
+            for name, metric in (("ccc", ccc), ("pcc", pcc), ("mae", mae))
+        }
+    return figures

@@ -1,0 +1,1 @@
+"""Training: recipes, augmentation, the loop, checkpoints."""

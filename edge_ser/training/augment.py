@@ -1,0 +1,114 @@
+"""Augmentation of log-mel features: what a speaker, a microphone or a room might have changed."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from edge_ser.dsp import MelSpec
+
+__all__ = ["Augment", "spread", "warp"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Augment:
+    """How much of each augmentation; 0 turns one off.
+
+    Attributes
+    ----------
+    speed : float
+        Tempo is stretched by a factor in ``1 - speed .. 1 + speed``.
+    bands_shift : float
+        The spectrum moves up or down by up to so many bands (a speaker's vocal tract and pitch).
+    bands_stretch : float
+        and stretches around its middle by up to this share.
+    gain_db : float
+        Standard deviation of the level in dB, cut at two of them.
+    tilt_db : float
+        Standard deviation in dB of each of three smooth curves over the bands (a microphone's response).
+    band_mask, frame_mask : int
+        Widest stretch of bands and of frames that is blanked, twice each (SpecAugment, arXiv 1904.08779).
+    mixup : float
+        Parameter of the Beta distribution of arXiv 1710.09412; clips mix in the log-mel domain.
+    """
+
+    speed: float = 0.12
+    bands_shift: float = 2.0
+    bands_stretch: float = 0.06
+    gain_db: float = 8.0
+    tilt_db: float = 3.0
+    band_mask: int = 8
+    frame_mask: int = 24
+    mixup: float = 0.3
+
+
+def warp(features: Tensor, how: Augment, rng: np.random.Generator) -> Tensor:
+    """Stretch one clip in time and shift and stretch its bands.
+
+    Parameters
+    ----------
+    features : Tensor (T, n_mels)
+    how : Augment
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    Tensor (T', n_mels)
+        ``T'`` is about ``T / (1 +- speed)``, at least 1.
+    """
+    if how.speed == how.bands_shift == how.bands_stretch == 0:
+        return features
+    frames, bands = features.shape
+    length = max(1, int(frames / (1 + rng.uniform(-how.speed, how.speed))))
+    half = (bands - 1) / 2
+    stretch = 1 + rng.uniform(-how.bands_stretch, how.bands_stretch)
+    across = ((torch.arange(bands) - half) * stretch + rng.uniform(-how.bands_shift, how.bands_shift)) / half
+    along = torch.linspace(-1, 1, length)
+    grid = torch.stack([across.expand(length, bands), along[:, None].expand(length, bands)], -1)
+    warped = F.grid_sample(features[None, None], grid[None], align_corners=True, padding_mode="border")
+    return warped[0, 0]
+
+
+def spread(batch: Tensor, how: Augment, spec: MelSpec) -> Tensor:
+    """Gain, tilt and masks, drawn for each clip of a batch from torch's global generator.
+
+    Parameters
+    ----------
+    batch : Tensor (B, T, n_mels)
+        Normalised log-mel in dB as `spec` says.
+    how : Augment
+    spec : MelSpec
+        For what a dB and the floor are after normalisation.
+
+    Returns
+    -------
+    Tensor (B, T, n_mels)
+    """
+    count, frames, bands = batch.shape
+    gain = torch.randn(count, 1, 1).clamp(-2, 2) * how.gain_db
+    place = torch.linspace(-1, 1, bands)
+    curves = torch.stack(
+        [place.expand(count, bands)]
+        + [torch.cos(k * math.pi * place + 2 * math.pi * torch.rand(count, 1)) for k in (1, 2)],
+        1,
+    )
+    tilt = (torch.randn(count, 3, 1) * curves).sum(1, keepdim=True) * how.tilt_db
+    floor = (10 * math.log10(spec.floor) - spec.mean) / spec.scale
+    batch = (batch + (gain + tilt) / spec.scale).clamp(min=floor)
+    for _ in range(2):
+        batch = _blank(batch, how.band_mask, bands, (count, 1, bands))
+        batch = _blank(batch, how.frame_mask, frames, (count, frames, 1))
+    return batch
+
+
+def _blank(batch: Tensor, widest: int, size: int, shape: tuple[int, int, int]) -> Tensor:
+    """Set a random stretch of bands or frames of each clip to the mean level, which is 0."""
+    width = torch.randint(0, min(widest, size) + 1, (batch.shape[0], 1))
+    start = (torch.rand(batch.shape[0], 1) * (size - width + 1)).long()
+    index = torch.arange(size)
+    return batch.masked_fill(((index >= start) & (index < start + width)).reshape(shape), 0.0)

@@ -1,0 +1,62 @@
+"""Checkpoints: one safetensors file with weights and all that is needed to use them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from edge_ser.errors import EdgeSerError
+from edge_ser.models import build_model
+from edge_ser.tensors import read_metadata, read_safetensors, write_safetensors
+
+__all__ = ["load_checkpoint", "save_checkpoint"]
+
+_KEY = "edge_ser"
+
+
+def save_checkpoint(path: str | Path, model: torch.nn.Module, meta: dict[str, Any], *, half: bool = False) -> None:
+    """Write a model's weights and its description, aside and then renamed.
+
+    Parameters
+    ----------
+    path : str or Path
+    model : torch.nn.Module
+        One of `edge_ser.models`, not folded.
+    meta : dict
+        Holds ``architecture``, ``config`` and ``spec``, and what else should be kept (``training``).
+    half : bool
+        Store floating point values as float16, half the size; they are read back as float32.
+    """
+    arrays = {}
+    for name, tensor in model.state_dict().items():
+        array = tensor.detach().cpu().numpy()
+        arrays[name] = array.astype(np.float16) if half and array.dtype == np.float32 else array
+    write_safetensors(path, arrays, {_KEY: json.dumps(meta, sort_keys=True)})
+
+
+def load_checkpoint(path: str | Path) -> tuple[torch.nn.Module, dict[str, Any]]:
+    """Read a checkpoint: the model, in inference mode, and its description.
+
+    Raises
+    ------
+    EdgeSerError
+        No such file, damaged, or not a checkpoint of edge-ser.
+    """
+    metadata = read_metadata(path)
+    if _KEY not in metadata:
+        raise EdgeSerError(f"{path} is not a checkpoint of edge-ser: write one with edge-ser train")
+    meta = json.loads(metadata[_KEY])
+    model = build_model(meta["architecture"], meta["config"])
+    tensors = {
+        name: torch.from_numpy(array.astype(np.float32) if array.dtype == np.float16 else array)
+        for name, array in read_safetensors(path).items()
+    }
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise EdgeSerError(f"{path} does not fit its own description of a {meta['architecture']}: {error}") from error
+    return model.eval(), meta

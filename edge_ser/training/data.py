@@ -1,0 +1,137 @@
+"""Clips as normalised log-mel in memory, and batches of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from edge_ser.audio import load_audio
+from edge_ser.corpora import Clip, Corpus, load_corpus
+from edge_ser.corpora.base import label_order
+from edge_ser.dsp import MelSpec, log_mel
+from edge_ser.errors import EdgeSerError
+from edge_ser.training.augment import Augment, spread, warp
+
+__all__ = ["Batch", "ClipSet", "extract", "pool_corpora"]
+
+
+class Batch(NamedTuple):
+    """Tensors of a batch of clips."""
+
+    features: Tensor  # (B, T, n_mels)
+    frames: Tensor  # (B,) valid frames
+    labels: Tensor  # (B,) class indices, -1 where unknown
+    allowed: Tensor  # (B, L) classes that each clip's corpus knows
+    adv: Tensor  # (B, 3) in 0..1, NaN where unknown
+
+
+def extract(
+    clips: Iterable[Clip], spec: MelSpec, progress: Callable[[Iterable[Clip]], Iterable[Clip]] = iter
+) -> list[np.ndarray]:
+    """Log-mel of each clip.
+
+    Returns
+    -------
+    list of (frames, n_mels) float16
+        Half precision: 0.03 dB at 60 dB, and half the memory.
+    """
+    return [log_mel(load_audio(clip.path), spec).astype(np.float16) for clip in progress(clips)]
+
+
+def pool_corpora(names: Sequence[str], labels: Sequence[str] = ()) -> tuple[Corpus, dict[str, tuple[str, ...]]]:
+    """Several corpora as one, and the labels that each of them knows.
+
+    Parameters
+    ----------
+    names : sequence of str
+        As `edge_ser.corpora.load_corpus` takes them.
+    labels : sequence of str
+        Keep only these emotions (clips without an emotion stay); none keeps all.
+
+    Returns
+    -------
+    corpus : Corpus
+    known : dict
+        From a corpus's name to its labels.
+    """
+    corpora = [load_corpus(name) for name in names]
+    if not corpora:
+        raise EdgeSerError("name at least one corpus")
+    if labels:
+        corpora = [corpus.keep(lambda clip: clip.emotion is None or clip.emotion in labels) for corpus in corpora]
+    known = {c.name: tuple(label for label in c.labels if not labels or label in labels) for c in corpora}
+    union = label_order(label for mine in known.values() for label in mine)
+    together = Corpus(
+        name="+".join(known),
+        clips=tuple(clip for corpus in corpora for clip in corpus.clips),
+        labels=union,
+        licence="; ".join(f"{c.name}: {c.licence}" for c in corpora),
+        citation="; ".join(c.citation for c in corpora),
+        left_out=tuple(one for c in corpora for one in c.left_out),
+    )
+    return together, known
+
+
+class ClipSet:
+    """Clips to train on.
+
+    Parameters
+    ----------
+    clips : sequence of Clip
+    features : sequence of (frames, n_mels) arrays
+        Of each clip, as `extract` gives them.
+    labels : sequence of str
+        All classes, in the order of the logits.
+    known : mapping
+        From a corpus's name to the labels that it knows.
+    """
+
+    def __init__(
+        self,
+        clips: Sequence[Clip],
+        features: Sequence[np.ndarray],
+        labels: Sequence[str],
+        known: dict[str, tuple[str, ...]],
+    ) -> None:
+        index = {label: i for i, label in enumerate(labels)}
+        self.features = [torch.from_numpy(f) for f in features]
+        self.labels = torch.tensor([index.get(clip.emotion or "", -1) for clip in clips])
+        self.allowed = torch.tensor([[label in known[clip.corpus] for label in labels] for clip in clips])
+        self.adv = torch.tensor([clip.adv or (float("nan"),) * 3 for clip in clips])
+        counts = {name: sum(clip.corpus == name for clip in clips) for name in known}
+        self.corpus_size = np.array([counts[clip.corpus] for clip in clips], dtype=float)
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def order(self, rng: np.random.Generator, balance: float) -> np.ndarray:
+        """Clips of one epoch in random order; with `balance`, small corpora come more often."""
+        if balance == 0:
+            return rng.permutation(len(self))
+        weight = self.corpus_size**-balance
+        return rng.choice(len(self), len(self), p=weight / weight.sum())
+
+    def batch(self, index: Sequence[int], frames: int, how: Augment, spec: MelSpec, rng: np.random.Generator) -> Batch:
+        """Random crops of `frames` frames, augmented; short clips are padded and their length given."""
+        features = torch.zeros(len(index), frames, spec.n_mels)
+        lengths = torch.zeros(len(index), dtype=torch.int64)
+        for row, i in enumerate(index):
+            clip = _crop(self.features[i], int(frames * (1 + how.speed)) + 1, rng).float()
+            clip = _crop(warp(clip, how, rng), frames, rng)
+            features[row, : len(clip)] = clip
+            lengths[row] = len(clip)
+        chosen = torch.as_tensor(np.asarray(index))
+        features = spread(features, how, spec)
+        return Batch(features, lengths, self.labels[chosen], self.allowed[chosen], self.adv[chosen])
+
+
+def _crop(clip: Tensor, frames: int, rng: np.random.Generator) -> Tensor:
+    """A random stretch of at most `frames` frames."""
+    if len(clip) <= frames:
+        return clip
+    start = int(rng.integers(0, len(clip) - frames + 1))
+    return clip[start : start + frames]

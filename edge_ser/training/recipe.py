@@ -1,0 +1,159 @@
+"""Recipes: what a training run is, read from TOML and checked before any work is done."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from edge_ser.dsp import MelSpec
+from edge_ser.errors import EdgeSerError
+from edge_ser.training.augment import Augment
+
+__all__ = ["DataPart", "FitPart", "Recipe"]
+
+
+@dataclasses.dataclass(frozen=True)
+class DataPart:
+    """``[data]``: which recordings.
+
+    Attributes
+    ----------
+    corpora : tuple of str
+        Names of corpora, folders of official copies, or CSV tables.
+    folds : tuple of int
+        Test folds to hold out, one model each; none trains one model on everything.
+    labels : tuple of str
+        Emotion classes; none takes all that the corpora have.
+    """
+
+    corpora: tuple[str, ...]
+    folds: tuple[int, ...] = ()
+    labels: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class FitPart:
+    """``[fit]``: the optimisation, AdamW on a one-cycle schedule; the last epoch is kept.
+
+    Attributes
+    ----------
+    epochs, batch : int
+        Passes over the data, clips in a batch.
+    seeds : tuple of int
+        One model each.
+    lr, weight_decay : float
+        Peak learning rate and decoupled weight decay.
+    crop_s : float
+        Seconds of a clip that one pass sees; a multiple of the model's step, at most its window.
+    label_smoothing : float
+        0..1.
+    adv_weight : float
+        Weight of the loss of arousal, dominance and valence (one minus CCC) beside that of emotion.
+    balance : float
+        0 draws clips alike, 1 corpora alike; between, a corpus of n clips weighs ``n ** (1 - balance)``.
+    ema : float
+        Decay of the moving average of the weights, which is what is kept (arXiv 1803.05407's idea).
+    dropout : float
+        On the pooled vector.
+    threads : int
+        Of torch.
+    """
+
+    epochs: int = 60
+    batch: int = 32
+    seeds: tuple[int, ...] = (0,)
+    lr: float = 4e-3
+    weight_decay: float = 0.02
+    crop_s: float = 3.0
+    label_smoothing: float = 0.1
+    adv_weight: float = 1.0
+    balance: float = 0.0
+    ema: float = 0.995
+    dropout: float = 0.2
+    threads: int = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """A training run.
+
+    Attributes
+    ----------
+    name : str
+        Of the run's folder and its results file.
+    model : str
+        A name of `edge_ser.models.ARCHITECTURES`.
+    data, fit : DataPart, FitPart
+    augment : Augment
+    spec : MelSpec
+        The front end.
+    config : dict
+        Fields of the model's configuration that differ from its defaults.
+    """
+
+    name: str
+    model: str
+    data: DataPart
+    fit: FitPart
+    augment: Augment
+    spec: MelSpec
+    config: dict[str, Any]
+
+    @classmethod
+    def read(cls, path: str | Path) -> Recipe:
+        """Read and check a recipe.
+
+        Raises
+        ------
+        EdgeSerError
+            No such file, not TOML, or an unknown, missing or wrongly typed field.
+        """
+        path = Path(path)
+        try:
+            fields = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise EdgeSerError(f"cannot read the recipe {path}: {error.strerror}") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise EdgeSerError(f"{path} is not TOML: {error}") from error
+        known = {"name", "model", "data", "fit", "augment", "spec", "config"}
+        if unknown := sorted(set(fields) - known):
+            raise EdgeSerError(f"{path}: unknown fields {', '.join(unknown)}; there are {', '.join(sorted(known))}")
+        if "data" not in fields or "corpora" not in fields["data"]:
+            raise EdgeSerError(f"{path} does not say what to train on: give it [data] corpora = [...]")
+        recipe = cls(
+            name=fields.get("name", path.stem),
+            model=fields.get("model", "stream72k"),
+            data=_part(DataPart, fields["data"], path, "data"),
+            fit=_part(FitPart, fields.get("fit", {}), path, "fit"),
+            augment=_part(Augment, fields.get("augment", {}), path, "augment"),
+            spec=_part(MelSpec, fields.get("spec", {}), path, "spec"),
+            config=fields.get("config", {}),
+        )
+        if recipe.fit.epochs < 1 or recipe.fit.batch < 2 or not recipe.fit.seeds:
+            raise EdgeSerError(f"{path}: [fit] needs epochs of at least 1, batch of at least 2, and a seed")
+        return recipe
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as plain values, for results and checkpoints."""
+        return dataclasses.asdict(self)
+
+
+def _part(kind: type[Any], fields: dict[str, Any], path: Path, where: str) -> Any:
+    """A dataclass from a TOML table, each value of the type of its default."""
+    defaults = {field.name: field for field in dataclasses.fields(kind)}
+    values = {}
+    for name, value in fields.items():
+        if name not in defaults:
+            raise EdgeSerError(f"{path}: [{where}] has no field {name!r}; there are {', '.join(defaults)}")
+        expected = defaults[name].type
+        if isinstance(value, list):
+            value = tuple(value)
+        elif expected == "float" and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        actual = {tuple: "tuple", str: "str", int: "int", float: "float"}.get(type(value), type(value).__name__)
+        if actual != str(expected).split("[")[0]:
+            raise EdgeSerError(f"{path}: [{where}] {name} must be of type {expected}, not {value!r}")
+        values[name] = value
+    return kind(**values)

@@ -1,0 +1,153 @@
+"""stream72k: its size, its exact streaming, its folding."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+torch = pytest.importorskip("torch")
+
+from edge_ser.dsp import MelSpec  # noqa: E402
+from edge_ser.errors import EdgeSerError  # noqa: E402
+from edge_ser.models import build_model  # noqa: E402
+from edge_ser.models.stream72k import Stream72k, Stream72kConfig  # noqa: E402
+
+LABELS = ("angry", "calm", "disgust", "fearful", "happy", "neutral", "sad", "surprised")
+SHIPPED = Stream72kConfig(labels=LABELS, stem=(8, 16))
+
+
+@pytest.fixture(scope="module")
+def model() -> Stream72k:
+    """Random weights and batch statistics far from their start, in inference mode."""
+    torch.manual_seed(3)
+    model = Stream72k(SHIPPED)
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 2.0)
+            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+            torch.nn.init.normal_(module.bias, std=0.3)
+    return model.eval()
+
+
+def stream(model: Stream72k, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """All answers of a recording fed step by step."""
+    state, size, answers = model.initial_state(len(features)), model.config.step_frames, []
+    for start in range(0, features.shape[1] // size * size, size):
+        adv, logits, *state = model.step(features[:, start : start + size], *state)
+        answers.append((adv, logits))
+    return torch.stack([a for a, _ in answers], 1), torch.stack([b for _, b in answers], 1)
+
+
+def test_budget_of_parameters_and_macs(model: Stream72k) -> None:
+    deployed = model.fold()
+    assert model.count_parameters() <= 72_000
+    assert deployed.count_parameters() == sum(v.numel() for v in deployed.state_dict().values()) <= 72_000
+    assert model.macs_per_second(MelSpec()) <= 12_000_000
+
+
+def test_macs_formula_equals_a_count_by_hooks(model: Stream72k) -> None:
+    deployed, total = model.fold(), 0
+
+    def count(module: torch.nn.Module, inputs: object, output: torch.Tensor) -> None:
+        nonlocal total
+        weight = module.weight  # one multiply-accumulate for each weight of an output channel, at each place
+        total += output.numel() * weight[0].numel()
+
+    for module in deployed.modules():
+        if isinstance(module, torch.nn.Conv1d | torch.nn.Conv2d | torch.nn.Linear):
+            module.register_forward_hook(count)
+    deployed.step(torch.zeros(1, SHIPPED.step_frames, SHIPPED.n_mels), *deployed.initial_state())
+    steps_per_second = MelSpec().frame_rate / SHIPPED.step_frames
+    pool = 2 * SHIPPED.channels * SHIPPED.step_frames // 2
+    assert deployed.macs_per_second(MelSpec()) == round((total + pool) * steps_per_second)
+
+
+def test_streaming_equals_one_pass_beyond_the_window(model: Stream72k) -> None:
+    torch.manual_seed(0)
+    features = torch.randn(2, 33 * SHIPPED.step_frames + 7, SHIPPED.n_mels)  # longer than 20 segments, uneven end
+    with torch.inference_mode():
+        whole, steps = model(features), stream(model, features)
+    for one, other in zip(whole, steps, strict=True):
+        assert one.shape == other.shape == (2, 33, one.shape[2])
+        assert torch.allclose(one, other, atol=2e-5)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(1, 30), st.floats(0.1, 5.0), st.integers(0, 2**31))
+def test_streaming_equals_one_pass_for_any_recording(model: Stream72k, steps: int, level: float, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    features = level * torch.randn(1, steps * SHIPPED.step_frames, SHIPPED.n_mels, generator=generator)
+    with torch.inference_mode():
+        for one, other in zip(model(features), stream(model, features), strict=True):
+            assert torch.allclose(one, other, atol=1e-4)
+
+
+def test_folding_keeps_the_function(model: Stream72k) -> None:
+    features = torch.randn(2, 400, SHIPPED.n_mels, generator=torch.Generator().manual_seed(1))
+    folded = model.fold()
+    assert not any("norm" in name for name in folded.state_dict())
+    with torch.inference_mode():
+        for one, other in zip(model(features), folded(features), strict=True):
+            assert torch.allclose(one, other, atol=5e-5)
+
+
+def test_the_clip_form_equals_the_stream_at_the_clip_end(model: Stream72k) -> None:
+    features = torch.randn(2, 300, SHIPPED.n_mels, generator=torch.Generator().manual_seed(2))
+    with torch.inference_mode():
+        adv, logits = model.clip(features, torch.tensor([300, 300]))
+        padded = torch.nn.functional.pad(features[:1, :200], (0, 0, 0, 100), value=9.0)
+        short = model.clip(padded, torch.tensor([200]))
+        for one, other in zip((adv, logits), model(features), strict=True):
+            assert torch.allclose(one, other[:, -1], atol=2e-5)
+        for one, other in zip(short, model(features[:1, :200]), strict=True):
+            assert torch.allclose(one, other[:, -1], atol=2e-5)  # padding takes no part
+
+
+def test_it_is_causal(model: Stream72k) -> None:
+    """What comes later does not change an answer already given."""
+    features = torch.randn(1, 200, SHIPPED.n_mels, generator=torch.Generator().manual_seed(4))
+    other = features.clone()
+    other[:, 100:] += 3.0
+    with torch.inference_mode():
+        first, second = model(features)[1], model(other)[1]
+    assert torch.equal(first[:, :5], second[:, :5])
+    assert not torch.allclose(first[:, 5:], second[:, 5:])
+
+
+def test_it_forgets_what_left_its_window(model: Stream72k) -> None:
+    """Beyond window and receptive field of the convolutions, the past leaves no trace."""
+    generator = torch.Generator().manual_seed(5)
+    past, recent = torch.randn(2, 400, 64, generator=generator), torch.randn(1, 600, 64, generator=generator)
+    with torch.inference_mode():
+        first = model(torch.cat([past[:1], recent], 1))[1][0, -1]
+        second = model(torch.cat([past[1:], recent], 1))[1][0, -1]
+    assert torch.equal(first, second)
+
+
+def test_states_have_names_shapes_and_start_at_zero(model: Stream72k) -> None:
+    state = model.initial_state(2)
+    shapes = dict(zip(model.state_names, (tuple(s.shape) for s in state), strict=True))
+    assert shapes["stem0"] == (2, 1, 2, 64) and shapes["stem1"] == (2, 8, 2, 32)
+    assert shapes["down"] == (2, 96, 3) and shapes["block3"] == (2, 96, 32) and shapes["pool"] == (2, 20, 196)
+    assert all(not s.any() for s in state)
+
+
+def test_dimensions_stay_in_range_for_wild_input(model: Stream72k) -> None:
+    with torch.inference_mode():
+        adv, logits = model(1e3 * torch.randn(1, 100, 64, generator=torch.Generator().manual_seed(6)))
+    assert torch.isfinite(logits).all() and ((adv >= 0) & (adv <= 1)).all()
+
+
+def test_config_survives_json_and_refuses_nonsense() -> None:
+    assert Stream72kConfig.from_dict(json.loads(json.dumps(SHIPPED.to_dict()))) == SHIPPED
+    with pytest.raises(EdgeSerError, match="even"):
+        dataclasses.replace(SHIPPED, step_frames=21)
+    with pytest.raises(EdgeSerError, match="colour"):
+        Stream72kConfig.from_dict(SHIPPED.to_dict() | {"colour": 1})
+    with pytest.raises(EdgeSerError, match="unknown network"):
+        build_model("stream73k", SHIPPED.to_dict())
