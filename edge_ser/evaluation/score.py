@@ -169,7 +169,10 @@ def _agreement(rated: Sequence[Scored]) -> dict[str, dict[str, float]]:
     figures = {}
     for column, dimension in enumerate(ADV):
         pairs = [
-            (np.array([one.clip.adv[column] for one in part if one.clip.adv]), np.array([one.adv[column] for one in part]))
+            (
+                np.array([one.clip.adv[column] for one in part if one.clip.adv]),
+                np.array([one.adv[column] for one in part]),
+            )
             for part in by_seed.values()
         ]
         figures[dimension] = {

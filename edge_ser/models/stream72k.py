@@ -93,7 +93,9 @@ class Stream72kConfig:
         """
         known = {field.name for field in dataclasses.fields(cls)}
         if known != set(fields):
-            raise EdgeSerError(f"stream72k's description lacks or has too much: {sorted(known ^ set(fields))}")
+            raise EdgeSerError(
+                f"stream72k's description lacks or has too much: {sorted(known ^ set(fields))}"
+            )
         return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()})
 
 
@@ -114,7 +116,9 @@ class _StemConv(nn.Module):
 class _TimeConv(nn.Module):
     """Causal depthwise convolution over time with normalisation and ReLU; keeps the frames it reaches back to."""
 
-    def __init__(self, channels: int, kernel: int, folded: bool, *, stride: int = 1, dilation: int = 1) -> None:
+    def __init__(
+        self, channels: int, kernel: int, folded: bool, *, stride: int = 1, dilation: int = 1
+    ) -> None:
         super().__init__()
         self.conv = nn.Conv1d(
             channels, channels, kernel, stride=stride, dilation=dilation, groups=channels, bias=folded

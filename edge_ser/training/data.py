@@ -42,7 +42,9 @@ def extract(
     return [log_mel(load_audio(clip.path), spec).astype(np.float16) for clip in progress(clips)]
 
 
-def pool_corpora(names: Sequence[str], labels: Sequence[str] = ()) -> tuple[Corpus, dict[str, tuple[str, ...]]]:
+def pool_corpora(
+    names: Sequence[str], labels: Sequence[str] = ()
+) -> tuple[Corpus, dict[str, tuple[str, ...]]]:
     """Several corpora as one, and the labels that each of them knows.
 
     Parameters
@@ -62,7 +64,9 @@ def pool_corpora(names: Sequence[str], labels: Sequence[str] = ()) -> tuple[Corp
     if not corpora:
         raise EdgeSerError("name at least one corpus")
     if labels:
-        corpora = [corpus.keep(lambda clip: clip.emotion is None or clip.emotion in labels) for corpus in corpora]
+        corpora = [
+            corpus.keep(lambda clip: clip.emotion is None or clip.emotion in labels) for corpus in corpora
+        ]
     known = {c.name: tuple(label for label in c.labels if not labels or label in labels) for c in corpora}
     union = label_order(label for mine in known.values() for label in mine)
     together = Corpus(
@@ -115,7 +119,9 @@ class ClipSet:
         weight = self.corpus_size**-balance
         return rng.choice(len(self), len(self), p=weight / weight.sum())
 
-    def batch(self, index: Sequence[int], frames: int, how: Augment, spec: MelSpec, rng: np.random.Generator) -> Batch:
+    def batch(
+        self, index: Sequence[int], frames: int, how: Augment, spec: MelSpec, rng: np.random.Generator
+    ) -> Batch:
         """Random crops of `frames` frames, augmented; short clips are padded and their length given."""
         features = torch.zeros(len(index), frames, spec.n_mels)
         lengths = torch.zeros(len(index), dtype=torch.int64)

@@ -23,7 +23,9 @@ __all__ = ["fit"]
 Report = Callable[[dict[str, float]], None]
 
 
-def fit(model: Stream72k, clips: ClipSet, recipe: Recipe, seed: int, folder: Path, report: Report) -> Stream72k:
+def fit(
+    model: Stream72k, clips: ClipSet, recipe: Recipe, seed: int, folder: Path, report: Report
+) -> Stream72k:
     """Train a model; the moving average of its weights after the last epoch is the result.
 
     Parameters

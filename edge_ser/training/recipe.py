@@ -119,7 +119,9 @@ class Recipe:
             raise EdgeSerError(f"{path} is not TOML: {error}") from error
         known = {"name", "model", "data", "fit", "augment", "spec", "config"}
         if unknown := sorted(set(fields) - known):
-            raise EdgeSerError(f"{path}: unknown fields {', '.join(unknown)}; there are {', '.join(sorted(known))}")
+            raise EdgeSerError(
+                f"{path}: unknown fields {', '.join(unknown)}; there are {', '.join(sorted(known))}"
+            )
         if "data" not in fields or "corpora" not in fields["data"]:
             raise EdgeSerError(f"{path} does not say what to train on: give it [data] corpora = [...]")
         recipe = cls(
@@ -152,7 +154,9 @@ def _part(kind: type[Any], fields: dict[str, Any], path: Path, where: str) -> An
             value = tuple(value)
         elif expected == "float" and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
-        actual = {tuple: "tuple", str: "str", int: "int", float: "float"}.get(type(value), type(value).__name__)
+        actual = {tuple: "tuple", str: "str", int: "int", float: "float"}.get(
+            type(value), type(value).__name__
+        )
         if actual != str(expected).split("[")[0]:
             raise EdgeSerError(f"{path}: [{where}] {name} must be of type {expected}, not {value!r}")
         values[name] = value

@@ -17,8 +17,8 @@ from edge_ser.errors import EdgeSerError, require
 from edge_ser.evaluation.plots import plot_curves
 from edge_ser.evaluation.score import Scored, score, summarise
 from edge_ser.models import ARCHITECTURES, build_model
+from edge_ser.models.checkpoint import load_checkpoint, save_checkpoint
 from edge_ser.models.stream72k import Stream72k
-from edge_ser.training.checkpoint import load_checkpoint, save_checkpoint
 from edge_ser.training.data import ClipSet, extract, pool_corpora
 from edge_ser.training.fit import fit
 from edge_ser.training.recipe import Recipe
@@ -43,7 +43,9 @@ def checkpoint_name(run: Run) -> str:
     return f"{fold}-seed{run.seed}.safetensors"
 
 
-def run_recipe(recipe: Recipe, runs_dir: Path, results_dir: Path, *, only: Run | None = None) -> dict[str, Any] | None:
+def run_recipe(
+    recipe: Recipe, runs_dir: Path, results_dir: Path, *, only: Run | None = None
+) -> dict[str, Any] | None:
     """Train all models of a recipe and write its figures.
 
     Parameters
@@ -170,7 +172,9 @@ def _describe(recipe: Recipe, run: Run, clips: Sequence[Clip], licence: str, cit
 def _check_same(path: Path, recipe: Recipe) -> None:
     _, meta = load_checkpoint(path)
     if meta["training"]["recipe"] != json.loads(json.dumps(recipe.to_dict())):
-        raise EdgeSerError(f"{path} was trained by another recipe: give the run another name or remove {path.parent}")
+        raise EdgeSerError(
+            f"{path} was trained by another recipe: give the run another name or remove {path.parent}"
+        )
 
 
 def _records(path: Path) -> list[dict[str, float]]:
@@ -199,5 +203,3 @@ class _EpochBar:
     def report(self, record: dict[str, float]) -> None:
         self._bar.n = int(record["epoch"])
         self._bar.set_postfix(loss=f"{record['loss']:.3f}")
-
-

@@ -18,7 +18,9 @@ __all__ = ["load_checkpoint", "save_checkpoint"]
 _KEY = "edge_ser"
 
 
-def save_checkpoint(path: str | Path, model: torch.nn.Module, meta: dict[str, Any], *, half: bool = False) -> None:
+def save_checkpoint(
+    path: str | Path, model: torch.nn.Module, meta: dict[str, Any], *, half: bool = False
+) -> None:
     """Write a model's weights and its description, aside and then renamed.
 
     Parameters
@@ -58,5 +60,7 @@ def load_checkpoint(path: str | Path) -> tuple[torch.nn.Module, dict[str, Any]]:
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:
-        raise EdgeSerError(f"{path} does not fit its own description of a {meta['architecture']}: {error}") from error
+        raise EdgeSerError(
+            f"{path} does not fit its own description of a {meta['architecture']}: {error}"
+        ) from error
     return model.eval(), meta
