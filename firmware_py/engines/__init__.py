@@ -1,0 +1,90 @@
+"""Engines: one protocol, a table of runtimes."""
+
+from __future__ import annotations
+
+import importlib
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from edge_ser.errors import EdgeSerError
+
+from .base import Engine, Outputs, State
+
+if TYPE_CHECKING:
+    from edge_ser.bundle import Bundle
+
+__all__ = ["AUTO", "ENGINES", "Engine", "Outputs", "State", "choose_engine", "open_engine"]
+
+AUTO = "auto"
+
+# name -> module, class, packages of which one must be installed (none: the base install)
+_TABLE: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "litert": ("firmware_py.engines.litert_engine", "LiteRTEngine", ("ai_edge_litert", "tflite_runtime")),
+    "onnx": ("firmware_py.engines.onnx_engine", "OnnxEngine", ("onnxruntime",)),
+    "numpy": ("firmware_py.engines.numpy_engine", "NumpyEngine", ()),
+}
+ENGINES = tuple(_TABLE)  # in `auto`'s order: the fastest first
+
+
+def choose_engine(bundle: Bundle, precision: str = "fp32") -> str:
+    """The engine that ``auto`` stands for here: the first whose package is installed and whose file is in the bundle.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        The model.
+    precision : str
+        The precision asked for.
+
+    Returns
+    -------
+    str
+        A name of `ENGINES`.
+
+    Raises
+    ------
+    EdgeSerError
+        No engine that is installed here has a file of that precision.
+    """
+    variants = set(bundle.variants())
+    for name, (_, _, packages) in _TABLE.items():
+        if (name, precision) in variants and (not packages or any(find_spec(item) for item in packages)):
+            return name
+    listed = ", ".join(f"{engine} {kind}" for engine, kind in sorted(variants))
+    raise EdgeSerError(
+        f"no engine installed here runs {bundle.name} in {precision}; the bundle holds {listed}: "
+        "choose another precision or pip install 'edge-ser[litert]'"
+    )
+
+
+def open_engine(bundle: Bundle, engine: str = AUTO, precision: str = "fp32") -> Engine:
+    """Load a bundle's model on a runtime.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        The model.
+    engine : str
+        ``numpy``, ``litert``, ``onnx``, or ``auto`` (see `choose_engine`; the engine's `name` says which it became).
+    precision : str
+        One that the bundle lists for the engine.
+
+    Returns
+    -------
+    Engine
+        Ready for its first step.
+
+    Raises
+    ------
+    MissingExtraError
+        The runtime's package is not installed.
+    EdgeSerError
+        Unknown engine, a precision that the bundle does not hold, or a file that the runtime refuses.
+    """
+    if engine == AUTO:
+        engine = choose_engine(bundle, precision)
+    if engine not in _TABLE:
+        raise EdgeSerError(f"unknown engine {engine!r}; choose one of {', '.join((*ENGINES, AUTO))}")
+    module, name, _ = _TABLE[engine]
+    path = bundle.file(engine, precision)
+    return getattr(importlib.import_module(module), name)(bundle, path, precision)

@@ -1,0 +1,87 @@
+"""LiteRT (TensorFlow Lite): one thread."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edge_ser.errors import EdgeSerError, require
+
+from .base import Outputs, State
+from .tensor_order import TensorOrder
+
+if TYPE_CHECKING:
+    from edge_ser.bundle import Bundle
+
+__all__ = ["LiteRTEngine"]
+
+
+def _interpreter_module(precision: str) -> Any:
+    """`ai_edge_litert`, or its predecessor where only that is installed and it is known to be right."""
+    if find_spec("ai_edge_litert") is None and find_spec("tflite_runtime") is not None:
+        if precision != "fp32":
+            # tflite-runtime 2.14 runs ai-edge-quantizer's int8 files without complaint and answers wrongly.
+            raise EdgeSerError(
+                f"tflite_runtime gives wrong answers on {precision} files; "
+                "pip install 'edge-ser[litert]', or choose --precision fp32"
+            )
+        return require("tflite_runtime.interpreter", extra="litert", purpose="running the litert engine")
+    return require("ai_edge_litert.interpreter", extra="litert", purpose="running the litert engine")
+
+
+class LiteRTEngine:
+    """Runs the bundle's ``.tflite`` file of a precision.
+
+    The tensors are found by name through the file's signature, or by order where it has none.
+    """
+
+    name = "litert"
+
+    def __init__(self, bundle: Bundle, path: Path, precision: str) -> None:
+        module = _interpreter_module(precision)
+        self.precision = precision
+        try:
+            self._interpreter = module.Interpreter(model_path=str(path), num_threads=1)
+            self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise EdgeSerError(f"LiteRT cannot load {path}: {error}") from error
+        inputs, outputs = self._signature()
+        shape = {
+            detail["index"]: tuple(int(size) for size in detail["shape"])
+            for detail in (*self._interpreter.get_input_details(), *self._interpreter.get_output_details())
+        }
+        self._order = TensorOrder.of(
+            bundle,
+            inputs=[(name, shape[index]) for name, index in inputs],
+            outputs=[(name, shape[index]) for name, index in outputs],
+            path=path,
+        )
+        self._inputs = [dict(inputs)[name] for name in self._order.inputs]
+        self._outputs = [dict(outputs)[name] for name in self._order.outputs]
+
+    def _signature(self) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
+        """Names and tensor indices of the inputs and outputs."""
+        signatures = self._interpreter._get_full_signature_list()
+        if signatures:
+            signature = next(iter(signatures.values()))
+            return list(signature["inputs"].items()), list(signature["outputs"].items())
+        return (
+            [(detail["name"], detail["index"]) for detail in self._interpreter.get_input_details()],
+            [(detail["name"], detail["index"]) for detail in self._interpreter.get_output_details()],
+        )
+
+    def initial_state(self) -> State:
+        """All zeros, as bundle.json declares them."""
+        return self._order.initial_state()
+
+    def step(self, features: np.ndarray, state: State) -> tuple[Outputs, State]:
+        """One step; see `Engine.step`."""
+        interpreter = self._interpreter
+        for index, value in zip(self._inputs, (features[None], *state), strict=True):
+            interpreter.set_tensor(index, value)
+        interpreter.invoke()
+        adv, logits, *new = [interpreter.get_tensor(index) for index in self._outputs]  # copies
+        return Outputs(adv[0], logits[0]), tuple(new)

@@ -1,0 +1,87 @@
+"""Which tensor of a model file is which: by the names in bundle.json, else by their order in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edge_ser.errors import EdgeSerError
+
+from .base import State
+
+if TYPE_CHECKING:
+    from edge_ser.bundle import Bundle
+
+__all__ = ["TensorOrder"]
+
+Named = Sequence[tuple[str, tuple[int, ...]]]
+
+
+@dataclass(frozen=True)
+class TensorOrder:
+    """A model file's own tensor names in the protocol's order: features and states in, adv, logits and states out."""
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    states: tuple[tuple[tuple[int, ...], str], ...]
+
+    @classmethod
+    def of(cls, bundle: Bundle, *, inputs: Named, outputs: Named, path: Path) -> TensorOrder:
+        """Match a file's tensors with the bundle's.
+
+        Parameters
+        ----------
+        bundle : Bundle
+            Declares inputs, outputs and states.
+        inputs, outputs : sequence of (name, shape)
+            The file's tensors in the file's order.
+        path : Path
+            For the error sentence.
+
+        Raises
+        ------
+        EdgeSerError
+            Their number or a shape is not what bundle.json says.
+        """
+        states = [(state.name, tuple(state.shape)) for state in bundle.states]
+        wanted_in = [(item.name, tuple(item.shape)) for item in bundle.inputs] + states
+        news = [(state.next_name, tuple(state.shape)) for state in bundle.states]
+        wanted_out = [(item.name, tuple(item.shape)) for item in bundle.outputs] + news
+        return cls(
+            inputs=_match(wanted_in, inputs, f"{path.name}: input"),
+            outputs=_match(wanted_out, outputs, f"{path.name}: output"),
+            states=tuple((tuple(state.shape), state.dtype) for state in bundle.states),
+        )
+
+    def initial_state(self) -> State:
+        """Zeros of the declared shapes and types."""
+        return tuple(np.zeros(shape, dtype) for shape, dtype in self.states)
+
+
+def _match(wanted: Named, found: Named, what: str) -> tuple[str, ...]:
+    names = {name for name, _ in found}
+    if names.issuperset(name for name, _ in wanted):
+        chosen = [(name, dict(found)[name]) for name, _ in wanted]
+    else:
+        # No graph may give an output the name of an input, and converters number what they may not name
+        # (args_0, args_1, ..., output_0, ...), which some list as text sorts: 0, 1, 10, 2.
+        numbers = [re.fullmatch(r"\D+?(\d+)", name) for name, _ in found]
+        chosen = list(found)
+        if all(numbers) and len({match[0][: match.start(1)] for match in numbers if match}) == 1:
+            chosen.sort(key=lambda item: int(re.sub(r"\D", "", item[0])))
+    if len(chosen) != len(wanted):
+        raise EdgeSerError(
+            f"{what}s: {len(chosen)} where bundle.json declares {len(wanted)}; export the bundle again"
+        )
+    for (name, shape), (own, own_shape) in zip(wanted, chosen, strict=True):
+        if shape != own_shape:
+            raise EdgeSerError(
+                f"{what} {own} has the shape {own_shape}, bundle.json declares {shape} for {name}; "
+                "export the bundle again"
+            )
+    return tuple(own for own, _ in chosen)

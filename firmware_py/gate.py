@@ -1,0 +1,122 @@
+"""The gate: is there somebody to hear? The first one goes by level alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+__all__ = ["FLOOR_DB", "Gate", "LevelGate", "Reading", "level_db"]
+
+FLOOR_DB = -120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a gate says of one step.
+
+    Attributes
+    ----------
+    open : bool
+        Somebody is heard.
+    level_db : float
+        Root mean square of the step in dBFS, `FLOOR_DB` at least.
+    """
+
+    open: bool
+    level_db: float
+
+
+class Gate(Protocol):
+    """Decides on each step. The model runs on every step whatever the gate says, so its state stays exact."""
+
+    def push(self, step: np.ndarray) -> Reading:
+        """Take the next step's samples, (n,) float32 in -1..1, and say whether somebody is heard in it."""
+
+
+def level_db(samples: np.ndarray) -> np.ndarray:
+    """Root mean square along the last axis in dBFS, `FLOOR_DB` at least; silence is `FLOOR_DB`."""
+    power = np.mean(np.square(samples, dtype=np.float64), axis=-1)
+    return np.maximum(10 * np.log10(np.maximum(power, 1e-30)), FLOOR_DB)
+
+
+class LevelGate:
+    """Opens on level and stays open over the pauses between words.
+
+    The level of each hop is compared with a threshold: the larger of `open_db` and `above_floor_db` over the noise
+    floor. The floor is the quietest hop of the last `floor_s`, so that steady noise closes the gate and a first word
+    opens it at once. Two hops in a row over the threshold open it (a click does not); it closes when no hop has been
+    over the threshold less 3 dB for `hang_s`.
+
+    Parameters
+    ----------
+    hop : int
+        Samples of a level measurement; a step is a whole number of them.
+    sample_rate : int
+        Hz.
+    open_db : float
+        Nothing below this level, in dBFS, counts as somebody speaking.
+    above_floor_db : float
+        Nor does what stands out of the noise floor by less than this.
+    hang_s : float
+        How long the gate stays open after the last loud hop.
+    floor_s : float
+        How far back the noise floor looks.
+    """
+
+    _CLOSE_BELOW_DB = 3.0
+
+    def __init__(
+        self,
+        hop: int,
+        sample_rate: int,
+        *,
+        open_db: float = -55.0,
+        above_floor_db: float = 9.0,
+        hang_s: float = 0.6,
+        floor_s: float = 10.0,
+    ) -> None:
+        self._hop = hop
+        self._open_db, self._above_floor_db = open_db, above_floor_db
+        self._hang = max(1, round(hang_s * sample_rate / hop))
+        self._quiet_since = self._hang  # hops without a loud one; closed from `_hang` on
+        self._loud_run = 0
+        self._open = False
+        # The floor is kept as minima of whole stretches, so a step costs no scan of ten seconds of hops.
+        self._stretch_hops = max(1, round(floor_s * sample_rate / hop / 10))
+        self._minima = np.full(10, np.inf)
+        self._seen = 0
+
+    @property
+    def floor_db(self) -> float:
+        """The noise floor in dBFS; infinite before the first hop."""
+        return float(self._minima.min())
+
+    def push(self, step: np.ndarray) -> Reading:
+        """Take a step's samples; it counts as speech when the gate was open at any hop of it."""
+        heard = False
+        for level in level_db(step.reshape(-1, self._hop)):
+            heard |= self._push_level(float(level))
+        return Reading(heard, float(level_db(step)))
+
+    def _push_level(self, level: float) -> bool:
+        # Digital silence tells nothing of the room: a muted microphone must not make its first noise stand out.
+        if level > FLOOR_DB:
+            slot = self._seen // self._stretch_hops % len(self._minima)
+            if self._seen % self._stretch_hops == 0:
+                self._minima[slot] = level
+            self._minima[slot] = min(self._minima[slot], level)
+            self._seen += 1
+        floor = self.floor_db
+        threshold = max(self._open_db, floor + self._above_floor_db) if np.isfinite(floor) else self._open_db
+        if self._open:
+            loud = level >= threshold - self._CLOSE_BELOW_DB
+            self._quiet_since = 0 if loud else self._quiet_since + 1
+            self._open = self._quiet_since < self._hang
+        else:
+            self._loud_run = self._loud_run + 1 if level >= threshold else 0
+            self._open = self._loud_run >= 2
+            if self._open:
+                self._quiet_since = self._loud_run = 0
+        return self._open

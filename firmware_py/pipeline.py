@@ -1,0 +1,152 @@
+"""The push-able core: samples in, predictions out, the same ones however the samples are split."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edge_ser.dsp import LogMelStream
+from edge_ser.errors import EdgeSerError
+
+from .engines import Engine
+from .gate import Gate, LevelGate
+from .prediction import Prediction, probabilities
+
+if TYPE_CHECKING:
+    from edge_ser.bundle import Bundle
+
+__all__ = ["Pipeline"]
+
+
+class Pipeline:
+    """Front end, gate and engine over one stream of audio.
+
+    Samples are gathered into whole steps before anything is computed, so every computation sees the same shapes and
+    values whatever the pieces were: predictions are identical bit for bit for any split.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        The model; gives the front end, the step, the labels and the calibration.
+    engine : Engine
+        Opened from the same bundle.
+    every : int
+        Give the prediction of each `every`-th step; the model runs on all of them.
+    gate : Gate, optional
+        A `LevelGate` when left out.
+
+    Attributes
+    ----------
+    step_samples : int
+        Samples of a step (4000: 250 ms).
+    """
+
+    def __init__(self, bundle: Bundle, engine: Engine, *, every: int = 1, gate: Gate | None = None) -> None:
+        spec = bundle.spec
+        if spec.padding != "causal":
+            # With any other padding a step's frames need samples after the step, and `end` would not be true.
+            raise EdgeSerError(
+                f"{bundle.name} pads its front end {spec.padding!r}; listening needs 'causal': train it with that"
+            )
+        if every < 1:
+            raise ValueError(f"every must be at least 1, not {every}")
+        self.bundle, self.engine = bundle, engine
+        self.step_samples = bundle.step_frames * spec.hop_length
+        self._every = every
+        self._window = _window_samples(bundle)
+        self._gate = gate if gate is not None else LevelGate(spec.hop_length, spec.sample_rate)
+        self._front = LogMelStream(spec)
+        self._state = engine.initial_state()
+        self._step = np.zeros(self.step_samples, np.float32)
+        self._filled = 0
+        self._steps = 0
+        self._position = 0  # samples of the stream up to the last one taken, lost ones counted
+        self._lost = 0  # since the last prediction
+
+    @property
+    def pending(self) -> int:
+        """Samples taken that do not fill a step yet."""
+        return self._filled
+
+    @property
+    def processed(self) -> int:
+        """Samples that went through the model."""
+        return self._steps * self.step_samples
+
+    def skip(self, samples: int) -> None:
+        """Say that this many samples of the stream were lost here; the audio goes on behind the gap.
+
+        Times count the gap; the model does not hear it, so a recording of what was heard gives the same answers.
+        """
+        self._position += samples
+        self._lost += samples
+
+    def push(
+        self, samples: np.ndarray, on_prediction: Callable[[Prediction], None] | None = None
+    ) -> list[Prediction]:
+        """Take the next samples and give the predictions that they complete.
+
+        Parameters
+        ----------
+        samples : (n,) float32
+            Audio in -1..1 at the bundle's sample rate; any `n`.
+        on_prediction : callable, optional
+            Called with each prediction at once, before the rest of `samples` is worked on.
+
+        Returns
+        -------
+        list of Prediction
+            Oldest first, often empty.
+        """
+        predictions = []
+        taken = 0
+        while taken < len(samples):
+            count = min(len(samples) - taken, self.step_samples - self._filled)
+            self._step[self._filled : self._filled + count] = samples[taken : taken + count]
+            self._filled += count
+            self._position += count
+            taken += count
+            if self._filled == self.step_samples:
+                prediction = self._run_step()
+                if prediction is not None:
+                    predictions.append(prediction)
+                    if on_prediction is not None:
+                        on_prediction(prediction)
+        return predictions
+
+    def _run_step(self) -> Prediction | None:
+        features = self._front.push(self._step)
+        reading = self._gate.push(self._step)
+        outputs, self._state = self.engine.step(features, self._state)
+        self._filled = 0
+        self._steps += 1
+        if self._steps % self._every:
+            return None
+        lost, self._lost = self._lost, 0
+        calibration = self.bundle.calibration
+        shares = probabilities(outputs.logits, calibration.temperature)
+        adv = dict(zip(self.bundle.adv.order, map(float, outputs.adv), strict=True))
+        prediction = Prediction(
+            start=max(0, self._position - self._window),
+            end=self._position,
+            sample_rate=self.bundle.spec.sample_rate,
+            emotion=dict(zip(self.bundle.labels, map(float, shares), strict=True)),
+            state="speech" if reading.open else "silence",
+            level_db=reading.level_db,
+            lost_samples=lost,
+            **adv,
+        )
+        if reading.open and prediction.confidence < calibration.unsure_below:
+            prediction = replace(prediction, state="unsure")
+        return prediction
+
+
+def _window_samples(bundle: Bundle) -> int:
+    """Length of the pool's sliding window; what convolutions see of earlier frames is not counted."""
+    segments = bundle.config.get("window_segments")
+    if not isinstance(segments, int):
+        raise EdgeSerError(f"the bundle {bundle.name} does not say its window_segments; export it again")
+    return segments * bundle.step_frames * bundle.spec.hop_length
