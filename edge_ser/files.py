@@ -6,13 +6,20 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
 from edge_ser.errors import EdgeSerError
 
-__all__ = ["fsync_folder", "parse_json_object", "permissions_from_umask", "write_atomic", "write_synced"]
+__all__ = [
+    "fsync_folder",
+    "parse_json_object",
+    "permissions_from_umask",
+    "write_atomic",
+    "write_json",
+    "write_synced",
+]
 
 
 def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
@@ -49,6 +56,14 @@ def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
         raise EdgeSerError(
             f"cannot write {target}: {error.strerror or error}; choose a folder that can be written"
         ) from error
+
+
+def write_json(path: str | os.PathLike[str], document: Mapping[str, Any]) -> None:
+    """Write a document as JSON, whole or not at all; folders on the way are made. Errors as in `write_atomic`."""
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
+    write_atomic(target, (text + "\n").encode("utf-8"))
 
 
 def write_synced(path: Path, data: bytes) -> None:

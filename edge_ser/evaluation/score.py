@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from edge_ser.corpora import ADV, Clip
@@ -14,7 +15,10 @@ from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.metrics import bootstrap_ci, ccc, confusion, mae, majority_class, pcc, uar
 from edge_ser.models.stream72k import Stream72k
 
-__all__ = ["Scored", "score", "stream_clip", "summarise"]
+__all__ = ["Scored", "best_label", "score", "stream_clip", "summarise"]
+
+
+Ratings = tuple[float, float, float]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,9 +38,14 @@ class Scored:
 
     clip: Clip
     label: str | None
-    adv: tuple[float, float, float]
+    adv: Ratings
     fold: int = 0
     seed: int = 0
+
+
+def best_label(scores: npt.ArrayLike, labels: Sequence[str]) -> str:
+    """The label with the highest score, the first of equals."""
+    return labels[int(np.argmax(np.asarray(scores)))]
 
 
 def stream_clip(folded: Stream72k, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -105,7 +114,7 @@ def score(
     scored = []
     for clip, features in clips:
         adv, logits = stream_clip(folded, features)
-        label = labels[int(np.argmax(logits[columns]))] if clip.emotion is not None and labels else None
+        label = best_label(logits[columns], labels) if clip.emotion is not None else None
         arousal, dominance, valence = (float(value) for value in adv)
         scored.append(Scored(clip, label, (arousal, dominance, valence), fold, seed))
     return scored
@@ -125,11 +134,12 @@ def summarise(scored: Sequence[Scored], labels: Sequence[str]) -> dict[str, Any]
     -------
     dict
         ``folds``, ``uar`` (mean over seeds and folds, and its 95 % interval over speakers),
-        ``baseline_uar`` (always the most frequent class), ``labels``, ``confusion`` where clips have emotions; ``adv`` with
-        ``n`` and CCC, PCC and MAE of each dimension over all folds, where they have ratings.
+        ``baseline_uar`` (always the most frequent class), ``labels``, ``confusion`` where clips have
+        emotions; ``adv`` with ``n`` and CCC, PCC and MAE of each dimension over all folds, where they
+        have ratings.
     """
     summary: dict[str, Any] = {}
-    named = [one for one in scored if one.clip.emotion is not None]
+    named = [one for one in scored if one.label is not None]
     if named:
         index = {label: i for i, label in enumerate(labels)}
         truth = np.array([index[one.clip.emotion or ""] for one in named])
@@ -155,26 +165,20 @@ def summarise(scored: Sequence[Scored], labels: Sequence[str]) -> dict[str, Any]
         summary["baseline_uar"] = uar(truth, np.full_like(truth, majority_class(truth)))
         summary["labels"] = list(labels)
         summary["confusion"] = confusion(truth, said, len(labels)).tolist()
-    rated = [one for one in scored if one.clip.adv is not None]
+    rated = [(one.seed, one.clip.adv, one.adv) for one in scored if one.clip.adv is not None]
     if rated:
         summary["adv"] = {"n": len(rated)} | _agreement(rated)
     return summary
 
 
-def _agreement(rated: Sequence[Scored]) -> dict[str, dict[str, float]]:
-    """CCC, PCC and MAE of each dimension; over seeds, the mean of each seed's figure."""
-    by_seed: dict[int, list[Scored]] = {}
-    for one in rated:
-        by_seed.setdefault(one.seed, []).append(one)
+def _agreement(rated: Sequence[tuple[int, Ratings, Ratings]]) -> dict[str, dict[str, float]]:
+    """CCC, PCC and MAE of each dimension, from (seed, truth, answer); over seeds, the mean of each seed's figure."""
+    by_seed: dict[int, list[tuple[Ratings, Ratings]]] = {}
+    for seed, truth, said in rated:
+        by_seed.setdefault(seed, []).append((truth, said))
     figures = {}
     for column, dimension in enumerate(ADV):
-        pairs = [
-            (
-                np.array([one.clip.adv[column] for one in part if one.clip.adv]),
-                np.array([one.adv[column] for one in part]),
-            )
-            for part in by_seed.values()
-        ]
+        pairs = [np.array(part)[:, :, column].T for part in by_seed.values()]
         figures[dimension] = {
             name: float(np.mean([metric(truth, said) for truth, said in pairs]))
             for name, metric in (("ccc", ccc), ("pcc", pcc), ("mae", mae))

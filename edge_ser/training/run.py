@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +15,7 @@ from edge_ser.corpora import Clip
 from edge_ser.errors import EdgeSerError, require
 from edge_ser.evaluation.plots import plot_curves
 from edge_ser.evaluation.score import Scored, score, summarise
+from edge_ser.files import write_json
 from edge_ser.models import ARCHITECTURES, build_model
 from edge_ser.models.checkpoint import load_checkpoint, save_checkpoint
 from edge_ser.models.stream72k import Stream72k
@@ -140,14 +140,6 @@ def _figures(
     }
     write_json(results_dir / f"{recipe.name}.json", result)
     return result
-
-
-def write_json(path: Path, document: dict[str, Any]) -> None:
-    """Write a document aside and rename it into place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(path.name + ".part")
-    aside.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    os.replace(aside, path)
 
 
 def _trains(clip: Clip, fold: int) -> bool:
