@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from edge_ser.corpora import EMOTIONS, corpus_names, data_root, load_corpus, load_sounds, sound_names
@@ -46,7 +48,7 @@ def test_counts_are_the_documented_ones(name):
     assert corpus.labels == tuple(labels.split())
     assert {clip.emotion for clip in corpus.clips} == set(corpus.labels) <= set(EMOTIONS)
     assert sorted({clip.language for clip in corpus.clips}) == languages.split()
-    assert all(clip.sex in ("f", "m") and clip.duration for clip in corpus.clips)
+    assert all(clip.sex in ("f", "m") and clip.duration != 0 for clip in corpus.clips)
 
 
 @pytest.mark.parametrize("name", FACTS)
@@ -64,7 +66,7 @@ def test_ravdess_folds_are_the_published_ones_and_its_duplicate_is_counted():
     corpus = real("ravdess")
     for fold, actors in enumerate(RAVDESS_FOLDS):
         assert {int(clip.speaker[-2:]) for clip in corpus.split(fold)[1]} == actors
-    assert [one.what for one in corpus.left_out] == ["03-01-03-01-02-02-07.flac"]
+    assert "03-01-03-01-02-02-07" in {Path(one.what).stem for one in corpus.left_out}
 
 
 @pytest.mark.parametrize("name", FACTS)
