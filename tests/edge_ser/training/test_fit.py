@@ -1,0 +1,123 @@
+"""The loop: it learns, and a stop at any epoch changes nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from edge_ser.corpora import Clip  # noqa: E402
+from edge_ser.dsp import MelSpec  # noqa: E402
+from edge_ser.errors import EdgeSerError  # noqa: E402
+from edge_ser.models.stream72k import Stream72k, Stream72kConfig  # noqa: E402
+from edge_ser.training.augment import Augment  # noqa: E402
+from edge_ser.training.data import ClipSet  # noqa: E402
+from edge_ser.training.fit import fit  # noqa: E402
+from edge_ser.training.recipe import DataPart, FitPart, Recipe  # noqa: E402
+
+LABELS = ("angry", "sad")
+SMALL = Stream72kConfig(labels=LABELS, stem=(2,), channels=16, dilations=(1, 2), heads=2)
+RECIPE = Recipe(
+    name="tiny",
+    model="stream72k",
+    data=DataPart(("made",)),
+    fit=FitPart(epochs=4, batch=8, crop_s=1.0, lr=0.02, ema=0.5),
+    augment=Augment(),
+    spec=MelSpec(mean=-50.0, scale=20.0),
+    config={},
+)
+
+
+def clip_set(count: int = 40) -> ClipSet:
+    """Clips of two corpora: one whose emotion shows in the bands, one with ratings only."""
+    rng = np.random.default_rng(0)
+    clips, features = [], []
+    for i in range(count):
+        rated = i % 4 == 0
+        label, arousal = LABELS[i // 2 % 2], float(rng.uniform())
+        made = rng.standard_normal((int(rng.integers(60, 200)), 64)).astype(np.float16) * 0.3
+        made[:, :32] += arousal if rated else 1.5 * (label == "angry")
+        features.append(made)
+        clips.append(
+            Clip(Path(f"{i}.wav"), "rated", f"r{i}", arousal=arousal, dominance=arousal, valence=arousal)
+            if rated
+            else Clip(Path(f"{i}.wav"), "named", f"s{i}", emotion=label)
+        )
+    return ClipSet(clips, features, LABELS, {"named": LABELS, "rated": ()})
+
+
+def train(folder: Path, recipe: Recipe = RECIPE, stop_after: int | None = None, seed: int = 0) -> Stream72k:
+    def report(record: dict[str, float]) -> None:
+        if record["epoch"] == stop_after:
+            raise KeyboardInterrupt
+
+    torch.manual_seed(seed)
+    return fit(Stream72k(SMALL), clip_set(), recipe, seed, folder, report)
+
+
+def test_it_learns_both_heads(tmp_path: Path) -> None:
+    longer = dataclasses.replace(RECIPE, fit=dataclasses.replace(RECIPE.fit, epochs=25))
+    train(tmp_path, longer)
+    records = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [record["epoch"] for record in records] == list(range(1, 26))
+    assert records[-1]["emotion_loss"] < 0.75 * records[0]["emotion_loss"]
+    assert records[-1]["adv_loss"] < 0.8 * records[0]["adv_loss"]
+
+
+def test_a_resumed_run_ends_with_the_same_weights(tmp_path: Path) -> None:
+    unbroken = train(tmp_path / "whole").state_dict()
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "broken", stop_after=1)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "broken", stop_after=3)
+    log = tmp_path / "broken" / "log.jsonl"
+    log.write_text(log.read_text() + '{"epoch": 4, "loss": 0}\n')  # as a stop between log and state leaves it
+    resumed = train(tmp_path / "broken").state_dict()
+    assert all(torch.equal(unbroken[name], resumed[name]) for name in unbroken)
+    assert log.read_text() == (tmp_path / "whole" / "log.jsonl").read_text()
+
+
+def test_seeds_differ(tmp_path: Path) -> None:
+    one, two = (train(tmp_path / str(seed), seed=seed).state_dict() for seed in (0, 1))
+    assert not torch.equal(one["emotion.weight"], two["emotion.weight"])
+
+
+def test_another_recipe_does_not_go_on_from_it(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, stop_after=1)
+    other = dataclasses.replace(RECIPE, augment=Augment(gain_db=1.0))
+    with pytest.raises(EdgeSerError, match="another recipe"):
+        train(tmp_path, other)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"crop_s": 1.1}, "whole steps"),
+        ({"crop_s": 6.0}, "at most 20"),
+        ({"batch": 64}, "fewer than one batch"),
+    ],
+)
+def test_impossible_recipes_are_refused(tmp_path: Path, change: dict[str, float], says: str) -> None:
+    recipe = dataclasses.replace(RECIPE, fit=dataclasses.replace(RECIPE.fit, **change))
+    with pytest.raises(EdgeSerError, match=says):
+        train(tmp_path, recipe)
+
+
+def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path) -> None:
+    recipe = dataclasses.replace(RECIPE, fit=dataclasses.replace(RECIPE.fit, lr=1e18))
+    with pytest.raises(EdgeSerError, match="lower"):
+        train(tmp_path, recipe)
+
+
+def test_balance_draws_small_corpora_more_often() -> None:
+    clips = clip_set()
+    rng = np.random.default_rng(0)
+    assert sorted(clips.order(rng, 0.0)) == list(range(len(clips)))
+    drawn = np.concatenate([clips.order(rng, 1.0) for _ in range(50)])
+    assert np.mean(drawn % 4 == 0) == pytest.approx(0.5, abs=0.04)
