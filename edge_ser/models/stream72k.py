@@ -3,9 +3,9 @@
 Every layer takes the context it needs as an explicit state, and one pass over a recording is the same
 code with more frames at once; so streaming equals offline by construction. The pool is an attentive
 mean and deviation (Okabe et al. 2018, arXiv 1803.10963) over a sliding window, held as a ring of
-segment sums of a softmax: a step adds the sums of its new frames and drops the oldest. The attention
-scores are bounded, so the softmax needs no running maximum, and the ring is summed anew at each step,
-so nothing drifts.
+each segment's weight, mean and spread: a step adds those of its new frames and drops the oldest. The
+attention scores are bounded, so the softmax needs no running maximum, and the ring is merged anew at
+each step (Chan et al. 1979), so nothing drifts and nothing cancels.
 """
 
 from __future__ import annotations
@@ -209,7 +209,10 @@ class Stream72k(nn.Module):
         return tuple(torch.zeros(batch, *shape) for shape in shapes)
 
     def _segments(self, features: Tensor, state: State, valid: Tensor | None) -> tuple[Tensor, State]:
-        """Features (B, T, n_mels) to the softmax sums of each segment (B, S, heads + 2 channels)."""
+        """Features (B, T, n_mels) to the moments of each segment (B, S, heads + 2 channels).
+
+        They are the weights' sum, the weighted mean, and the weighted sum of squares about that mean.
+        """
         c = self.config
         new = []
         x = features[:, None]
@@ -229,19 +232,27 @@ class Stream72k(nn.Module):
         batch, segments = x.shape[0], features.shape[1] // c.step_frames
         x = x.reshape(batch, c.heads, c.channels // c.heads, segments, c.step_frames // 2)
         weight = weight.reshape(batch, c.heads, 1, segments, c.step_frames // 2)
-        first = (weight * x).sum(4).flatten(1, 2)
-        second = (weight * x * x).sum(4).flatten(1, 2)
-        sums = torch.cat([weight.sum(4).flatten(1, 2), first, second], 1)  # (B, heads + 2 channels, S)
-        return sums.transpose(1, 2), tuple(new)
+        mass = weight.sum(4, keepdim=True)
+        if valid is not None:
+            mass = mass.clamp_min(1e-6)  # a segment of padding alone has none; a real one at least exp(-bound)
+        mean = (weight * x).sum(4, keepdim=True) / mass
+        apart = x - mean  # apart * apart, as TFLite has no power of five dimensions
+        spread = (weight * apart * apart).sum(4).flatten(1, 2)
+        rows = [weight.sum(4).flatten(1, 2), mean.squeeze(4).flatten(1, 2), spread]
+        return torch.cat(rows, 1).transpose(1, 2), tuple(new)
 
-    def _answer(self, total: Tensor) -> tuple[Tensor, Tensor]:
-        """Sums over a window (..., heads + 2 channels) to (adv (..., 3), logits (..., labels))."""
+    def _answer(self, segments: Tensor) -> tuple[Tensor, Tensor]:
+        """Moments of a window's segments (..., N, heads + 2 channels) to (adv (..., 3), logits (..., labels))."""
         c = self.config
-        weight, first, second = total.split([c.heads, c.channels, c.channels], -1)
+        weight, means, spreads = segments.split([c.heads, c.channels, c.channels], -1)
         weight = weight.repeat_interleave(c.channels // c.heads, -1)
-        mean = first / weight
-        deviation = torch.sqrt(F.relu(second / weight - mean * mean) + c.eps)
-        pooled = torch.cat([mean, deviation], -1)
+        total = weight.sum(-2, keepdim=True)
+        mean = (weight * means).sum(-2, keepdim=True) / total
+        # Spread within segments and between them, never E[x^2] - mean^2: of a steady sound that difference is
+        # all rounding, and every runtime rounds differently.
+        apart = means - mean
+        squares = (spreads + weight * apart * apart).sum(-2) / total.squeeze(-2)
+        pooled = torch.cat([mean.squeeze(-2), torch.sqrt(squares + c.eps)], -1)
         pooled = self.norm(pooled.flatten(0, -2)).reshape(pooled.shape)
         pooled = self.dropout(pooled)
         return torch.sigmoid(self.adv(pooled)), self.emotion(pooled)
@@ -262,9 +273,9 @@ class Stream72k(nn.Module):
         logits : Tensor (B, labels)
         *state : Tensor
         """
-        sums, new = self._segments(features, state, None)
-        ring = torch.cat([state[-1][:, 1:], sums], 1)
-        return (*self._answer(ring.sum(1)), *new, ring)
+        segment, new = self._segments(features, state, None)
+        ring = torch.cat([state[-1][:, 1:], segment], 1)
+        return (*self._answer(ring), *new, ring)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """One pass over whole recordings: the answers after each step, as `step` gives them.
@@ -282,9 +293,9 @@ class Stream72k(nn.Module):
         c = self.config
         whole = features.shape[1] // c.step_frames * c.step_frames
         state = self.initial_state(features.shape[0])
-        sums, _ = self._segments(features[:, :whole], state, None)
-        padded = F.pad(sums, (0, 0, c.window_segments - 1, 0))
-        return self._answer(padded.unfold(1, c.window_segments, 1).sum(-1))
+        segments, _ = self._segments(features[:, :whole], state, None)
+        padded = F.pad(segments, (0, 0, c.window_segments - 1, 0))
+        return self._answer(padded.unfold(1, c.window_segments, 1).transpose(2, 3))
 
     def clip(self, features: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Answers at the end of clips padded to one length, for training.
@@ -303,8 +314,8 @@ class Stream72k(nn.Module):
         """
         position = 2 * torch.arange(features.shape[1] // 2)
         valid = (position[None] < frames[:, None]).to(features.dtype)
-        sums, _ = self._segments(features, self.initial_state(features.shape[0]), valid)
-        return self._answer(sums.sum(1))
+        segments, _ = self._segments(features, self.initial_state(features.shape[0]), valid)
+        return self._answer(segments)
 
     def fold(self) -> Stream72k:
         """The same function in inference, with batch normalisation folded into the weights."""
@@ -342,8 +353,9 @@ class Stream72k(nn.Module):
         macs += full * c.stem[-1] * c.mixed_bands * c.channels
         macs += half * c.kernel * c.channels
         macs += half * len(c.dilations) * c.channels * (c.kernel + c.channels)
-        macs += half * c.channels * (c.heads + 2)
+        macs += half * c.channels * (c.heads + 3)
         steps = spec.frame_rate / c.step_frames
+        macs += steps * c.window_segments * 3 * c.channels
         macs += steps * 2 * c.channels * (len(c.labels) + 3)
         return round(macs)
 
