@@ -9,7 +9,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
-from typing import TextIO
+from typing import IO, TextIO
 
 __all__ = ["EXPLAINED", "hush", "unexplained"]
 
@@ -97,6 +97,6 @@ def _redirected(target: int) -> Iterator[None]:
         os.close(saved[1])
 
 
-def _text(kept: tempfile._TemporaryFileWrapper[bytes]) -> str:
+def _text(kept: IO[bytes]) -> str:
     kept.seek(0)
     return kept.read().decode("utf-8", "replace")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from edge_ser.errors import EdgeSerError
+from edge_ser.evaluation.parity import LIMITS
 from export.to_numpy import to_numpy
 from export.to_onnx import to_onnx
 from export.to_tflite import to_tflite
@@ -65,7 +66,7 @@ FORMATS = (
         "weights.safetensors",
         ("torch",),
         "any board with Python and NumPy alone; the least memory",
-        1e-4,
+        LIMITS["fp32"],
         to_numpy,
     ),
     Format(
@@ -75,7 +76,7 @@ FORMATS = (
         "model.onnx",
         ("torch", "onnx", "onnxscript", "onnxruntime"),
         "Raspberry Pi (64-bit), x86-64, and programs that embed ONNX Runtime",
-        1e-4,
+        LIMITS["fp32"],
         to_onnx,
     ),
     Format(
@@ -85,7 +86,7 @@ FORMATS = (
         "model.tflite",
         ("torch", "litert_torch", "ai_edge_litert"),
         "Raspberry Pi and other Arm boards, Android: LiteRT, fastest on Arm",
-        1e-4,
+        LIMITS["fp32"],
         to_tflite,
     ),
 )

@@ -1,0 +1,138 @@
+"""Does another form of a model give the model's answers? Sounds to ask with, and the comparison.
+
+An answer is a row of numbers: arousal, dominance, valence, then the logits. Everything here is NumPy, but for
+the functions that take a torch module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edge_ser.dsp import MelSpec, log_mel
+from edge_ser.errors import EdgeSerError
+
+if TYPE_CHECKING:
+    from edge_ser.models.stream72k import Stream72k
+    from firmware_py.engines import Engine
+
+__all__ = [
+    "LIMITS",
+    "engine_answers",
+    "features_of",
+    "hard_sounds",
+    "largest_error",
+    "one_pass_answers",
+    "step_answers",
+]
+
+#: Largest absolute error of any output that a file of a precision may have against torch.
+LIMITS = {"fp32": 1e-4, "fp16": 1e-3}
+
+
+def hard_sounds(seconds: float = 12.0, sample_rate: int = 16000) -> dict[str, np.ndarray]:
+    """Sounds that bring out a difference: nothing, everything, one sample, noise, and a voice-like mixture.
+
+    Parameters
+    ----------
+    seconds : float
+        Length of each; 12 s are 48 steps of 250 ms, more than the pool's window.
+    sample_rate : int
+        Hz.
+
+    Returns
+    -------
+    dict of str to (n,) float32
+        In -1..1, always the same.
+    """
+    n = round(seconds * sample_rate)
+    t = np.arange(n) / sample_rate
+    rng = np.random.default_rng(20261121)
+    click = np.zeros(n)
+    click[n // 3] = 1.0
+    # Harmonics whose pitch glides and whose level rises and falls four times a second, as syllables do.
+    phase = 2 * np.pi * np.cumsum(140 + 60 * np.sin(2 * np.pi * 0.7 * t)) / sample_rate
+    voice = sum(np.sin(k * phase) / k for k in range(1, 20)) * np.sin(2 * np.pi * 2 * t) ** 2 * 0.3
+    sounds = {
+        "silence": np.zeros(n),
+        "full scale": np.where(np.sin(2 * np.pi * 220 * t) >= 0, 1.0, -1.0),
+        "direct current": np.full(n, 0.8),
+        "noise": rng.uniform(-0.5, 0.5, n),
+        "click": click,
+        "steps in level": voice * 10.0 ** -np.floor(4 * t / seconds),
+        "voice-like": voice,
+    }
+    return {name: wave.astype(np.float32) for name, wave in sounds.items()}
+
+
+def features_of(sounds: Mapping[str, np.ndarray], spec: MelSpec, step_frames: int) -> dict[str, np.ndarray]:
+    """Log-mel of each sound in whole steps: (steps, step_frames, n_mels) float32.
+
+    Raises
+    ------
+    EdgeSerError
+        A sound is shorter than one step.
+    """
+    result = {}
+    for name, wave in sounds.items():
+        features = log_mel(np.asarray(wave, np.float32), spec)
+        whole = len(features) // step_frames * step_frames
+        if not whole:
+            seconds = step_frames / spec.frame_rate
+            raise EdgeSerError(f"{name} is shorter than one step of {seconds:g} s; choose a longer recording")
+        result[name] = features[:whole].reshape(-1, step_frames, spec.n_mels)
+    return result
+
+
+def engine_answers(engine: Engine, features: np.ndarray) -> np.ndarray:
+    """A device engine's answers, step after step from its initial state.
+
+    Parameters
+    ----------
+    engine : Engine
+        Opened on a bundle.
+    features : (steps, step_frames, n_mels) float32
+
+    Returns
+    -------
+    (steps, 3 + labels) float32
+    """
+    state = engine.initial_state()
+    rows = []
+    for step in features:
+        outputs, state = engine.step(np.ascontiguousarray(step), state)
+        rows.append(np.concatenate([outputs.adv, outputs.logits]))
+    return np.array(rows)
+
+
+def step_answers(model: Stream72k, features: np.ndarray) -> np.ndarray:
+    """A torch module's answers, step after step; shapes as `engine_answers`."""
+    import torch
+
+    state: Sequence[torch.Tensor] = model.initial_state(1)
+    rows = []
+    with torch.inference_mode():
+        for step in features:
+            adv, logits, *state = model.step(torch.from_numpy(np.ascontiguousarray(step))[None], *state)
+            rows.append(torch.cat([adv, logits], 1)[0].numpy())
+    return np.array(rows)
+
+
+def one_pass_answers(model: Stream72k, features: np.ndarray) -> np.ndarray:
+    """A torch module's answers from the whole recording at once; shapes as `engine_answers`."""
+    import torch
+
+    with torch.inference_mode():
+        whole = torch.from_numpy(features.reshape(1, -1, features.shape[-1]))
+        adv, logits = model(whole)
+        return torch.cat([adv, logits], 2)[0].numpy()
+
+
+def largest_error(answers: np.ndarray, reference: np.ndarray) -> float:
+    """Largest absolute difference of two sets of answers; infinite where one holds no number or their shapes differ."""
+    if answers.shape != reference.shape:
+        return float("inf")
+    difference = float(np.max(np.abs(answers.astype(np.float64) - reference), initial=0.0))
+    return difference if np.isfinite(difference) else float("inf")
