@@ -32,8 +32,12 @@ A recipe's least content:  [data]  corpora = ["ravdess"]  folds = [0, 1, 2, 3, 4
 A corpus is a name, a folder with official file names, or a CSV table (columns file, speaker, emotion, ...).
 """
     parser.add_argument("recipe", type=Path, help="TOML file")
-    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder for checkpoints (default runs)")
-    parser.add_argument("--results", type=Path, default=Path("results"), help="folder for figures (default results)")
+    parser.add_argument(
+        "--runs", type=Path, default=Path("runs"), help="folder for checkpoints (default runs)"
+    )
+    parser.add_argument(
+        "--results", type=Path, default=Path("results"), help="folder for figures (default results)"
+    )
     parser.add_argument("--fold", type=int, help="train only this held-out fold")
     parser.add_argument("--seed", type=int, help="with this seed only (default: the recipe's first)")
 
@@ -53,7 +57,10 @@ def run(args: argparse.Namespace) -> int:
     try:
         figures = run_recipe(recipe, args.runs, args.results, only=only)
     except KeyboardInterrupt:
-        print(f"\nstopped; the same command goes on from the last epoch in {args.runs / recipe.name}", file=sys.stderr)
+        print(
+            f"\nstopped; the same command goes on from the last epoch in {args.runs / recipe.name}",
+            file=sys.stderr,
+        )
         return 130
     print(f"checkpoints and curves: {args.runs / recipe.name}", file=sys.stderr)
     if figures is None:

@@ -98,7 +98,9 @@ class MelSpec:
         if self.win_length > self.n_fft:
             raise EdgeSerError(f"MelSpec.win_length {self.win_length} is longer than n_fft {self.n_fft}")
         if self.padding == "causal" and self.hop_length > self.n_fft:
-            raise EdgeSerError(f"MelSpec.hop_length {self.hop_length} leaves gaps between frames of {self.n_fft}")
+            raise EdgeSerError(
+                f"MelSpec.hop_length {self.hop_length} leaves gaps between frames of {self.n_fft}"
+            )
         if not 0 <= self.fmin < self.fmax <= self.sample_rate / 2:
             raise EdgeSerError(
                 f"MelSpec needs 0 <= fmin < fmax <= {self.sample_rate / 2:g} Hz, not {self.fmin:g} and {self.fmax:g}"
