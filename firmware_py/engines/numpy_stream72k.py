@@ -139,7 +139,11 @@ class _Block:
 
 
 class _AttentivePool:
-    """Sliding-window attention pooling: a ring of segment sums, newest last, and the mean and deviation of it."""
+    """Sliding-window attention pooling over a ring of segments, newest last.
+
+    A segment is the sum of its weights, its weighted mean and its weighted sum of squares about that mean; the window
+    is their merger, which never subtracts two large numbers.
+    """
 
     def __init__(self, weights: _Weights, frames: int, channels: int, heads: int, segments: int,
                  bound: float, eps: float) -> None:  # fmt: skip
@@ -150,13 +154,12 @@ class _AttentivePool:
         self.scores = _buffer(frames, heads)
         self.shaped = (frames, heads, group)
         self.weighted = _buffer(*self.shaped)
-        self.total = _buffer(heads + 2 * channels)
-        self.s = self.total[:heads, None]
-        self.m = self.total[heads : heads + channels].reshape(heads, group)
-        self.q = self.total[heads + channels :].reshape(heads, group)
+        self.apart = _buffer(*self.shaped)
+        self.total = _buffer(heads, 1)
         self.out = _buffer(1, 2 * channels)
         self.mean, self.dev = (half.reshape(heads, group) for half in np.split(self.out[0], 2))
-        self.squares = _buffer(heads, group)
+        self.offsets = _buffer(segments, heads, group)
+        self.between = _buffer(heads, group)
         self.heads, self.channels = heads, channels
         self.state_shape = (1, segments, heads + 2 * channels)
 
@@ -172,20 +175,33 @@ class _AttentivePool:
         ring = np.empty(self.state_shape, np.float32)
         ring[:, :-1] = state[:, 1:]
         segment, heads, channels = ring[0, -1], self.heads, self.channels
-        np.add.reduce(z, axis=0, out=segment[:heads])
         x = x.reshape(self.shaped)
         grouped = (heads, channels // heads)
+        mass, mean = segment[:heads], segment[heads : heads + channels].reshape(grouped)
+        np.add.reduce(z, axis=0, out=mass)
         np.multiply(x, z[:, :, None], out=self.weighted)
-        np.add.reduce(self.weighted, axis=0, out=segment[heads : heads + channels].reshape(grouped))
-        np.multiply(self.weighted, x, out=self.weighted)
-        np.add.reduce(self.weighted, axis=0, out=segment[heads + channels :].reshape(grouped))
+        np.add.reduce(self.weighted, axis=0, out=mean)
+        np.divide(mean, mass[:, None], out=mean)
+        np.subtract(x, mean, out=self.apart)
+        np.multiply(self.apart, self.apart, out=self.apart)
+        np.multiply(self.apart, z[:, :, None], out=self.apart)
+        np.add.reduce(self.apart, axis=0, out=segment[heads + channels :].reshape(grouped))
 
-        np.add.reduce(ring[0], axis=0, out=self.total)
-        np.divide(self.m, self.s, out=self.mean)
-        np.divide(self.q, self.s, out=self.dev)
-        np.multiply(self.mean, self.mean, out=self.squares)
-        np.subtract(self.dev, self.squares, out=self.dev)
-        np.maximum(self.dev, np.float32(0), out=self.dev)
+        # Views: a head's weight goes with its group of channels.
+        weights = ring[0, :, :heads, None]
+        means = ring[0, :, heads : heads + channels].reshape(-1, *grouped)
+        spreads = ring[0, :, heads + channels :].reshape(-1, *grouped)
+        np.add.reduce(weights, axis=0, out=self.total)
+        np.multiply(weights, means, out=self.offsets)
+        np.add.reduce(self.offsets, axis=0, out=self.mean)
+        np.divide(self.mean, self.total, out=self.mean)
+        np.subtract(means, self.mean, out=self.offsets)
+        np.multiply(self.offsets, self.offsets, out=self.offsets)
+        np.multiply(self.offsets, weights, out=self.offsets)
+        np.add.reduce(self.offsets, axis=0, out=self.between)
+        np.add.reduce(spreads, axis=0, out=self.dev)
+        np.add(self.dev, self.between, out=self.dev)
+        np.divide(self.dev, self.total, out=self.dev)
         np.add(self.dev, self.eps, out=self.dev)
         np.sqrt(self.dev, out=self.dev)
         return self.out, ring
