@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import os
 import wave
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
@@ -189,7 +189,7 @@ class AudioBlocks:
         self._blocks.close()
         self._reader.close()
 
-    def _cut(self) -> Iterator[Floats]:
+    def _cut(self) -> Generator[Floats, None, None]:
         pending, given = np.empty(0, np.float32), 0
         for part in self._resampled():
             pending = np.concatenate((pending, part)) if pending.size else part
