@@ -37,6 +37,8 @@ def window(name: str, length: int) -> Floats:
         "blackman": (0.42, -0.5, 0.08),
         "rectangular": (1.0,),
     }[name]
+    if length == 1:
+        return np.ones(1)  # as scipy and librosa have it; the formula would give the window's first value
     phase = 2 * np.pi * np.arange(length) / length
     return np.sum([a * np.cos(i * phase) for i, a in enumerate(cosines)], axis=0)
 
