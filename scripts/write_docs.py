@@ -1,0 +1,132 @@
+#!/usr/bin/env python3
+"""Rewrite the figures in README.md and docs/ from the files under results/.
+
+A document holds a pair of lines ``<!-- figures: NAME -->`` and ``<!-- end -->``; what stands between them is
+made here. ``--check`` writes nothing and fails where a document is not up to date.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from edge_ser.commands._output import markdown_table
+from edge_ser.corpora.base import ADV
+from edge_ser.errors import EdgeSerError
+from edge_ser.files import write_atomic
+
+ROOT = Path(__file__).resolve().parents[1]
+BLOCK = re.compile(r"(<!-- figures: (?P<name>[a-z_]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def accuracy(results: Path) -> str:
+    """Speaker-independent figures of every corpus that has a file."""
+    rows = []
+    for name in ("ravdess", "emotale"):
+        figures = read(results / f"{name}.json")
+        folds = [fold["uar"] for fold in figures["folds"]]
+        low, high = figures["uar"]["ci95"]
+        row = {
+            "corpus": figures["corpus"],
+            "classes": len(figures["labels"]),
+            "UAR": f"**{figures['uar']['mean']:.3f}**",
+            "95 % over speakers": f"{low:.3f} to {high:.3f}",
+            "folds": " ".join(f"{uar:.3f}" for uar in folds),
+            "trivial": f"{figures['baseline_uar']:.3f}",
+            "CCC A / D / V": " / ".join(f"{figures['adv'][d]['ccc']:.3f}" for d in ADV)
+            if "adv" in figures
+            else "-",
+        }
+        rows.append(row)
+    return markdown_table(rows)
+
+
+def cost(results: Path) -> str:
+    """What each engine costs, from ``edge-ser bench -o json``."""
+    bench = read(results / "bench.json")
+    rows = [
+        {
+            "engine": f"{run['engine']} {run['precision']}",
+            "file kB": run["file_kb"],
+            "load ms": run["load_ms"],
+            "step ms p50": run["step_ms"]["p50"],
+            "p95": run["step_ms"]["p95"],
+            "p99": run["step_ms"]["p99"],
+            "duty cycle": f"{100 * run['duty_cycle']:.2f} %",
+            "RSS MB": run["rss_mb"]["peak"],
+            "M MAC/s": run["macs_per_s"] / 1e6,
+        }
+        for run in bench["runs"]
+        if run["ok"]
+    ]
+    machine = ", ".join(f"{key} {value}" for key, value in bench["machine"].items())
+    return f"{markdown_table(rows)}\n\n{machine}"
+
+
+def parity(results: Path) -> str:
+    """Largest error of each engine against torch, from ``edge-ser verify -o json``."""
+    checks = read(results / "verify.json")["checks"]
+    worst: dict[tuple[str, str, str], Mapping[str, Any]] = {}
+    for check in checks:
+        key = (check["name"].split(":")[0], check["engine"], check["precision"])
+        if key not in worst or (check["max_abs_error"] or 0) > (worst[key]["max_abs_error"] or 0):
+            worst[key] = check
+    rows = [
+        {"check": name, "engine": f"{engine} {precision}", "max abs error": row["max_abs_error"], "limit": row["limit"],
+         "ok": row["ok"]}
+        for (name, engine, precision), row in worst.items()
+    ]  # fmt: skip
+    return markdown_table(rows)
+
+
+TABLES: dict[str, Callable[[Path], str]] = {"accuracy": accuracy, "cost": cost, "parity": parity}
+
+
+def read(path: Path) -> Any:
+    """A results file."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise EdgeSerError(f"{path} is not there: make it first, CONTRIBUTING.md says how") from None
+
+
+def rewrite(text: str, results: Path) -> str:
+    """A document with its figures as they should be."""
+
+    def block(match: re.Match[str]) -> str:
+        if match["name"] not in TABLES:
+            raise EdgeSerError(f"there are no figures {match['name']!r}; there are {', '.join(TABLES)}")
+        return f"{match[1]}{TABLES[match['name']](results)}\n{match[3]}"
+
+    return BLOCK.sub(block, text)
+
+
+def main() -> int:
+    """Rewrite or check every document."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit 1 where a document is out of date"
+    )
+    args = parser.parse_args()
+    stale = []
+    for path in sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")]):
+        text = path.read_text(encoding="utf-8")
+        fresh = rewrite(text, ROOT / "results")
+        if fresh != text:
+            stale.append(path.relative_to(ROOT))
+            if not args.check:
+                write_atomic(path, fresh.encode("utf-8"))
+    for path in stale:
+        print(f"{path}: {'out of date, run scripts/write_docs.py' if args.check else 'rewritten'}")
+    return 1 if args.check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
