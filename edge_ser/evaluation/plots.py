@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
@@ -105,15 +105,15 @@ def plot_over_time(
         step = float(np.median(np.diff(ends))) if len(ends) > 1 else float(ends[0])
         _draw_adv(adv, ends, predictions)
         _draw_emotions(emotions, strip, ends, step, predictions)
+        quiet = [
+            (first, last) for state, first, last in _runs(p.state for p in predictions) if state == "silence"
+        ]
         for axes in (adv, emotions):
-            for p, end in zip(predictions, ends, strict=True):
-                if p.state == "silence":
-                    axes.axvspan(end - step, end, color="white", alpha=0.72, lw=0, zorder=4)
+            for first, last in quiet:
+                axes.axvspan(ends[first] - step, ends[last], color="white", alpha=0.72, lw=0, zorder=4)
         spectrum.set_title(title, pad=10)
         spectrum.set_xlim(0, max(seconds, ends[-1]))
-        strip.set_xlabel(
-            "seconds" + (" (pale: nobody speaks)" if any(p.state == "silence" for p in predictions) else "")
-        )
+        strip.set_xlabel("seconds (pale: nobody speaks)" if quiet else "seconds")
         figure.align_ylabels([spectrum, adv, emotions])
 
 
@@ -209,7 +209,7 @@ def plot_confusion(
         picture = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
         for row, column in np.ndindex(n, n):
             if table[row, column]:
-                colour = "white" if share[row, column] > 0.55 else _INK
+                colour = "white" if share[row, column] > 0.5 else _INK
                 axes.text(
                     column, row - 0.1, f"{100 * share[row, column]:.0f}%", ha="center", va="center", color=colour,
                     weight="bold" if row == column else "normal",
@@ -279,13 +279,14 @@ def _draw_spectrogram(figure: Figure, axes: Axes, wave: ArrayLike, spec: MelSpec
         vmax=max(top, bottom + 1e-6),
         interpolation="antialiased",
     )
-    ticks = [hz for hz in (125, 250, 500, 1000, 2000, 4000, 8000) if spec.fmin <= hz <= spec.fmax]
+    ticks = [hz for hz in (250, 500, 1000, 2000, 4000, 8000) if spec.fmin <= hz <= spec.fmax]
     axes.set_yticks(
         hz_to_mel(ticks, spec.mel_scale), [f"{hz // 1000} k" if hz >= 1000 else str(hz) for hz in ticks]
     )
     axes.set_ylabel("Hz (mel scale)")
     axes.spines[:].set_visible(False)
-    bar = figure.colorbar(picture, ax=axes, pad=0.012, fraction=0.05)
+    # beside the axes, and so close to them as the legends below: a colour bar of its own would push these aside
+    bar = figure.colorbar(picture, cax=axes.inset_axes((1.012, 0.0, 0.012, 1.0)))
     bar.set_label("dB" if spec.log == "db" else "log-mel")
     bar.outline.set_visible(False)
 
@@ -323,9 +324,8 @@ def _draw_emotions(
     # the strip: what a listener was told, in words where there is room for them
     told = ["" if p.state == "silence" else "unsure" if p.state == "unsure" else p.label for p in predictions]
     room = 0.055 * (ends[-1] - edges[0])
-    for word, run in groupby(enumerate(told), key=lambda item: item[1]):
-        span = list(run)
-        start, stop = edges[span[0][0]], ends[span[-1][0]]
+    for word, first, last in _runs(told):
+        start, stop = edges[first], ends[last]
         if word:
             strip.axvspan(start, stop, color=colours.get(word, "#eceef1"), lw=0)
         if word and stop - start >= room:
@@ -341,6 +341,13 @@ def _draw_emotions(
     strip.set_ylim(0, 1)
     strip.set_yticks([])
     strip.spines[:].set_visible(False)
+
+
+def _runs(values: Iterable[str]) -> Iterator[tuple[str, int, int]]:
+    """Each stretch of equal values: the value, its first and its last index."""
+    for value, group in groupby(enumerate(values), key=lambda item: item[1]):
+        indices = [index for index, _ in group]
+        yield value, indices[0], indices[-1]
 
 
 def _readable(colour: str | None) -> str:
