@@ -42,6 +42,8 @@ class Pipeline:
     ----------
     step_samples : int
         Samples of a step (4000: 250 ms).
+    every : int
+        As given.
     """
 
     def __init__(self, bundle: Bundle, engine: Engine, *, every: int = 1, gate: Gate | None = None) -> None:
@@ -55,7 +57,7 @@ class Pipeline:
             raise ValueError(f"every must be at least 1, not {every}")
         self.bundle, self.engine = bundle, engine
         self.step_samples = bundle.step_frames * spec.hop_length
-        self._every = every
+        self.every = every
         self._window = _window_samples(bundle)
         self._gate = gate if gate is not None else LevelGate(spec.hop_length, spec.sample_rate)
         self._front = LogMelStream(spec)
@@ -75,6 +77,12 @@ class Pipeline:
     def processed(self) -> int:
         """Samples that went through the model."""
         return self._steps * self.step_samples
+
+    def warm_up(self) -> None:
+        """Run a step whose answer nobody gets, so that what is made at the first one does not delay a real one."""
+        spec = self.bundle.spec
+        features = LogMelStream(spec).push(np.zeros(self.step_samples, np.float32))
+        self.engine.step(features, self.engine.initial_state())
 
     def skip(self, samples: int) -> None:
         """Say that this many samples of the stream were lost here; the audio goes on behind the gap.
@@ -123,7 +131,7 @@ class Pipeline:
         outputs, self._state = self.engine.step(features, self._state)
         self._filled = 0
         self._steps += 1
-        if self._steps % self._every:
+        if self._steps % self.every:
             return None
         lost, self._lost = self._lost, 0
         calibration = self.bundle.calibration

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +36,20 @@ def _interpreter_module(precision: str) -> Any:
     return require("ai_edge_litert.interpreter", extra="litert", purpose="running the litert engine")
 
 
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """LiteRT tells standard error which delegate it made, past Python; its errors come as exceptions as well."""
+    sys.stderr.flush()
+    kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(null, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(null)
+
+
 class LiteRTEngine:
     """Runs the bundle's ``.tflite`` file of a precision.
 
@@ -44,8 +62,9 @@ class LiteRTEngine:
         module = _interpreter_module(precision)
         self.precision = precision
         try:
-            self._interpreter = module.Interpreter(model_path=str(path), num_threads=1)
-            self._interpreter.allocate_tensors()
+            with _quiet():
+                self._interpreter = module.Interpreter(model_path=str(path), num_threads=1)
+                self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise EdgeSerError(f"LiteRT cannot load {path}: {error}") from error
         inputs, outputs = self._signature()

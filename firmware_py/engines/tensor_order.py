@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,16 +63,10 @@ class TensorOrder:
 
 
 def _match(wanted: Named, found: Named, what: str) -> tuple[str, ...]:
-    names = {name for name, _ in found}
-    if names.issuperset(name for name, _ in wanted):
-        chosen = [(name, dict(found)[name]) for name, _ in wanted]
-    else:
-        # No graph may give an output the name of an input, and converters number what they may not name
-        # (args_0, args_1, ..., output_0, ...), which some list as text sorts: 0, 1, 10, 2.
-        numbers = [re.fullmatch(r"\D+?(\d+)", name) for name, _ in found]
-        chosen = list(found)
-        if all(numbers) and len({match[0][: match.start(1)] for match in numbers if match}) == 1:
-            chosen.sort(key=lambda item: int(re.sub(r"\D", "", item[0])))
+    shapes = dict(found)
+    chosen = list(found)
+    if shapes.keys() >= {name for name, _ in wanted}:
+        chosen = [(name, shapes[name]) for name, _ in wanted]
     if len(chosen) != len(wanted):
         raise EdgeSerError(
             f"{what}s: {len(chosen)} where bundle.json declares {len(wanted)}; export the bundle again"

@@ -1,0 +1,128 @@
+"""``edge-ser listen``: a live reading."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+from edge_ser.bundle import DEFAULT_MODEL, PRECISIONS, load_bundle
+from edge_ser.errors import EdgeSerError
+from firmware_py.engines import AUTO, ENGINES, open_engine
+from firmware_py.listener import Listener
+from firmware_py.meter import Meter
+from firmware_py.pipeline import Pipeline
+from firmware_py.recorder import Recorder
+from firmware_py.sinks import FORMS, open_sink
+from firmware_py.sources import open_source
+from firmware_py.stop import stop_on_signals
+
+__all__ = ["add_arguments", "run"]
+
+_EPILOG = """\
+examples:
+  edge-ser listen                              the default microphone, until Ctrl-C
+  edge-ser listen mic:usb                      the microphone with "usb" in its name (edge-ser devices lists them)
+  edge-ser listen speech.flac                  a file, as fast as it goes
+  edge-ser listen speech.flac --realtime       the same at its own pace
+  edge-ser listen -o jsonl --duration 60 > minute.jsonl
+                                               a minute for a program: four lines a second, then a summary
+  edge-ser listen --engine numpy --hop 1       with NumPy alone, one answer a second
+  edge-ser listen --record heard.wav           keep what was heard (nothing is kept otherwise)
+  arecord -t raw -f S16_LE -r 16000 -c 1 | edge-ser listen -
+                                               16-bit 16 kHz mono PCM from another program
+
+Ctrl-C ends with a summary. Audio never leaves this machine.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Fill in the command's arguments."""
+    parser.description = "Hear a microphone, a file or a pipe; say arousal, dominance, valence and emotion four times a second."
+    parser.epilog = _EPILOG
+    parser.add_argument(
+        "source",
+        metavar="SOURCE",
+        nargs="?",
+        default="mic",
+        help="mic (default), mic:NAME, a sound file, or - for PCM on standard input",
+    )
+    parser.add_argument(
+        "--model",
+        default=DEFAULT_MODEL,
+        metavar="NAME|FOLDER",
+        help="a name from `edge-ser models` or a bundle's folder (default %(default)s)",
+    )
+    parser.add_argument(
+        "--engine",
+        choices=(AUTO, *ENGINES),
+        default=AUTO,
+        help="what runs the model; auto (default) is the first of litert, onnx, numpy that is installed",
+    )
+    parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="default %(default)s")
+    parser.add_argument(
+        "--hop",
+        type=float,
+        metavar="S",
+        help="seconds between answers, a multiple of the model's step of 0.25",
+    )
+    parser.add_argument("--duration", type=float, metavar="S", help="end after so many seconds of audio")
+    parser.add_argument("--record", metavar="FILE", help="keep the audio heard, as a 16-bit WAV file")
+    parser.add_argument("--realtime", action="store_true", help="play a file at its own pace")
+    parser.add_argument(
+        "-o",
+        "--output",
+        choices=FORMS,
+        default="text",
+        help="text (default) for people; jsonl or csv for programs",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Listen; 0 when the source ended, the duration was reached, or Ctrl-C or SIGTERM came."""
+    meter = Meter()
+    meter.mark("start")
+    bundle = load_bundle(args.model)
+    step_s = bundle.step_frames * bundle.spec.hop_length / bundle.spec.sample_rate
+    every = _steps(args.hop, step_s)
+    if args.duration is not None and not args.duration >= every * step_s:
+        raise EdgeSerError(
+            f"--duration {args.duration:g} is shorter than one answer; give at least {every * step_s:g} s"
+        )
+    with ExitStack() as stack:
+        stop = stack.enter_context(stop_on_signals())
+        # The source first: what is wrong with it is told at once, before a model is loaded.
+        source = stack.enter_context(closing(open_source(args.source, realtime=args.realtime)))
+        meter.mark("source")
+        pipeline = Pipeline(bundle, open_engine(bundle, args.engine, args.precision), every=every)
+        meter.mark("model")
+        recorder = None
+        if args.record is not None:
+            _refuse_overwriting(args.source, args.record)
+            recorder = stack.enter_context(closing(Recorder(args.record)))
+            print(f"edge-ser: recording to {args.record}", file=sys.stderr)
+        sink = stack.enter_context(closing(open_sink(args.output, sys.stdout)))
+        listener = Listener(
+            source, pipeline, [sink], meter=meter, recorder=recorder, duration_s=args.duration
+        )
+        listener.run(stop)
+    return 0
+
+
+def _steps(hop_s: float | None, step_s: float) -> int:
+    """`--hop` in steps of the model."""
+    if hop_s is None:
+        return 1
+    steps = round(hop_s / step_s) if 0 < hop_s < 1e6 else 0
+    if steps < 1 or abs(steps * step_s - hop_s) > 1e-6:
+        raise EdgeSerError(
+            f"--hop {hop_s:g} is no multiple of the model's step; give {step_s:g}, {2 * step_s:g}, ..."
+        )
+    return steps
+
+
+def _refuse_overwriting(source: str, record: str) -> None:
+    if Path(source).exists() and Path(record).exists() and os.path.samefile(source, record):
+        raise EdgeSerError(f"--record {record} is the file that is heard; name another")

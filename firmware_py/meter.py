@@ -1,0 +1,110 @@
+"""What listening costs: memory by stage, processor time, latency."""
+
+from __future__ import annotations
+
+import math
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+__all__ = ["Latencies", "Meter", "peak_rss_mb", "rss_mb"]
+
+_STATUS = Path("/proc/self/status")
+
+
+def _status_kb(field: str) -> int | None:
+    """A field of /proc/self/status in KiB; None where the system has no such file or field."""
+    try:
+        text = _STATUS.read_bytes()
+    except FileNotFoundError:
+        return None
+    at = text.find(b"\n" + field.encode() + b":")
+    return int(text[at:].split(None, 2)[1]) if at >= 0 else None
+
+
+def rss_mb() -> float:
+    """Memory that the process holds now (resident set), in MiB; its peak where the system tells only that."""
+    now = _status_kb("VmRSS")
+    return peak_rss_mb() if now is None else now / 1024
+
+
+def peak_rss_mb() -> float:
+    """Largest resident set of the process so far, in MiB."""
+    peak = _status_kb("VmHWM")
+    if peak is None:
+        # Elsewhere than on Linux; there a child also starts with its parent's peak, so it is the second choice.
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak / (1 << 20) if sys.platform == "darwin" else peak / 1024
+    return peak / 1024
+
+
+class Latencies:
+    """Latencies of a run of any length in fixed memory: a histogram with bins 1 % wide.
+
+    Percentiles are within 1 % of the true ones; the maximum is exact. From 1 us to 1000 s; beyond, the end bins.
+    """
+
+    _LOWEST_S, _HIGHEST_S, _RATIO = 1e-6, 1e3, 1.01
+
+    def __init__(self) -> None:
+        bins = math.ceil(math.log(self._HIGHEST_S / self._LOWEST_S) / math.log(self._RATIO))
+        self._counts = np.zeros(bins, np.int64)
+        self.count = 0
+        self.max_s = 0.0
+
+    def add(self, seconds: float) -> None:
+        """Count one latency."""
+        place = math.log(max(seconds, self._LOWEST_S) / self._LOWEST_S) / math.log(self._RATIO)
+        self._counts[min(int(place), len(self._counts) - 1)] += 1
+        self.count += 1
+        self.max_s = max(self.max_s, seconds)
+
+    def percentile(self, percent: float) -> float:
+        """The latency in seconds that `percent` of those counted do not exceed; NaN before the first."""
+        if self.count == 0:
+            return math.nan
+        rank = max(1, math.ceil(percent / 100 * self.count))
+        place = int(np.searchsorted(np.cumsum(self._counts), rank))
+        return min(self._LOWEST_S * self._RATIO ** (place + 0.5), self.max_s)
+
+    def to_json(self) -> dict[str, float | None]:
+        """p50, p95, p99 and max in milliseconds; None before the first."""
+        if self.count == 0:
+            return {"p50": None, "p95": None, "p99": None, "max": None}
+        values = {f"p{percent}": self.percentile(percent) for percent in (50, 95, 99)} | {"max": self.max_s}
+        return {name: round(value * 1e3, 3) for name, value in values.items()}
+
+
+class Meter:
+    """Measures one run of listening.
+
+    Memory is noted by stage (`mark`), processor time from `begin` on: all threads of the process, the audio
+    library's too.
+    """
+
+    def __init__(self) -> None:
+        self.latencies = Latencies()
+        self.rss_by_stage: dict[str, float] = {}
+        self._cpu = time.process_time()
+
+    def mark(self, stage: str) -> None:
+        """Note the memory held at this point under a stage's name."""
+        self.rss_by_stage[stage] = rss_mb()
+
+    def begin(self) -> None:
+        """Start counting processor time: what came before was loading."""
+        self._cpu = time.process_time()
+
+    @property
+    def cpu_s(self) -> float:
+        """Processor time since `begin`, in seconds."""
+        return time.process_time() - self._cpu
+
+    def rss_json(self) -> dict[str, Any]:
+        """Memory in MiB by stage, and the peak of the process."""
+        stages = {stage: round(value, 1) for stage, value in self.rss_by_stage.items()}
+        return stages | {"peak": round(peak_rss_mb(), 1)}

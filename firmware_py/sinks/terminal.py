@@ -1,0 +1,208 @@
+"""Sinks for people: a live reading on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TextIO
+
+from ..meter import rss_mb
+from ..prediction import Prediction
+from ..summary import Run, Summary
+
+__all__ = ["LiveSink", "PlainSink", "text_sink"]
+
+_REDRAW_S = 0.04  # a file that is read faster than people see is not drawn faster either
+_LEVEL_RANGE = (-60.0, -10.0)  # dBFS from the meter's left end to its right
+_EMOTIONS_SHOWN = 3
+_STYLES = {"bold": "1", "dim": "2", "arousal": "33", "dominance": "35", "valence": "36", "level": "32",
+           "speech": "32", "unsure": "33", "silence": "2", "emotion": "34", "lost": "31;1"}  # fmt: skip
+
+
+class PlainSink:
+    """A line for each prediction and the summary at the end; for files, pipes and terminals that cannot redraw."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+
+    def start(self, run: Run) -> None:
+        """Say what is heard."""
+        self._write(f"{run.source}, {run.model} on {run.engine} {run.precision}")
+
+    def prediction(self, prediction: Prediction) -> None:
+        """Write a line."""
+        p = prediction
+        self._write(
+            f"{p.end / p.sample_rate:8.2f} s  {p.state:7}  {p.label:>10} {p.confidence:4.0%}  "
+            f"arousal {p.arousal:.2f}  dominance {p.dominance:.2f}  valence {p.valence:.2f}  {p.level_db:4.0f} dB"
+            + (f"  {p.lost_samples} samples lost" if p.lost_samples else "")
+        )
+
+    def summary(self, summary: Summary) -> None:
+        """Write the summary."""
+        self._write(summary.to_text())
+
+    def _write(self, line: str) -> None:
+        self._out.write(line + "\n")
+        self._out.flush()
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+class LiveSink:
+    """A reading that redraws itself in place.
+
+    Parameters
+    ----------
+    out : text file
+        A terminal that knows the ANSI sequences for colour and cursor.
+    colour : bool
+        Use colours.
+    """
+
+    def __init__(self, out: TextIO, *, colour: bool = True) -> None:
+        self._out, self._colour = out, colour
+        self._fine = _can_encode(out, "█▌▁▇·")
+        self._levels: deque[float] = deque(maxlen=200)
+        self._drawn = 0  # lines of ours on the screen
+        self._last: Prediction | None = None
+        self._drawn_at = -_REDRAW_S
+
+    def start(self, run: Run) -> None:
+        """Remember what is heard; the first answer draws."""
+        self._run = run
+
+    def prediction(self, prediction: Prediction) -> None:
+        """Draw the reading anew."""
+        self._last = prediction
+        self._levels.append(prediction.level_db)
+        now = time.monotonic()
+        if now - self._drawn_at >= _REDRAW_S:
+            self._drawn_at = now
+            self._draw(prediction)
+
+    def summary(self, summary: Summary) -> None:
+        """Leave the last reading and write the summary under it."""
+        if self._last is not None:
+            self._draw(self._last)
+        self._out.write(summary.to_text() + "\n")
+        self._out.flush()
+
+    def close(self) -> None:
+        """Nothing to let go of: each drawing leaves the cursor under it and the colours as they were."""
+
+    def _draw(self, prediction: Prediction) -> None:
+        columns, rows = _size(self._out)
+        lines = self._lines(prediction, columns - 1)[: max(1, rows - 1)]
+        # One write, so that no half of a drawing is seen.
+        up = f"\x1b[{self._drawn}A" if self._drawn else ""
+        self._out.write(up + "".join(f"\r{line}\x1b[K\n" for line in lines) + "\x1b[J")
+        self._out.flush()
+        self._drawn = len(lines)
+
+    def _lines(self, p: Prediction, width: int) -> list[str]:
+        run, meter = self._run, self._run.meter
+        rest = max(0, width - 18)  # between a name of 11 columns and a value of 7
+        quiet = p.state == "silence"
+
+        def row(name: str, share: float, value: str, style: str) -> str:
+            shown = self._style(self._bar(share, rest), "dim" if quiet else style)
+            return f"{name[:10]:10} {shown} {value:>5}"[: width + len(shown) - rest]
+
+        head = f"edge-ser  {run.model}  {run.engine} {run.precision}  {Path(run.source).name}"
+        clock = _clock(p.end / p.sample_rate)
+        lines = [
+            self._style(
+                _cut(f"{_cut(head, width - len(clock) - 1):{width - len(clock)}}{clock}", width), "bold"
+            ),
+            self._level_line(p, width),
+        ]
+        for name in ("arousal", "dominance", "valence"):
+            value = getattr(p, name)
+            lines.append(row(name, value, f"{value:.2f}", name))
+        for place, (label, share) in enumerate(p.ranked()[:_EMOTIONS_SHOWN]):
+            lines.append(row(label, share, f"{share:.0%}", "emotion" if place == 0 else "dim"))
+        lost = run.ledger.lost_samples
+        duty = meter.cpu_s / (run.ledger.taken / p.sample_rate) if run.ledger.taken else 0.0
+        foot = f"answer {p.latency_ms:.1f} ms   load {duty:.1%}   {rss_mb():.0f} MB" + (
+            "   Ctrl-C ends" if run.live else ""
+        )
+        told = f"lost {lost}" if lost else "nothing lost"
+        lines.append(
+            self._style(_cut(told, width), "lost" if lost else "dim")
+            + self._style(_cut("   " + foot, max(0, width - len(told))), "dim")
+        )
+        return lines
+
+    def _level_line(self, p: Prediction, width: int) -> str:
+        told = f" {p.level_db:4.0f} dB  {p.state:7}"
+        room = max(0, width - 11 - len(told))
+        low, high = _LEVEL_RANGE
+        steps = " ▁▂▃▄▅▆▇█" if self._fine else " .:-=+*#%"
+        shares = [min(1.0, max(0.0, (level - low) / (high - low))) for level in self._levels]
+        curve = "".join(steps[round(share * (len(steps) - 1))] for share in shares)
+        curve = curve[-room:] if room else ""
+        return (
+            _cut("level      ", width)
+            + self._style(f"{curve:{room}}", "level")
+            + self._style(_cut(told, max(0, width - 11)), p.state)
+        )
+
+    def _bar(self, share: float, width: int) -> str:
+        share = min(1.0, max(0.0, share))
+        if not self._fine:
+            full = round(share * width)
+            return "#" * full + "." * (width - full)
+        eighths = round(share * width * 8)
+        full, part = divmod(eighths, 8)
+        bar = "█" * full + (" ▏▎▍▌▋▊▉"[part] if part else "")
+        return bar + "·" * (width - len(bar))
+
+    def _style(self, text: str, style: str) -> str:
+        return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if self._colour and text else text
+
+
+def text_sink(out: TextIO, environment: Mapping[str, str] = os.environ) -> LiveSink | PlainSink:
+    """The sink that suits a text file: live on a terminal, plain lines elsewhere.
+
+    Parameters
+    ----------
+    out : text file
+        Usually standard output.
+    environment : mapping
+        ``NO_COLOR`` (any value but the empty one) turns colours off, ``TERM=dumb`` the redrawing.
+    """
+    if not out.isatty() or environment.get("TERM") == "dumb":
+        return PlainSink(out)
+    return LiveSink(out, colour=not environment.get("NO_COLOR"))
+
+
+def _size(out: TextIO) -> tuple[int, int]:
+    """Columns and rows; 80 x 24 for what has no size."""
+    try:
+        size = os.get_terminal_size(out.fileno())
+    except (OSError, ValueError):
+        return 80, 24
+    return size.columns or 80, size.lines or 24
+
+
+def _can_encode(out: TextIO, text: str) -> bool:
+    try:
+        text.encode(out.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: max(0, width)]
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(seconds, 60)
+    hours, minutes = divmod(int(minutes), 60)
+    return f"{hours:02}:{minutes:02}:{rest:05.2f}"

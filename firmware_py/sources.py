@@ -1,0 +1,205 @@
+"""Sources: where audio comes from, as timed blocks of 16 kHz mono."""
+
+from __future__ import annotations
+
+import os
+import select
+import stat
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from edge_ser.audio import SAMPLE_RATE, AudioBlocks, pcm16_to_float
+from edge_ser.errors import EdgeSerError
+
+from .stop import Stop
+
+__all__ = ["Block", "FileSource", "PcmSource", "Source", "open_source"]
+
+_LOOK_S = 0.2  # how often a source that waits for audio looks whether it shall end
+_REALTIME_BLOCK = 400  # 25 ms, as a microphone gives them
+_FAST_BLOCK = 4000
+_READ_BYTES = 1 << 15
+# What a file that was piped by mistake begins with.
+_CONTAINERS = {b"RIFF": "WAV", b"fLaC": "FLAC", b"OggS": "Ogg", b"ID3\x03": "MP3", b"ID3\x04": "MP3"}
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A piece of audio.
+
+    Attributes
+    ----------
+    samples : (n,) float32
+        16 kHz mono in -1..1.
+    arrival : float
+        `time.monotonic` when the last of them was there to be taken.
+    lost : mapping of str to int
+        Samples lost just before them, by place (see `Ledger`).
+    """
+
+    samples: np.ndarray
+    arrival: float
+    lost: Mapping[str, int] = field(default_factory=dict)
+
+
+class Source(Protocol):
+    """Something that can be heard."""
+
+    @property
+    def name(self) -> str:
+        """What it is, for people."""
+
+    @property
+    def live(self) -> bool:
+        """Its audio comes at its own pace, and goes on until somebody ends it."""
+
+    def blocks(self, stop: Stop) -> Iterator[Block]:
+        """The audio, once, until it ends or `stop` is requested.
+
+        Raises
+        ------
+        EdgeSerError
+            It cannot be heard, or breaks off.
+        """
+
+    def close(self) -> None:
+        """Let go of the file or the device; further calls do nothing."""
+
+
+class FileSource:
+    """A sound file, as fast as it is asked for or at its own pace.
+
+    Parameters
+    ----------
+    path : path
+        Anything that `AudioBlocks` reads.
+    realtime : bool
+        Give each block at the moment when a microphone would have.
+
+    Raises
+    ------
+    EdgeSerError
+        As `AudioBlocks`.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, realtime: bool = False) -> None:
+        self.name = str(path)
+        self.live = realtime
+        self._audio = AudioBlocks(path, _REALTIME_BLOCK if realtime else _FAST_BLOCK)
+
+    def blocks(self, stop: Stop) -> Iterator[Block]:
+        """See `Source.blocks`."""
+        start, position = time.monotonic(), 0
+        for samples in self._audio:
+            if self.live:
+                position += len(samples)
+                # The moment itself, not that of waking up: what the system wakes us late is latency too.
+                arrival = start + position / SAMPLE_RATE
+                stop.sleep_until(arrival)
+            else:
+                arrival = time.monotonic()
+            if stop.requested:
+                return
+            yield Block(samples, arrival)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._audio.close()
+
+
+class PcmSource:
+    """Raw PCM from a pipe: 16-bit little-endian, 16 kHz, mono.
+
+    Parameters
+    ----------
+    descriptor : int
+        Open file descriptor to read; it is not closed here.
+    name : str
+        What it is, for people.
+    """
+
+    live = False
+
+    def __init__(self, descriptor: int, name: str = "standard input") -> None:
+        if os.isatty(descriptor):
+            raise EdgeSerError(
+                f"{name} is a terminal; pipe audio in: arecord -t raw -f S16_LE -r 16000 -c 1 | edge-ser listen -"
+            )
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise EdgeSerError(f"{name} is a folder; give 16-bit 16 kHz mono PCM")
+        self.name = name
+        self._descriptor = descriptor
+
+    def blocks(self, stop: Stop) -> Iterator[Block]:
+        """See `Source.blocks`."""
+        odd = b""  # the first byte of a sample whose second has not come yet
+        total = 0
+        while not stop.requested:
+            if not select.select([self._descriptor], [], [], _LOOK_S)[0]:
+                continue
+            data = os.read(self._descriptor, _READ_BYTES)
+            arrival = time.monotonic()
+            if not data:
+                self._check_end(total, odd)
+                return
+            if total == 0 and (kind := _CONTAINERS.get(data[:4])):
+                raise EdgeSerError(
+                    f"{self.name} is a {kind} file, not raw PCM; name the file itself, "
+                    "or convert: ffmpeg -i FILE -f s16le -ar 16000 -ac 1 - | edge-ser listen -"
+                )
+            total += len(data)
+            data = odd + data
+            even = len(data) - len(data) % 2
+            odd = data[even:]
+            if even:
+                yield Block(pcm16_to_float(data[:even]), arrival)
+
+    def _check_end(self, total: int, odd: bytes) -> None:
+        if total == 0:
+            raise EdgeSerError(f"{self.name} is empty; pipe 16-bit 16 kHz mono PCM into it")
+        if odd:
+            raise EdgeSerError(
+                f"{self.name} ended within a sample (an odd number of bytes, {total}); is it 16-bit PCM, and whole?"
+            )
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+def open_source(text: str, *, realtime: bool = False) -> Source:
+    """Open a source as the command line names it.
+
+    Parameters
+    ----------
+    text : str
+        ``mic``, ``mic:NAME``, ``-`` for PCM on standard input, or a sound file.
+    realtime : bool
+        Play a file at its own pace.
+
+    Returns
+    -------
+    Source
+        Checked: a file is readable audio, a microphone is there. A microphone starts with `blocks`.
+
+    Raises
+    ------
+    MissingExtraError
+        A package is needed for it and not installed.
+    EdgeSerError
+        It cannot be heard.
+    """
+    if text == "mic" or (text.startswith("mic:") and not Path(text).exists()):
+        from .microphone import MicrophoneSource
+
+        return MicrophoneSource(text[4:])
+    if text == "-":
+        if sys.stdin is None:
+            raise EdgeSerError("standard input is closed; pipe 16-bit 16 kHz mono PCM into it")
+        return PcmSource(sys.stdin.fileno())
+    return FileSource(text, realtime=realtime)
