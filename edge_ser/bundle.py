@@ -47,6 +47,7 @@ __all__ = [
     "Manifest",
     "TensorSpec",
     "bundle_names",
+    "check_target",
     "list_bundles",
     "load_bundle",
     "next_name",
@@ -183,9 +184,7 @@ def write_bundle(
     EdgeSerError
         The target exists (and may not be replaced), the manifest is wrong, or the disk refuses.
     """
-    # Resolved, so that the folder aside lies on the disk of what a link points to.
-    target = Path(folder).resolve()
-    _check_target(target, overwrite)
+    target = check_target(folder, overwrite=overwrite)
     document = _seal(manifest, files)
     try:
         aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
@@ -254,21 +253,31 @@ def _check_file(folder: Path, file: BundleFile) -> None:
         raise EdgeSerError(f"{path} is damaged (its SHA-256 is not the one in {_JSON}); {fresh}")
 
 
-def _check_target(target: Path, overwrite: bool) -> None:
+def check_target(folder: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+    """Refuse early what `write_bundle` would refuse as a target; returns the target with links resolved.
+
+    Raises
+    ------
+    EdgeSerError
+        Its parent is missing, it exists and may not be replaced, or holds what is no part of a bundle.
+    """
+    # Resolved, so that a folder aside lies on the disk of what a link points to.
+    target = Path(folder).resolve()
     if not target.parent.is_dir():
         raise EdgeSerError(f"there is no folder {target.parent} to write the bundle in; create it first")
     if not os.path.lexists(target):
-        return
+        return target
     if not overwrite:
         raise EdgeSerError(f"{target} exists; choose another place or allow overwriting")
     if not target.is_dir():
         raise EdgeSerError(f"{target} is a file, not a bundle; choose another place")
     there = {entry.name for entry in target.iterdir()}
     if not there:
-        return
+        return target
     listed = {_JSON, *(file.path for file in _read_manifest(target).files)}
     if others := sorted(there - listed):
         raise EdgeSerError(f"{target} holds {others[0]}, which is no part of the bundle; move it away first")
+    return target
 
 
 def _seal(manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> bytes:

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
-import numpy as np
-
-from edge_ser.audio import load_audio
 from edge_ser.bundle import DEFAULT_MODEL, load_bundle
 from edge_ser.commands._output import add_output_argument, write_table
-from edge_ser.evaluation.parity import hard_sounds
+from edge_ser.evaluation.parity import hard_sounds, recordings
 from edge_ser.evaluation.verification import Check, verify_bundle
 
 __all__ = ["add_arguments", "run"]
 
-_SAMPLES = Path(__file__).parent.parent / "samples"
 _COLUMNS = {
     "name": "check",
     "engine": "engine",
@@ -69,12 +64,6 @@ def run(args: argparse.Namespace) -> int:
         rows, args.output, columns=_COLUMNS, document={"model": bundle.name, "checks": rows, "ok": ok}
     )
     return 0 if ok else 1
-
-
-def recordings(names: list[str], seconds: float = 60.0) -> dict[str, np.ndarray]:
-    """The files that are named, or the package's sample where none is; at most `seconds` of each."""
-    files = [Path(name) for name in names] or sorted(_SAMPLES.glob("demo.*"))
-    return {file.name: load_audio(file)[: max(1, round(seconds * 16000))] for file in files}
 
 
 def _report(check: Check) -> None:

@@ -7,10 +7,12 @@ the functions that take a torch module.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edge_ser.audio import SAMPLE_RATE, load_audio
 from edge_ser.dsp import MelSpec, log_mel
 from edge_ser.errors import EdgeSerError
 
@@ -25,8 +27,11 @@ __all__ = [
     "hard_sounds",
     "largest_error",
     "one_pass_answers",
+    "recordings",
     "step_answers",
 ]
+
+_SAMPLES = Path(__file__).parent.parent / "samples"
 
 #: Largest absolute error of any output that a file of a precision may have against torch.
 LIMITS = {"fp32": 1e-4, "fp16": 1e-3}
@@ -65,6 +70,28 @@ def hard_sounds(seconds: float = 12.0, sample_rate: int = 16000) -> dict[str, np
         "voice-like": voice,
     }
     return {name: wave.astype(np.float32) for name, wave in sounds.items()}
+
+
+def recordings(names: Sequence[str] = (), seconds: float = 60.0) -> dict[str, np.ndarray]:
+    """Sound files to ask with, or the package's sample where none is named.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Paths of sound files.
+    seconds : float
+        Use at most this much of each.
+
+    Returns
+    -------
+    dict of str to (n,) float32
+        By file name; files of one name in two folders are told apart by their paths.
+    """
+    files = [Path(name) for name in names] or sorted(_SAMPLES.glob("demo.*"))
+    alone = [file.name for file in files]
+    keys = [file.name if alone.count(file.name) == 1 else str(file) for file in files]
+    samples = max(1, round(seconds * SAMPLE_RATE))
+    return {key: load_audio(file)[:samples] for key, file in zip(keys, files, strict=True)}
 
 
 def features_of(sounds: Mapping[str, np.ndarray], spec: MelSpec, step_frames: int) -> dict[str, np.ndarray]:

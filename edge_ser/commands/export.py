@@ -1,0 +1,93 @@
+"""``edge-ser export``: a checkpoint to a bundle that devices run."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from edge_ser.commands._output import add_output_argument, write_table
+
+__all__ = ["add_arguments", "run"]
+
+_COLUMNS = {
+    "format": "format",
+    "precision": "precision",
+    "file": "file",
+    "kb": "KB",
+    "max_abs_error": "max error",
+    "limit": "limit",
+    "ok": "ok",
+    "note": "",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    parser.description = (
+        "Convert a checkpoint to files that devices run, check each against the trained model on hard sounds and "
+        "recordings, and write a bundle with its card. When one file is over its limit nothing is written and the "
+        "exit status is 1. `edge-ser formats` lists the formats."
+    )
+    parser.epilog = (
+        "examples:\n"
+        "  edge-ser export runs/mine/all-seed0.safetensors --out mine          all formats\n"
+        "  edge-ser export CHECKPOINT --out mine --format numpy,tflite         some of them\n"
+        "  edge-ser export CHECKPOINT --out mine --figures results/mine.json   with the figures on its card\n"
+    )
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="written by edge-ser train")
+    parser.add_argument("--out", required=True, metavar="DIR", help="the bundle's folder")
+    parser.add_argument("--format", default="all", metavar="F,...", help="formats, or all (the default)")
+    parser.add_argument("--name", help="the model's name (default: the folder's)")
+    parser.add_argument(
+        "--licence", metavar="TEXT", help="terms of use (default: follow from the training data)"
+    )
+    parser.add_argument(
+        "--figures",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="result of edge-ser train or evaluate to record; may be given more than once",
+    )
+    parser.add_argument(
+        "--audio",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="recording to check on besides our own sounds; may be given more than once",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace the bundle at DIR")
+    add_output_argument(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do it; 1 when a format was refused."""
+    from edge_ser.evaluation.parity import hard_sounds, recordings
+    from export.exporter import export_checkpoint, read_figures
+    from export.formats import choose_formats
+
+    formats = choose_formats(args.format)
+    exported, bundle = export_checkpoint(
+        args.checkpoint,
+        args.out,
+        formats,
+        hard_sounds() | recordings(args.audio),
+        name=args.name,
+        licence=args.licence,
+        figures=[read_figures(path) for path in args.figures],
+        overwrite=args.overwrite,
+        say=_say,
+    )
+    rows = [row.to_dict() for row in exported]
+    ok = bundle is not None
+    write_table(
+        rows,
+        args.output,
+        columns=_COLUMNS,
+        document={"bundle": str(bundle.path) if bundle else None, "formats": rows, "ok": ok},
+    )
+    _say(f"wrote the bundle {bundle.path}" if bundle else "nothing was written: a format was refused")
+    return 0 if ok else 1
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

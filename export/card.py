@@ -1,0 +1,208 @@
+"""MODEL_CARD.md, written from the manifest alone, so that the card cannot say what the bundle does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+__all__ = ["card_text"]
+
+_RATERS = {
+    "emotale": (
+        "In EmoTale, the recordings were rated by three people each on scales from 1 to 5. The raters agree with one "
+        "another at a CCC of .76 to .78 (arousal), .75 to .80 (dominance) and .56 to .76 (valence); a model "
+        "cannot be expected to do better, least of all in valence."
+    ),
+}
+
+_RESPONSIBLE = """\
+- **Ask first.** Tell people that a machine rates how they sound, what for, and how to say no; keep no audio that
+  they did not agree to. The model runs on the device, and nothing of it sends audio anywhere.
+- **It hears how a voice sounds, not what a person feels.** Its answer is what listeners of acted speech would say of
+  such a sound; it is no evidence of a state of mind, of truthfulness, of health or of character.
+- **It must not decide about people**: not on hiring, pay, school marks, insurance, credit, treatment, policing,
+  borders or access to anything, alone or as a part of a score.
+- **The law.** The EU's AI Act (Regulation (EU) 2024/1689), article 5(1)(f), prohibits systems that infer emotions at
+  the workplace and in education, but for medical or safety reasons; elsewhere such systems count as high-risk
+  (annex III), and those who are exposed to them must be told (article 50). A voice can be personal data (GDPR). Other
+  countries have laws of their own. This is no legal advice.
+"""
+
+
+def card_text(manifest: Mapping[str, Any]) -> str:
+    """Write the card of a bundle.
+
+    Parameters
+    ----------
+    manifest : mapping
+        As `export.description.describe` gives it.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
+    m = manifest
+    seconds = m["step_frames"] * m["spec"]["hop_length"] / m["spec"]["sample_rate"]
+    parts = [
+        f"# {m['name']}",
+        f"Speech emotion from a voice, in a stream: every {1000 * seconds:.0f} ms arousal, dominance and valence in "
+        f"{m['adv']['range'][0]:g}..{m['adv']['range'][1]:g}, and one of {len(m['labels'])} emotions "
+        f"({', '.join(m['labels'])}).",
+        _table(
+            ("", ""),
+            (
+                ("architecture", m["architecture"]),
+                ("parameters", f"{m['parameters']:,}"),
+                (
+                    "multiply-accumulates for one second of audio",
+                    f"{m['macs_per_second']:,} (front end not counted)",
+                ),
+                ("input", f"{m['spec']['n_mels']} log-mel bands of {m['spec']['sample_rate']} Hz mono"),
+                ("looks back", _window(m, seconds)),
+                ("licence", m["licence"]),
+            ),
+        ),
+        "## Trained on",
+        _training(m["training"]),
+        "## Where arousal, dominance and valence come from",
+        _adv(m["adv"]["source"]),
+        "## Figures",
+        _figures(m["figures"]),
+        "## Limits",
+        _limits(m),
+        "## Responsible use",
+        _RESPONSIBLE.strip(),
+        "## Files",
+        _files(m["files"]),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _window(m: Mapping[str, Any], seconds: float) -> str:
+    segments = m["config"].get("window_segments")
+    return f"{segments * seconds:g} s, weighted by attention" if segments else "all of the recording"
+
+
+def _training(training: Mapping[str, Any]) -> str:
+    lines = []
+    clips = training.get("clips")
+    if isinstance(clips, Mapping) and clips:
+        lines.append(_table(("corpus", "clips"), [(name, f"{count:,}") for name, count in clips.items()]))
+    facts = [
+        ("speakers", training.get("speakers")),
+        ("held-out fold", training.get("held_out_fold", "not recorded")),
+        ("seed", training.get("seed")),
+        ("licences of the corpora", training.get("licence")),
+        ("citations", training.get("citation")),
+    ]
+    texts = {"held-out fold": "none: trained on all speakers"}
+    lines.append(
+        "\n".join(
+            f"- {name}: {texts.get(name, 'not recorded') if value is None else value}"
+            for name, value in facts
+        )
+    )
+    lines.append(
+        "**The corpora are for research and other non-commercial use**, and so is what was learnt from them as far "
+        "as their licences reach; none of their audio is in this bundle. Whoever needs more trains on recordings "
+        "that allow it."
+    )
+    return "\n\n".join(lines)
+
+
+def _adv(source: str) -> str:
+    details = [text for corpus, text in _RATERS.items() if corpus in source.lower()]
+    sentence = source[:1].upper() + source[1:] + ("" if source.endswith(".") else ".")
+    return "\n\n".join([sentence, *details])
+
+
+def _figures(figures: Sequence[Mapping[str, Any]]) -> str:
+    if not figures:
+        return (
+            "None were recorded with this bundle: measure it on your own recordings with `edge-ser evaluate`."
+        )
+    rows, notes = [], []
+    for figure in figures:
+        rows.append(
+            (
+                figure.get("corpus", ""),
+                figure["protocol"],
+                _number(_nested(figure, "uar", "mean")),
+                _interval(_nested(figure, "uar", "ci95")),
+                _number(figure.get("baseline_uar")),
+                " / ".join(
+                    _number(_nested(figure, "adv", d, "ccc")) for d in ("arousal", "dominance", "valence")
+                ),
+            )
+        )
+        folds = [fold for fold in figure.get("folds") or () if isinstance(fold, Mapping) and "uar" in fold]
+        if folds:
+            values = ", ".join(f"{fold.get('fold')}: {_number(fold['uar'])}" for fold in folds)
+            notes.append(f"UAR by fold, {figure.get('corpus', '')}: {values}.")
+    head = ("corpus", "protocol", "UAR", "95 % interval", "trivial UAR", "CCC arousal / dominance / valence")
+    notes.append(
+        "UAR is the unweighted mean of the classes' recalls, CCC the concordance with the raters' means, trivial "
+        "UAR that of always naming one class. Figures of speaker-disjoint folds are of models trained in the same "
+        "way without the speakers they are tested on; the weights here may have heard all of them."
+    )
+    return "\n\n".join([_table(head, rows), *notes])
+
+
+def _limits(m: Mapping[str, Any]) -> str:
+    corpora = ", ".join(m["training"].get("clips") or ()) or "its corpora"
+    return "\n".join(
+        (
+            f"- It learnt from {corpora}: for the most part acted emotions, few speakers, few sentences, quiet rooms. "
+            "Everyday speech is subtler, and answers to it are worse than any figure above.",
+            "- Other languages, ages, accents, illnesses, microphones, noise and distance were tested little or "
+            "not at all; expect it to be worse for groups that the corpora lack, and measure before relying on it.",
+            "- It names one of its emotions for any sound, music and noise included; the listening program marks "
+            "silence and uncertain answers, the model itself does not know that it does not know.",
+            "- Probabilities are "
+            + (
+                "not calibrated."
+                if m["calibration"]["temperature"] == 1.0
+                else f"calibrated with a temperature of {m['calibration']['temperature']:g}."
+            ),
+        )
+    )
+
+
+def _files(files: Iterable[Mapping[str, Any]]) -> str:
+    rows = [
+        (f"`{file['path']}`", file["engine"] or "-", file["precision"] or "-")
+        for file in files
+        if file["path"] != "MODEL_CARD.md"
+    ]
+    return (
+        _table(("file", "engine", "precision"), rows)
+        + "\n\nSizes and SHA-256 of all files are in `bundle.json`; `edge-ser verify` runs each against the others."
+    )
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
+
+
+def _cell(value: Any) -> str:
+    return " ".join(str(value).replace("|", "\\|").split())
+
+
+def _nested(value: Any, *keys: str) -> Any:
+    for key in keys:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
+
+
+def _number(value: Any) -> str:
+    return f"{value:.3f}" if isinstance(value, int | float) else "-"
+
+
+def _interval(value: Any) -> str:
+    return (
+        f"{_number(value[0])} to {_number(value[1])}"
+        if isinstance(value, Sequence) and len(value) == 2
+        else "-"
+    )
