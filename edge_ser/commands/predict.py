@@ -1,0 +1,171 @@
+"""``edge-ser predict``: one answer a file, the course over time, a picture."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edge_ser.audio import AudioBlocks
+from edge_ser.bundle import DEFAULT_MODEL
+from edge_ser.commands._output import add_output_argument, write_table
+from edge_ser.errors import EdgeSerError
+
+if TYPE_CHECKING:
+    from edge_ser.recognizer import Recognizer
+    from firmware_py.prediction import Prediction
+
+__all__ = ["add_arguments", "run"]
+
+_COLUMNS = {
+    "file": "file",
+    "start": "start s",
+    "end": "end s",
+    "label": "emotion",
+    "confidence": "confidence",
+    "arousal": "arousal",
+    "dominance": "dominance",
+    "valence": "valence",
+    "state": "state",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    parser.description = (
+        "Emotion, arousal, dominance and valence (0 to 1) of sound files. The answer of a file is what listen says "
+        "at its end: it covers the model's window before that, not the whole of a long recording; --over-time shows "
+        "every step. A file that cannot be read is reported, the others are still done, and the exit status is 2."
+    )
+    parser.epilog = """\
+examples:
+  edge-ser predict speech.wav                            one answer
+  edge-ser predict *.flac -o csv > answers.csv           many files
+  edge-ser predict speech.wav --over-time -o jsonl       one line each 250 ms
+  edge-ser predict speech.wav --plot speech.png          spectrogram, A/D/V and emotion over time
+  edge-ser predict *.wav --plot pictures/                a picture of each, in a folder
+  edge-ser predict speech.wav --model ./my-bundle --engine numpy
+"""
+    parser.add_argument("files", nargs="+", metavar="FILE", help="sound files")
+    parser.add_argument(
+        "--model", default=DEFAULT_MODEL, help=f"a bundle's name or folder (default {DEFAULT_MODEL})"
+    )
+    parser.add_argument(
+        "--engine", default="auto", choices=("auto", "numpy", "litert", "onnx"), help="runtime (default auto)"
+    )
+    parser.add_argument("--precision", default="fp32", help="of the model's file (default fp32)")
+    parser.add_argument(
+        "--over-time", action="store_true", help="a row for each step of the model, not one a file"
+    )
+    parser.add_argument(
+        "--plot",
+        type=Path,
+        metavar="PNG",
+        help="draw the course over time; for several files a folder (also .svg, .pdf)",
+    )
+    add_output_argument(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do it; 2 when a file could not be done."""
+    from edge_ser.recognizer import Recognizer
+
+    pictures = _pictures(args.plot, args.files)
+    recognizer = Recognizer.load(args.model, engine=args.engine, precision=args.precision)
+    engine = recognizer.engine
+    print(f"model: {recognizer.bundle.name}, {engine.name} {engine.precision}", file=sys.stderr)
+    rows: list[dict[str, Any]] = []
+    failed = False
+    for file, picture in zip(args.files, pictures, strict=True):
+        try:
+            predictions, wave = _listen(recognizer, file, keep_audio=picture is not None)
+            done = (
+                [_step(file, p) for p in predictions]
+                if args.over_time
+                else [_answer(file, predictions, recognizer)]
+            )
+            if args.output == "jsonl":  # each file as it is done
+                write_table(done, "jsonl")
+            rows += done
+            if picture is not None:
+                from edge_ser.evaluation.plots import plot_over_time
+
+                plot_over_time(picture, wave, predictions, spec=recognizer.bundle.spec, title=Path(file).name)
+                print(f"picture: {picture}", file=sys.stderr)
+        except EdgeSerError as error:
+            if len(args.files) == 1:
+                raise
+            failed = True
+            print(f"edge-ser: {error}", file=sys.stderr)
+    if args.output != "jsonl" and rows:
+        columns = {key: head for key, head in _COLUMNS.items() if key in rows[0]}
+        write_table(rows, args.output, columns=columns)
+    return 2 if failed else 0
+
+
+def _listen(recognizer: Recognizer, file: str, *, keep_audio: bool) -> tuple[list[Prediction], np.ndarray]:
+    """Every prediction of a file; the audio too if it is to be drawn, else never more than a block of it."""
+    stream = recognizer.stream()
+    predictions: list[Prediction] = []
+    kept: list[np.ndarray] = []
+    heard = 0
+    with AudioBlocks(file) as blocks:
+        for block in blocks:
+            heard += len(block)
+            predictions += stream.push(block)
+            if keep_audio:
+                kept.append(block)
+    if not predictions:
+        spec = recognizer.bundle.spec
+        needed = recognizer.bundle.step_frames * spec.hop_length / spec.sample_rate
+        raise EdgeSerError(
+            f"{file} lasts {heard / spec.sample_rate:.3f} s; the model needs {needed:g} s to say anything"
+        )
+    return predictions, np.concatenate(kept) if kept else np.zeros(0, np.float32)
+
+
+def _step(file: str, prediction: Prediction) -> dict[str, Any]:
+    full = prediction.to_json()
+    keys = ("start", "end", "label", "emotion", "arousal", "dominance", "valence", "confidence", "state")
+    return {"file": file, **{key: full[key] for key in keys}}
+
+
+def _answer(file: str, predictions: Sequence[Prediction], recognizer: Recognizer) -> dict[str, Any]:
+    """The last prediction, which speaks for the whole file: a pause at its end does not make it silent."""
+    last = predictions[-1]
+    row = _step(file, last)
+    if last.state == "silence" and any(p.state != "silence" for p in predictions):
+        unsure = last.confidence < recognizer.bundle.calibration.unsure_below
+        row["state"] = "unsure" if unsure else "speech"
+    del row["start"], row["end"]
+    return row
+
+
+def _pictures(plot: Path | None, files: Iterable[str]) -> list[Path | None]:
+    """Where each file's picture goes; what cannot work is said before the first file is heard."""
+    names = list(files)
+    if plot is None:
+        return [None] * len(names)
+    from edge_ser.errors import require
+
+    require("matplotlib", extra="plot", purpose="--plot")
+    if not plot.is_dir():
+        if len(names) > 1:
+            raise EdgeSerError(
+                f"--plot takes a folder that is there for {len(names)} files, and {plot} is none"
+            )
+        if not plot.parent.is_dir():
+            raise EdgeSerError(f"there is no folder {plot.parent} for the picture")
+        return [plot]
+    pictures: list[Path | None] = []
+    for name in names:
+        picture, count = plot / f"{Path(name).stem}.png", 1
+        while picture in pictures:  # a/x.wav and b/x.wav
+            count += 1
+            picture = plot / f"{Path(name).stem}-{count}.png"
+        pictures.append(picture)
+    return pictures
