@@ -1,0 +1,344 @@
+"""Sixteen float32 frames as one value in compiled code: the type `Lanes` and its operations.
+
+Numba's loop vectoriser gives up on FFT butterflies (it cannot see that their rows do not overlap), so the
+kernels say what they mean: one `Lanes` is LLVM's ``<16 x float>``, which becomes one AVX-512, two AVX or
+four NEON registers. Lane ``l`` only ever holds frame ``l`` of a block, so a frame's numbers do not depend on
+the frames beside it, nor on how many there are: streaming equals batch bit for bit.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
+from numba.extending import intrinsic, lower_builtin, models, register_model
+
+from edge_ser.dsp.kernels.jit import forceinline
+
+__all__ = [
+    "LANES",
+    "broadcast",
+    "columns_to_rows",
+    "exp2",
+    "load",
+    "log",
+    "maximum",
+    "minimum",
+    "put_rows",
+    "rows_to_columns",
+    "sqrt",
+    "store",
+    "where_ge",
+]
+
+LANES = 16
+
+_F32 = ir.FloatType()
+_I32 = ir.IntType(32)
+_VEC = ir.VectorType(_F32, LANES)
+_IVEC = ir.VectorType(_I32, LANES)
+_FLAGS = ("contract",)  # a product and a sum may become one fused operation
+
+
+class LanesType(types.Type):
+    """Numba's type of a `Lanes` value."""
+
+    def __init__(self) -> None:
+        super().__init__(name="Lanes")
+
+
+lanes = LanesType()
+
+
+@register_model(LanesType)
+class _LanesModel(models.PrimitiveModel):
+    def __init__(self, dmm: Any, fe_type: Any) -> None:
+        super().__init__(dmm, fe_type, _VEC)
+
+
+def _splat(builder: Any, value: Any) -> Any:
+    one = builder.insert_element(ir.Constant(_VEC, ir.Undefined), value, ir.Constant(_I32, 0))
+    return builder.shuffle_vector(one, ir.Constant(_VEC, ir.Undefined), ir.Constant(_IVEC, [0] * LANES))
+
+
+def _widen(builder: Any, value: Any, kind: Any) -> Any:
+    if kind == types.float64:
+        value = builder.fptrunc(value, _F32)
+    return value if kind == lanes else _splat(builder, value)
+
+
+def _binary(op: Callable[..., Any], instruction: str) -> None:
+    """Let `op` take two `Lanes`, or one and a float32 that is spread over all lanes."""
+    cases_ = [signature(lanes, lanes, lanes)]
+    for scalar in (types.float32, types.float64):  # a literal is a float64 to Numba
+        cases_ += [signature(lanes, lanes, scalar), signature(lanes, scalar, lanes)]
+
+    @infer_global(op)
+    class _Template(ConcreteTemplate):
+        cases = cases_
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        a, b = (_widen(builder, value, kind) for value, kind in zip(args, sig.args, strict=True))
+        return getattr(builder, instruction)(a, b, flags=_FLAGS)
+
+    for case in cases_:
+        lower_builtin(op, *case.args)(lower)
+
+
+_binary(operator.add, "fadd")
+_binary(operator.sub, "fsub")
+_binary(operator.mul, "fmul")
+_binary(operator.truediv, "fdiv")
+
+
+@intrinsic
+def broadcast(typingctx: Any, value: Any) -> Any:  # noqa: ARG001
+    """float32 -> Lanes with it in every lane."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return _splat(builder, args[0])
+
+    return lanes(types.float32), codegen
+
+
+def _pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
+    data = context.make_array(array_type)(context, builder, array).data
+    return builder.bitcast(builder.gep(data, [index]), _VEC.as_pointer())
+
+
+@intrinsic
+def load(typingctx: Any, array: Any, index: Any) -> Any:  # noqa: ARG001
+    """``load(array, i)``: elements ``i .. i + 15`` of a contiguous float32 array, unaligned."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.load(_pointer(context, builder, sig.args[0], args[0], args[1]), align=4)
+
+    return lanes(array, types.intp), codegen
+
+
+@intrinsic
+def store(typingctx: Any, array: Any, index: Any, value: Any) -> Any:  # noqa: ARG001
+    """``store(array, i, lanes)``: the inverse of `load`."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        builder.store(args[2], _pointer(context, builder, sig.args[0], args[0], args[1]), align=4)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, lanes), codegen
+
+
+def _unary(name: str) -> Any:
+    """LLVM's function `name` on all lanes."""
+
+    @intrinsic
+    def call(typingctx: Any, x: Any) -> Any:
+        def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            declaration = ir.FunctionType(_VEC, [_VEC])
+            function = cgutils.get_or_insert_function(
+                builder.module, declaration, f"llvm.{name}.v{LANES}f32"
+            )
+            return builder.call(function, [args[0]])
+
+        return lanes(lanes), codegen
+
+    return call
+
+
+sqrt = _unary("sqrt")
+_nearest = _unary("nearbyint")
+
+
+def _select(condition: str) -> Any:
+    """``a if a CONDITION b else b``, lane by lane."""
+
+    @intrinsic
+    def choose(typingctx: Any, a: Any, b: Any) -> Any:
+        def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            return builder.select(builder.fcmp_ordered(condition, args[0], args[1]), args[0], args[1])
+
+        return lanes(lanes, lanes), codegen
+
+    return choose
+
+
+maximum = _select(">")
+minimum = _select("<")
+
+
+@intrinsic
+def where_ge(typingctx: Any, a: Any, b: Any, yes: Any, no: Any) -> Any:
+    """``yes if a >= b else no``, lane by lane."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.select(builder.fcmp_ordered(">=", args[0], args[1]), args[2], args[3])
+
+    return lanes(lanes, lanes, lanes, lanes), codegen
+
+
+_SQRT_HALF_BITS = 0x3F3504F3
+
+
+@intrinsic
+def _exponent_and_mantissa(typingctx: Any, x: Any) -> Any:
+    """``x = m 2**e`` with ``sqrt(1/2) <= m < sqrt(2)`` for normal ``x > 0``; returns e and m."""
+    pair = types.UniTuple(lanes, 2)
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        def constant(value: int) -> Any:
+            return ir.Constant(_IVEC, [value] * LANES)
+
+        shifted = builder.sub(builder.bitcast(args[0], _IVEC), constant(_SQRT_HALF_BITS))
+        exponent = builder.sitofp(builder.ashr(shifted, constant(23)), _VEC)
+        mantissa = builder.add(builder.and_(shifted, constant(0x7FFFFF)), constant(_SQRT_HALF_BITS))
+        return context.make_tuple(builder, pair, [exponent, builder.bitcast(mantissa, _VEC)])
+
+    return pair(lanes), codegen
+
+
+@intrinsic
+def _times_power_of_two(typingctx: Any, x: Any, exponent: Any) -> Any:
+    """``x 2**e`` for a whole ``e``, as long as the result is a normal number."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        bits = builder.shl(builder.fptosi(args[1], _IVEC), ir.Constant(_IVEC, [23] * LANES))
+        return builder.bitcast(builder.add(builder.bitcast(args[0], _IVEC), bits), _VEC)
+
+    return lanes(lanes, lanes), codegen
+
+
+# Fitted to the least largest relative error over the reduced range: 3e-8 for log(1 + f), 2e-9 for 2**f.
+_LOG = (0.3333390951, -0.2500133812, 0.1996306330, -0.1657758504, 0.1491476893, -0.1426748633, 0.0870043039)
+_EXP2 = (0.6931471825, 0.2402264774, 0.0555033237, 0.0096184369, 0.0013398875, 0.0001535336)
+_LN2_HIGH = 0.693359375  # so few bits that its product with an exponent is exact
+_LN2_LOW = -2.12194440e-4
+
+
+@forceinline
+def log(x: Any) -> Any:
+    """Natural logarithm of positive normal numbers, within 2 units of float32's last place."""
+    exponent, mantissa = _exponent_and_mantissa(x)
+    f = mantissa - 1.0
+    p = f * _LOG[6] + _LOG[5]
+    p = f * p + _LOG[4]
+    p = f * p + _LOG[3]
+    p = f * p + _LOG[2]
+    p = f * p + _LOG[1]
+    p = f * p + _LOG[0]
+    square = f * f
+    small = f * square * p + exponent * _LN2_LOW - square * 0.5
+    return small + f + exponent * _LN2_HIGH
+
+
+@forceinline
+def exp2(x: Any) -> Any:
+    """2**x; x is limited to -126..127, where the result is a normal number."""
+    x = minimum(maximum(x, broadcast(-126.0)), broadcast(127.0))
+    whole = _nearest(x)
+    f = x - whole
+    p = f * _EXP2[5] + _EXP2[4]
+    p = f * p + _EXP2[3]
+    p = f * p + _EXP2[2]
+    p = f * p + _EXP2[1]
+    p = f * p + _EXP2[0]
+    return _times_power_of_two(f * p + 1.0, whole)
+
+
+def _transposed(builder: Any, rows: list[Any]) -> list[Any]:
+    """16 vectors to the 16 vectors of their columns, by 64 shuffles that all instruction sets have."""
+
+    def shuffle(a: Any, b: Any, mask: list[int]) -> Any:
+        return builder.shuffle_vector(a, b, ir.Constant(_IVEC, mask))
+
+    groups = range(0, LANES, 4)
+    low = [g + i for g in groups for i in (0, LANES, 1, LANES + 1)]
+    high = [g + i for g in groups for i in (2, LANES + 2, 3, LANES + 3)]
+    low2 = [g + i for g in groups for i in (0, 1, LANES, LANES + 1)]
+    high2 = [g + i for g in groups for i in (2, 3, LANES + 2, LANES + 3)]
+    quads = []  # quads[4 r + c]: column c of each 4 x 4 block of rows 4 r .. 4 r + 3
+    for r in groups:
+        a, b, c, d = rows[r : r + 4]
+        ab, cd = shuffle(a, b, low), shuffle(c, d, low)
+        quads += [shuffle(ab, cd, low2), shuffle(ab, cd, high2)]
+        ab, cd = shuffle(a, b, high), shuffle(c, d, high)
+        quads += [shuffle(ab, cd, low2), shuffle(ab, cd, high2)]
+    even = [g + i for g in (0, 8, 16, 24) for i in range(4)]
+    odd = [i + 4 for i in even]
+    columns: list[Any] = [None] * LANES
+    for c in range(4):
+        first, second = quads[c], quads[4 + c]
+        third, fourth = quads[8 + c], quads[12 + c]
+        for parity, mask in enumerate((even, odd)):
+            left, right = shuffle(first, second, mask), shuffle(third, fourth, mask)
+            # left holds blocks (parity, parity + 2) of rows 0-3, then of rows 4-7
+            columns[4 * parity + c] = shuffle(left, right, even)
+            columns[4 * (parity + 2) + c] = shuffle(left, right, odd)
+    return columns
+
+
+def _at(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
+    """Element `index` of an index array."""
+    data = context.make_array(array_type)(context, builder, array).data
+    return builder.load(builder.gep(data, [index]))
+
+
+@intrinsic
+def rows_to_columns(
+    typingctx: Any, source: Any, starts: Any, i: Any, weights: Any, target: Any, places: Any, k: Any
+) -> Any:
+    """``target[places[k + c] + l] = source[starts[l] + i + c] * weights[i + c]``, 16 lanes l and 16 columns c."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        source_type, starts_type, _, weights_type, target_type, places_type, _ = sig.args
+        a_source, a_starts, a_i, a_weights, a_target, a_places, a_k = args
+        weight = builder.load(_pointer(context, builder, weights_type, a_weights, a_i), align=4)
+        rows = []
+        for lane in range(LANES):
+            start = _at(context, builder, starts_type, a_starts, ir.Constant(a_i.type, lane))
+            pointer = _pointer(context, builder, source_type, a_source, builder.add(start, a_i))
+            rows.append(builder.fmul(builder.load(pointer, align=4), weight))
+        for c, column in enumerate(_transposed(builder, rows)):
+            index = builder.add(a_k, ir.Constant(a_k.type, c))
+            place = _at(context, builder, places_type, a_places, index)
+            builder.store(column, _pointer(context, builder, target_type, a_target, place), align=4)
+        return context.get_dummy_value()
+
+    return types.void(source, starts, types.intp, weights, target, places, types.intp), codegen
+
+
+@intrinsic
+def columns_to_rows(typingctx: Any, source: Any, k: Any, target: Any, starts: Any, i: Any) -> Any:
+    """``target[starts[l] + i + c] = source[k + 16 c + l]`` for 16 lanes l and 16 columns c."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        source_type, _, target_type, starts_type, _ = sig.args
+        a_source, a_k, a_target, a_starts, a_i = args
+        columns = []
+        for c in range(LANES):
+            index = builder.add(a_k, ir.Constant(a_k.type, LANES * c))
+            columns.append(builder.load(_pointer(context, builder, source_type, a_source, index), align=4))
+        for lane, row in enumerate(_transposed(builder, columns)):
+            start = _at(context, builder, starts_type, a_starts, ir.Constant(a_i.type, lane))
+            pointer = _pointer(context, builder, target_type, a_target, builder.add(start, a_i))
+            builder.store(row, pointer, align=4)
+        return context.get_dummy_value()
+
+    return types.void(source, types.intp, target, starts, types.intp), codegen
+
+
+@forceinline
+def put_rows(columns: Any, width: int, target: Any, starts: Any) -> None:
+    """Write `width` columns of 16 lanes as rows: lane l to ``target[starts[l] : starts[l] + width]``."""
+    if width < LANES:
+        for c in range(width):
+            for lane in range(LANES):
+                target[starts[lane] + c] = columns[c * LANES + lane]
+        return
+    for c in range(0, width - LANES + 1, LANES):
+        columns_to_rows(columns, c * LANES, target, starts, c)
+    if width % LANES:  # the last 16, part of which are written twice
+        columns_to_rows(columns, (width - LANES) * LANES, target, starts, width - LANES)
