@@ -81,7 +81,7 @@ def markdown_table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]
     # A column of numbers is set to the right, so that their points can be compared.
     right = [
         bool(flat)
-        and all(isinstance(row.get(key), (int, float)) or row.get(key) is None for row in flat)
+        and all(type(row.get(key)) in (int, float, type(None)) for row in flat)  # not bool, which is an int
         and any(row.get(key) is not None for row in flat)
         for key in headings
     ]

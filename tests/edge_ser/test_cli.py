@@ -1,0 +1,177 @@
+"""The command's frame: lazy, helpful, and honest in its exit status."""
+
+import argparse
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+import edge_ser
+from edge_ser import cli
+from edge_ser.cli import COMMANDS, Command, main
+from edge_ser.errors import EdgeSerError
+
+
+@pytest.fixture
+def probe(monkeypatch: pytest.MonkeyPatch):
+    """A command `probe` that does what the test says; the test sets ``probe.run``."""
+
+    def add_arguments(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("word", nargs="?")
+
+    module = SimpleNamespace(add_arguments=add_arguments, run=lambda args: 0)
+    monkeypatch.setitem(COMMANDS, "probe", Command("tests.probe", "for tests"))
+    monkeypatch.setitem(sys.modules, "tests.probe", module)
+    return module
+
+
+def _raise(error: BaseException):
+    def run(args: argparse.Namespace) -> int:
+        raise error
+
+    return run
+
+
+def test_the_status_is_the_commands(probe: SimpleNamespace) -> None:
+    probe.run = lambda args: 1 if args.word == "bad" else 0
+    assert main(["probe"]) == 0
+    assert main(["probe", "bad"]) == 1
+
+
+def test_a_users_mistake_is_one_sentence(probe: SimpleNamespace, capsys: pytest.CaptureFixture[str]) -> None:
+    probe.run = _raise(EdgeSerError("there is no file x; check its name"))
+    assert main(["probe"]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", "edge-ser: there is no file x; check its name\n")
+
+
+@pytest.mark.parametrize("argv", [["--debug", "probe"], ["probe", "--debug"], ["probe", "x", "--debug"]])
+def test_debug_shows_the_traceback(probe: SimpleNamespace, argv: list[str]) -> None:
+    probe.run = _raise(EdgeSerError("no"))
+    with pytest.raises(EdgeSerError, match="^no$"):
+        main(argv)
+
+
+def test_a_file_that_cannot_be_opened_is_a_sentence(
+    probe: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    probe.run = _raise(PermissionError(13, "Permission denied", "/root/x.wav"))
+    assert main(["probe"]) == 2
+    assert capsys.readouterr().err == "edge-ser: /root/x.wav: Permission denied\n"
+
+
+def test_a_fault_of_ours_keeps_its_traceback(probe: SimpleNamespace) -> None:
+    probe.run = _raise(ZeroDivisionError("ours"))
+    with pytest.raises(ZeroDivisionError):
+        main(["probe"])
+
+
+def test_interrupt_is_130_without_a_word(probe: SimpleNamespace, capsys: pytest.CaptureFixture[str]) -> None:
+    probe.run = _raise(KeyboardInterrupt())
+    assert main(["probe"]) == 130
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("typed", "hint"), [("lisen", "did you mean listen?"), ("zzzz", "`edge-ser --help` lists the commands")]
+)
+def test_a_mistyped_command_names_the_near_one(
+    typed: str, hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([typed, "x.wav"]) == 2
+    assert capsys.readouterr().err == f"edge-ser: there is no command {typed!r}; {hint}\n"
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["--version"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out == f"edge-ser {edge_ser.__version__}\n"
+
+
+def test_no_arguments_is_bad_use_and_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "usage: edge-ser" in err
+
+
+def test_an_unknown_option_is_bad_use(probe: SimpleNamespace, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["probe", "--nonsense"])
+    assert end.value.code == 2
+    assert "unrecognized arguments: --nonsense" in capsys.readouterr().err
+
+
+def test_options_are_not_guessed_from_their_beginning(probe: SimpleNamespace) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["probe", "--deb"])
+    assert end.value.code == 2
+
+
+def test_the_commands_threads_are_set_before_numpy(
+    probe: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    probe.run = lambda args: seen.append(os.environ.get("OPENBLAS_NUM_THREADS")) or 0
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "set, so that monkeypatch restores it")
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS")
+    main(["probe"])
+    monkeypatch.setitem(COMMANDS, "probe", Command("tests.probe", "for tests", on_device=True))
+    main(["probe"])
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")
+    main(["probe"])
+    assert seen == [None, "1", "2"]
+
+
+def test_the_general_help_imports_neither_numpy_nor_a_command() -> None:
+    code = (
+        "import sys\nfrom edge_ser.cli import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "bad = [m for m in sys.modules if m == 'numpy' or m.startswith(('edge_ser.commands', 'firmware_py'))]\n"
+        "sys.exit(' '.join(bad) or 0)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    for name in set(COMMANDS) - {"probe"}:
+        assert f"\n    {name} " in run.stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell with pipefail")
+def test_a_reader_that_leaves_is_no_error() -> None:
+    code = (
+        "import sys, types\nfrom edge_ser import cli\n"
+        "def run(args):\n    for i in range(200000):\n        print(i)\n    return 0\n"
+        "sys.modules['p'] = types.SimpleNamespace(add_arguments=lambda parser: None, run=run)\n"
+        "cli.COMMANDS['p'] = cli.Command('p', 'prints')\n"
+        "sys.exit(cli.main(['p']))"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == "0\n"
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait() == cli.EXIT_BROKEN_PIPE
+
+
+def test_python_m_is_the_same_command() -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "edge_ser", "--version"], capture_output=True, text=True, check=True
+    )
+    assert run.stdout == f"edge-ser {edge_ser.__version__}\n"
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_command_explains_itself_with_examples(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main([name, "--help"])
+    assert end.value.code == 0
+    text = capsys.readouterr().out
+    assert f"usage: edge-ser {name}" in text
+    assert "examples:" in text
+    assert f"  edge-ser {name}" in text.split("examples:")[1]
