@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge_ser.audio import AudioBlocks
+from edge_ser.audio import SAMPLE_RATE, AudioBlocks
 from edge_ser.bundle import DEFAULT_MODEL
 from edge_ser.commands._output import add_output_argument, write_table
 from edge_ser.errors import EdgeSerError
@@ -76,6 +76,11 @@ def run(args: argparse.Namespace) -> int:
 
     pictures = _pictures(args.plot, args.files)
     recognizer = Recognizer.load(args.model, engine=args.engine, precision=args.precision)
+    if recognizer.sample_rate != SAMPLE_RATE:
+        raise EdgeSerError(
+            f"{recognizer.bundle.name} wants {recognizer.sample_rate} Hz, files are read at {SAMPLE_RATE} Hz; "
+            "choose another model"
+        )
     engine = recognizer.engine
     print(f"model: {recognizer.bundle.name}, {engine.name} {engine.precision}", file=sys.stderr)
     rows: list[dict[str, Any]] = []
@@ -120,10 +125,9 @@ def _listen(recognizer: Recognizer, file: str, *, keep_audio: bool) -> tuple[lis
             if keep_audio:
                 kept.append(block)
     if not predictions:
-        spec = recognizer.bundle.spec
-        needed = recognizer.bundle.step_frames * spec.hop_length / spec.sample_rate
+        rate = recognizer.sample_rate
         raise EdgeSerError(
-            f"{file} lasts {heard / spec.sample_rate:.3f} s; the model needs {needed:g} s to say anything"
+            f"{file} lasts {heard / rate:.3f} s; the model needs {stream.step_samples / rate:g} s to say anything"
         )
     return predictions, np.concatenate(kept) if kept else np.zeros(0, np.float32)
 
@@ -150,9 +154,8 @@ def _pictures(plot: Path | None, files: Iterable[str]) -> list[Path | None]:
     names = list(files)
     if plot is None:
         return [None] * len(names)
-    from edge_ser.errors import require
+    from edge_ser.evaluation.plots import check_picture
 
-    require("matplotlib", extra="plot", purpose="--plot")
     if not plot.is_dir():
         if len(names) > 1:
             raise EdgeSerError(
@@ -160,7 +163,9 @@ def _pictures(plot: Path | None, files: Iterable[str]) -> list[Path | None]:
             )
         if not plot.parent.is_dir():
             raise EdgeSerError(f"there is no folder {plot.parent} for the picture")
+        check_picture(plot)
         return [plot]
+    check_picture("any.png")
     pictures: list[Path | None] = []
     for name in names:
         picture, count = plot / f"{Path(name).stem}.png", 1

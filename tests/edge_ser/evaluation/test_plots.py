@@ -67,8 +67,7 @@ def test_the_spectrogram_puts_a_tone_at_its_frequency(tmp_path):
     assert 0.8 < (bright - dark[0]) / (dark[-1] - dark[0]) < 1.0
 
 
-@pytest.mark.parametrize("steps", [1, 2, 300])
-@pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
+@pytest.mark.parametrize(("steps", "suffix"), [(1, ".png"), (2, ".svg"), (2, ".pdf"), (200, ".png")])
 def test_every_length_and_kind_is_drawn_and_the_same_twice(tmp_path, steps, suffix):
     wave = np.resize(WAVE, 4000 * steps + 7)
     first, second = tmp_path / f"a{suffix}", tmp_path / f"b{suffix}"

@@ -1,0 +1,102 @@
+"""What all pictures share: colours, style, and a figure that is written whole or not at all."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from edge_ser.errors import EdgeSerError, require
+from edge_ser.files import write_atomic
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["EMOTION_COLOURS", "FAINT", "INK", "check_picture", "colours_of", "figure_at"]
+
+EMOTION_COLOURS: Mapping[str, str] = {
+    "angry": "#d1343b",
+    "bored": "#8d7b68",
+    "calm": "#5bb5a6",
+    "disgust": "#7d9b3a",
+    "fearful": "#7c559f",
+    "happy": "#f2b722",
+    "neutral": "#c3c7ce",
+    "sad": "#3f72b0",
+    "surprised": "#ee8550",
+}
+"""A fixed colour for each of the project's emotions, the same in every picture."""
+
+_SPARE_COLOURS = ("#3aa3c9", "#b5651d", "#e377c2", "#17375e", "#a6d75b", "#f4c2c2")
+INK, FAINT = "#2b2f36", "#d9dce1"
+_STYLE = {
+    "font.size": 10,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": "#9aa0a8",
+    "axes.titlesize": 12,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "legend.frameon": False,
+    "svg.hashsalt": "edge-ser",  # the same figures give the same file
+}
+_SUFFIXES = (".png", ".svg", ".pdf")
+
+
+def check_picture(path: str | os.PathLike[str]) -> ModuleType:
+    """Refuse a file that could not be drawn, before work is put into its content.
+
+    Parameters
+    ----------
+    path : path
+        The file to be.
+
+    Returns
+    -------
+    module
+        matplotlib.
+
+    Raises
+    ------
+    MissingExtraError
+        matplotlib is not installed.
+    EdgeSerError
+        It is no ``.png``, ``.svg`` or ``.pdf`` file.
+    """
+    if Path(path).suffix.lower() not in _SUFFIXES:
+        raise EdgeSerError(
+            f"{path} is no kind of picture that can be drawn; name a {', '.join(_SUFFIXES)} file"
+        )
+    return require("matplotlib", extra="plot", purpose="drawing pictures")
+
+
+@contextmanager
+def figure_at(path: str | os.PathLike[str], inches: tuple[float, float], dpi: int) -> Iterator[Figure]:
+    """A figure that is written to `path` when the block ends well; needs no display and no pyplot."""
+    matplotlib = check_picture(path)
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=inches, dpi=dpi, layout="constrained", facecolor="white")
+        FigureCanvasAgg(figure)
+        yield figure
+        suffix = Path(path).suffix.lower()
+        data = io.BytesIO()
+        dated: dict[str, Any] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(suffix, {})
+        figure.savefig(data, format=suffix[1:], metadata=dated)
+    write_atomic(path, data.getvalue())
+
+
+def colours_of(names: Sequence[str]) -> list[str]:
+    """The emotions' own colours, and spare ones in turn for all other names."""
+    spare = iter(range(len(names)))
+    return [EMOTION_COLOURS.get(name) or _SPARE_COLOURS[next(spare) % len(_SPARE_COLOURS)] for name in names]
