@@ -8,7 +8,7 @@ import re
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import IO, TextIO
 
 __all__ = ["EXPLAINED", "hush", "unexplained"]
@@ -32,7 +32,6 @@ EXPLAINED: tuple[tuple[str, str], ...] = (
         r".*FutureWarning: `isinstance\(treespec, LeafSpec\)` is deprecated.*",
         "torch copying its own object",
     ),
-    (r"\s*return cls\.__new__\(cls, \*args\)", "the source line under the warning before"),
     (r"WARNING: All log messages before absl::InitializeLog\(\) .*", "a note on where the next lines go"),
     (
         r"[IW]\d{4} .*oneDNN custom operations are on.*",
@@ -63,16 +62,19 @@ def hush(file: TextIO | None = None) -> Iterator[None]:
         Where lines are shown; standard error when left out.
     """
     out = sys.stderr if file is None else file
-    with tempfile.TemporaryFile() as kept:
+    with tempfile.TemporaryFile() as kept, warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("default")
+        for kind in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
+            warnings.simplefilter("ignore", kind)  # for the authors of a library; Python hides them too
         try:
-            with _redirected(kept.fileno()), warnings.catch_warnings():
-                warnings.simplefilter("default")
+            with _redirected(kept.fileno()):
                 yield
         except BaseException:
-            print(_text(kept), file=out)
+            print(_text(kept, warned), file=out)
             raise
-        for line in unexplained(_text(kept)):
-            print(f"converter: {line}", file=out)
+        text = _text(kept, warned)
+    for line in unexplained(text):
+        print(f"converter: {line}", file=out)
 
 
 @contextlib.contextmanager
@@ -97,6 +99,8 @@ def _redirected(target: int) -> Iterator[None]:
         os.close(saved[1])
 
 
-def _text(kept: IO[bytes]) -> str:
+def _text(kept: IO[bytes], warned: Sequence[warnings.WarningMessage] | None) -> str:
+    """What was printed, then each Python warning once, on one line."""
     kept.seek(0)
-    return kept.read().decode("utf-8", "replace")
+    lines = [f"{w.category.__name__}: {' '.join(str(w.message).split())}" for w in warned or ()]
+    return "\n".join([kept.read().decode("utf-8", "replace"), *dict.fromkeys(lines)])

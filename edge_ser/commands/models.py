@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import Any
 
-from edge_ser.bundle import SHIPPED, Bundle, bundle_names, load_bundle
+from edge_ser.bundle import Bundle, bundle_names, load_bundle
 from edge_ser.commands._output import add_output_argument, write_table
 from edge_ser.errors import EdgeSerError
 
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
             damaged = True
             rows.append({"name": name, "error": str(error)})
     if not rows:
-        print(f"no model comes with this installation ({SHIPPED} is empty)", file=sys.stderr)
+        print("no model comes with this installation; name a bundle folder", file=sys.stderr)
     columns = {key: head for key, head in _COLUMNS.items() if any(row.get(key) is not None for row in rows)}
     write_table(rows, args.output, columns=columns, document={"models": rows})
     return 1 if damaged else 0

@@ -161,5 +161,6 @@ def largest_error(answers: np.ndarray, reference: np.ndarray) -> float:
     """Largest absolute difference of two sets of answers; infinite where one holds no number or their shapes differ."""
     if answers.shape != reference.shape:
         return float("inf")
-    difference = float(np.max(np.abs(answers.astype(np.float64) - reference), initial=0.0))
+    with np.errstate(invalid="ignore"):  # infinity minus infinity is no number, and so no agreement
+        difference = float(np.max(np.abs(answers.astype(np.float64) - reference), initial=0.0))
     return difference if np.isfinite(difference) else float("inf")

@@ -1,0 +1,132 @@
+"""`verify` passes a good bundle and notices every kind of difference."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import edge_ser.evaluation.verification as module
+import firmware_py.engines
+from edge_ser.bundle import load_bundle, write_bundle
+from edge_ser.errors import MissingExtraError
+from edge_ser.evaluation.parity import hard_sounds
+from edge_ser.evaluation.verification import CHUNKS, Check, verify_bundle
+from firmware_py.engines import Outputs
+from tests.support import make_bundle, manifest, random_weights
+
+SOUNDS = {name: wave for name, wave in hard_sounds(6.0).items() if name in ("silence", "noise", "voice-like")}
+
+
+def by_name(checks):
+    return {(check.name, check.engine, check.precision): check for check in checks}
+
+
+def test_a_whole_bundle_passes(full_bundle):
+    reported = []
+    checks = verify_bundle(full_bundle, SOUNDS, reported.append)
+    assert reported == checks
+    found = by_name(checks)
+    assert set(found) == {
+        ("files", None, None),
+        ("card", None, None),
+        ("streaming", "torch", "fp32"),
+        *((name, engine, "fp32") for name in ("answers", "chunks") for engine in ("numpy", "onnx", "litert")),
+    }
+    for check in checks:
+        assert check.ok, check
+    assert found["answers", "litert", "fp32"].max_abs_error <= 1e-4
+    assert found["chunks", "onnx", "fp32"].max_abs_error == 0
+    json.dumps([check.to_dict() for check in checks], allow_nan=False)
+
+
+def test_without_torch_numpy_is_the_reference(full_bundle, monkeypatch):
+    monkeypatch.setattr(module, "find_spec", lambda name: None)
+    found = by_name(verify_bundle(full_bundle, SOUNDS))
+    assert found["streaming", "torch", "fp32"].ok is None
+    assert "torch is not installed" in found["streaming", "torch", "fp32"].note
+    assert found["answers", "numpy", "fp32"].ok is None
+    assert found["answers", "onnx", "fp32"].ok is True
+    assert "numpy fp32" in found["answers", "onnx", "fp32"].note
+
+
+def test_a_runtime_that_is_not_installed_is_said(full_bundle, monkeypatch):
+    real = firmware_py.engines.open_engine
+
+    def open_engine(bundle, name, precision):
+        if name == "onnx":
+            raise MissingExtraError("onnxruntime is not installed")
+        return real(bundle, name, precision)
+
+    monkeypatch.setattr(firmware_py.engines, "open_engine", open_engine)
+    found = by_name(verify_bundle(full_bundle, SOUNDS))
+    assert found["answers", "onnx", "fp32"].ok is None
+    assert "not installed" in found["answers", "onnx", "fp32"].note
+    assert ("chunks", "onnx", "fp32") not in found
+
+
+def test_files_of_another_model_are_noticed(full_bundle, tmp_path):
+    """All hashes right, but the ONNX file is of other weights than the NumPy engine's."""
+    other = make_bundle(tmp_path / "other", seed=1)
+    entries = [
+        {"path": "weights.safetensors", "engine": "numpy", "precision": "fp32"},
+        {"path": "model.onnx", "engine": "onnx", "precision": "fp32"},
+    ]
+    data = {
+        "weights.safetensors": other.file("numpy").read_bytes(),
+        "model.onnx": full_bundle.file("onnx").read_bytes(),
+    }
+    mixed = write_bundle(tmp_path / "mixed", manifest(entries), data)
+    found = by_name(verify_bundle(mixed, SOUNDS))
+    assert found["answers", "numpy", "fp32"].ok is True
+    assert found["answers", "onnx", "fp32"].ok is False
+    assert found["card", None, None].ok is False
+
+
+class Forgetful:
+    """An engine whose answer depends on how often it was asked: its state is not all in the state."""
+
+    name, precision = "numpy", "fp32"
+
+    def __init__(self, engine):
+        self.engine, self.calls = engine, 0
+
+    def initial_state(self):
+        return self.engine.initial_state()
+
+    def step(self, features, state):
+        self.calls += 1
+        outputs, state = self.engine.step(features, state)
+        return Outputs(outputs.adv, outputs.logits + np.float32(1e-6 * self.calls)), state
+
+
+def test_an_engine_that_keeps_something_for_itself_is_noticed(numpy_bundle, monkeypatch):
+    real = firmware_py.engines.open_engine
+    monkeypatch.setattr(firmware_py.engines, "open_engine", lambda *args: Forgetful(real(*args)))
+    found = by_name(verify_bundle(numpy_bundle, SOUNDS))
+    assert found["chunks", "numpy", "fp32"].ok is False
+
+
+def test_chunks_that_are_asked_for():
+    assert CHUNKS == (1, 7, 160, 1000, 16000)
+
+
+def test_an_infinite_error_is_still_json():
+    check = Check("answers", "onnx", "fp32", float("inf"), 1e-4, False)
+    assert check.to_dict()["max_abs_error"] is None
+
+
+def test_weights_of_another_shape(tmp_path):
+    from edge_ser.errors import EdgeSerError
+    from edge_ser.tensors import pack_tensors
+
+    pytest.importorskip("torch")
+    weights = random_weights()
+    del weights["adv.bias"]
+    entries = [{"path": "weights.safetensors", "engine": "numpy", "precision": "fp32"}]
+    broken = write_bundle(
+        tmp_path / "broken", manifest(entries), {"weights.safetensors": pack_tensors(weights)}
+    )
+    with pytest.raises(EdgeSerError, match="do not fit"):
+        verify_bundle(load_bundle(broken.path), SOUNDS)

@@ -1,0 +1,72 @@
+"""The card says what the manifest says, and what a card has to say."""
+
+from __future__ import annotations
+
+import pytest
+
+from export.card import card_text
+from tests.support import manifest
+
+ENTRIES = [{"path": "weights.safetensors", "engine": "numpy", "precision": "fp32"}]
+FIGURE = {
+    "corpus": "ravdess",
+    "protocol": "5 speaker-disjoint folds | last epoch",
+    "uar": {"mean": 0.6234, "ci95": [0.58, 0.66]},
+    "baseline_uar": 0.125,
+    "folds": [{"fold": 0, "uar": 0.61, "n": 300}],
+    "adv": {"n": 9, **{d: {"ccc": 0.5} for d in ("arousal", "dominance", "valence")}},
+}
+
+
+def card(**changes):
+    return card_text(manifest(ENTRIES) | changes)
+
+
+def test_what_every_card_says():
+    text = card()
+    assert text.startswith("# tiny\n")
+    for word in (
+        "non-commercial",
+        "acted",
+        "Ask first",
+        "must not decide",
+        "article 5",
+        "workplace",
+        "education",
+    ):
+        assert word in text
+    assert "`weights.safetensors`" in text
+    assert "None were recorded" in text
+
+
+def test_figures_come_with_their_protocol():
+    text = card(figures=[FIGURE])
+    assert "| ravdess | 5 speaker-disjoint folds \\| last epoch | 0.623 | 0.580 to 0.660 | 0.125 |" in text
+    assert "0.500 / 0.500 / 0.500" in text
+    assert "UAR by fold, ravdess: 0: 0.610." in text
+
+
+def test_a_figure_of_another_kind_is_shown_with_dashes():
+    assert "| mine | my protocol | - | - | - | - / - / - |" in card(
+        figures=[{"corpus": "mine", "protocol": "my protocol", "uar": None, "adv": []}]
+    )
+
+
+def test_training_data():
+    training = {
+        "clips": {"ravdess": 1439},
+        "licence": "ravdess: CC BY-NC-SA 4.0",
+        "speakers": 24,
+        "held_out_fold": None,
+    }
+    text = card(training=training)
+    assert "| ravdess | 1,439 |" in text
+    assert "CC BY-NC-SA 4.0" in text
+    assert "trained on all speakers" in text
+
+
+@pytest.mark.parametrize("source", ["means of raters of emotale, scaled to 0..1", "Raters."])
+def test_where_the_dimensions_come_from(source):
+    text = card(adv={"order": ["arousal", "dominance", "valence"], "range": [0, 1], "source": source})
+    assert source[1:].rstrip(".") + ".\n" in text
+    assert ("three people each" in text) == ("emotale" in source)

@@ -1,0 +1,204 @@
+"""A checkpoint becomes a bundle whose files give the model's answers, or nothing is written."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from edge_ser.bundle import load_bundle
+from edge_ser.cli import main
+from edge_ser.errors import EdgeSerError
+from edge_ser.evaluation.parity import hard_sounds
+from export.exporter import export_checkpoint, read_figures
+from export.formats import FORMATS, choose_formats
+from tests.support import CONFIG, SPEC
+
+torch = pytest.importorskip("torch")
+
+NUMPY = choose_formats("numpy")
+SOUNDS = {name: wave for name, wave in hard_sounds().items() if name in ("silence", "noise", "voice-like")}
+META = {
+    "architecture": "stream72k",
+    "config": CONFIG,
+    "spec": SPEC.to_dict(),
+    "training": {
+        "recipe": {"data": {"corpora": ["/home/me/secret/mine.csv"]}},
+        "clips": {"mine": 3},
+        "licence": "mine: none",
+        "adv_source": None,
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """Random weights with batch statistics far from their start, so that folding has work to do."""
+    from edge_ser.models import build_model
+    from edge_ser.models.checkpoint import save_checkpoint
+
+    torch.manual_seed(7)
+    model = build_model("stream72k", CONFIG)
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
+            module.running_mean.normal_(std=0.3)
+            module.running_var.uniform_(0.5, 2.0)
+    path = tmp_path_factory.mktemp("checkpoint") / "all-seed0.safetensors"
+    save_checkpoint(path, model.eval(), META)
+    return path
+
+
+def test_bundle_of_numpy(checkpoint, tmp_path):
+    lines = []
+    rows, bundle = export_checkpoint(checkpoint, tmp_path / "mine", NUMPY, SOUNDS, say=lines.append)
+    assert [row.to_dict()["ok"] for row in rows] == [True]
+    assert rows[0].error < 1e-5
+    assert bundle.name == "mine"
+    assert bundle.variants() == [("numpy", "fp32")]
+    assert bundle.parameters <= 72_000
+    assert bundle.config == CONFIG
+    assert "mean nothing" in bundle.adv.source
+    assert "mine: none" in bundle.licence
+    assert any("largest error" in line for line in lines)
+    assert "/home" not in (bundle.path / "bundle.json").read_text()
+    assert bundle.training["recipe"]["data"]["corpora"] == ["mine.csv"]
+
+
+def test_the_same_checkpoint_gives_the_same_bytes(checkpoint, tmp_path):
+    for place in ("one", "two"):
+        (tmp_path / place).mkdir()
+        export_checkpoint(checkpoint, tmp_path / place / "mine", NUMPY, SOUNDS)
+    for file in (tmp_path / "one" / "mine").iterdir():
+        assert file.read_bytes() == (tmp_path / "two" / "mine" / file.name).read_bytes()
+
+
+def test_a_format_over_its_limit_writes_nothing(checkpoint, tmp_path):
+    strict = [dataclasses.replace(NUMPY[0], limit=0.0)]
+    rows, bundle = export_checkpoint(checkpoint, tmp_path / "mine", strict, SOUNDS)
+    assert bundle is None
+    assert not rows[0].ok
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_wrong_weights_are_refused(checkpoint, tmp_path):
+    """The gate notices a file that is not the model: one bias in one layer is off by a hundredth."""
+    from edge_ser.tensors import pack_tensors, unpack_tensors
+
+    def spoilt(model):
+        tensors, _ = unpack_tensors(bytearray(NUMPY[0].function(model)), "it")
+        tensors["blocks.2.depthwise.conv.bias"][5] += 0.01
+        return pack_tensors(tensors)
+
+    rows, bundle = export_checkpoint(
+        checkpoint, tmp_path / "mine", [dataclasses.replace(NUMPY[0], function=spoilt)], SOUNDS
+    )
+    assert bundle is None
+    assert rows[0].error > 1e-4
+
+
+def test_answers_that_are_no_numbers_are_refused(checkpoint, tmp_path):
+    from edge_ser.tensors import pack_tensors, unpack_tensors
+
+    def spoilt(model):
+        tensors, _ = unpack_tensors(bytearray(NUMPY[0].function(model)), "it")
+        tensors["adv.bias"][1] = np.nan
+        return pack_tensors(tensors)
+
+    rows, bundle = export_checkpoint(
+        checkpoint, tmp_path / "mine", [dataclasses.replace(NUMPY[0], function=spoilt)], SOUNDS
+    )
+    assert bundle is None
+    assert rows[0].to_dict()["max_abs_error"] is None
+    json.dumps(rows[0].to_dict(), allow_nan=False)
+
+
+def test_a_converter_that_fails_is_a_refusal(checkpoint, tmp_path):
+    def broken(model):
+        raise RuntimeError("no such\noperation")
+
+    rows, bundle = export_checkpoint(
+        checkpoint,
+        tmp_path / "mine",
+        [NUMPY[0], dataclasses.replace(FORMATS[1], function=broken, needs=())],
+        SOUNDS,
+    )
+    assert bundle is None
+    assert [row.ok for row in rows] == [True, False]
+    assert rows[1].to_dict()["note"] == "the converter failed: RuntimeError: no such operation"
+
+
+def test_refused_before_any_work(checkpoint, tmp_path):
+    def untouched(model):
+        raise AssertionError("converted")
+
+    formats = [dataclasses.replace(NUMPY[0], function=untouched)]
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(EdgeSerError, match="exists"):
+        export_checkpoint(checkpoint, tmp_path, formats, SOUNDS)
+    with pytest.raises(EdgeSerError, match="exists"):
+        export_checkpoint(checkpoint, tmp_path / "file", formats, SOUNDS)
+    with pytest.raises(EdgeSerError, match="not a file"):
+        export_checkpoint(tmp_path / "none", tmp_path / "mine", formats, SOUNDS)
+    with pytest.raises(EdgeSerError, match="safetensors"):
+        export_checkpoint(tmp_path / "file", tmp_path / "mine", formats, SOUNDS)
+
+
+def test_figures(checkpoint, tmp_path):
+    result = tmp_path / "r.json"
+    result.write_text(
+        '{"protocol": "p", "corpus": "c", "uar": {"mean": 0.5, "ci95": null}, "confusion": [[1]]}'
+    )
+    assert read_figures(result) == {"corpus": "c", "protocol": "p", "uar": {"mean": 0.5, "ci95": None}}
+    result.write_text('{"uar": 1}')
+    with pytest.raises(EdgeSerError, match="protocol"):
+        read_figures(result)
+    with pytest.raises(EdgeSerError, match="not a file"):
+        read_figures(tmp_path / "none.json")
+
+
+def test_the_command_all_formats(checkpoint, tmp_path, capsys):
+    """The bar of issue 2: NumPy, LiteRT and ONNX within 1e-4 of torch, and a bundle that verifies."""
+    for row in FORMATS:
+        for package in row.needs:
+            pytest.importorskip(package, reason=f"{package} is not installed (extra 'export')")
+    out = tmp_path / "mine"
+    assert main(["export", str(checkpoint), "--out", str(out), "-o", "json"]) == 0
+    stdout, stderr = capsys.readouterr()
+    document = json.loads(stdout)
+    assert document["ok"] is True
+    assert [(row["format"], row["precision"]) for row in document["formats"]] == [
+        (row.name, row.precision) for row in FORMATS
+    ]
+    for row in document["formats"]:
+        assert set(row) >= {"format", "precision", "file", "kb", "max_abs_error", "metric_drop", "ok"}
+        assert row["max_abs_error"] <= 1e-4
+        assert row["kb"] < 400
+    assert "wrote the bundle" in stderr
+    assert load_bundle(out).variants() == [(row.engine, row.precision) for row in FORMATS]
+    assert main(["verify", str(out), "-o", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["ok"] is True
+    assert main(["export", str(checkpoint), "--out", str(out), "--format", "numpy"]) == 2
+    assert "exists" in capsys.readouterr().err
+    assert main(["export", str(checkpoint), "--out", str(out), "--format", "numpy", "--overwrite"]) == 0
+    assert load_bundle(out).variants() == [("numpy", "fp32")]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--format", "coreml"], "no format 'coreml'"),
+        (["--name", "a/b"], "plain name"),
+        (["--audio", "none.wav"], "none.wav"),
+        (["--figures", "none.json"], "none.json"),
+    ],
+)
+def test_bad_use_is_one_sentence(checkpoint, tmp_path, capsys, options, words):
+    assert (
+        main(["export", str(checkpoint), "--out", str(tmp_path / "mine"), "--format", "numpy", *options]) == 2
+    )
+    sentence = capsys.readouterr().err.strip().splitlines()[-1]
+    assert sentence.startswith("edge-ser: ")
+    assert words in sentence
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,96 @@
+"""The table of formats, and the files that its rows make."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import re
+
+import pytest
+
+from edge_ser.bundle import FORMS, PRECISIONS, next_name
+from edge_ser.errors import EdgeSerError
+from export.formats import FORMATS, choose_formats
+from firmware_py.engines import ENGINES
+from tests.support import CONFIG, random_weights, state_shapes
+
+INPUTS = ["features", *state_shapes()]
+OUTPUTS = ["adv", "logits", *map(next_name, state_shapes())]
+
+
+def test_rows_are_consistent():
+    assert len({row.key for row in FORMATS}) == len(FORMATS)
+    assert len({row.file for row in FORMATS}) == len(FORMATS)
+    for row in FORMATS:
+        assert row.engine in ENGINES
+        assert row.precision in PRECISIONS
+        assert row.form in FORMS
+        assert 0 < row.limit <= 1e-3
+        assert row.device
+
+
+def test_choice():
+    assert choose_formats("all") == FORMATS
+    assert [row.key for row in choose_formats("tflite, NUMPY")] == ["numpy-fp32", "tflite-fp32"]
+    assert choose_formats(["onnx-fp32", "onnx"]) == choose_formats("onnx")
+    with pytest.raises(EdgeSerError, match=r"no format 'tensorrt'; choose all or some of numpy-fp32"):
+        choose_formats("numpy,tensorrt")
+    with pytest.raises(EdgeSerError, match="no format is named"):
+        choose_formats(" , ")
+
+
+@pytest.fixture(scope="module")
+def made(full_bundle):
+    """Format's key to its file, and all that was printed while it was made; the model is `full_bundle`'s."""
+    import torch
+
+    from edge_ser.models import build_model
+
+    model = build_model("stream72k", CONFIG, folded=True).eval()
+    model.load_state_dict({name: torch.from_numpy(value) for name, value in random_weights().items()})
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+        files = {row.key: row.function(model) for row in FORMATS}
+    return files, printed.getvalue()
+
+
+def test_the_same_model_gives_the_same_bytes(made, full_bundle):
+    for row in FORMATS:
+        assert full_bundle.file(row.engine, row.precision).read_bytes() == made[0][row.key], row.key
+
+
+def test_nothing_of_the_machine_is_in_a_file(made, request):
+    root = str(request.config.rootpath).encode()
+    for key, data in made[0].items():
+        assert root not in data, key
+        assert not re.search(rb"/(home|root|tmp|usr|work)/|site-packages|\.py\b|stack_trace", data), key
+
+
+def test_converters_print_nothing_that_is_not_explained(made):
+    assert made[1] == ""
+
+
+def test_onnx_names_and_versions(made):
+    onnx = pytest.importorskip("onnx")
+    proto = onnx.load_from_string(made[0]["onnx-fp32"])
+    onnx.checker.check_model(proto, full_check=True)
+    assert [value.name for value in proto.graph.input] == INPUTS
+    assert [value.name for value in proto.graph.output] == OUTPUTS
+    assert [(entry.domain, entry.version) for entry in proto.opset_import] == [("", 20)]
+    assert proto.ir_version == 9  # what ONNX Runtime 1.17 reads
+    assert not proto.metadata_props
+    assert not any(node.metadata_props or node.doc_string for node in proto.graph.node)
+
+
+def test_tflite_signature(made):
+    runtime = pytest.importorskip("ai_edge_litert.interpreter")
+    signatures = runtime.Interpreter(model_content=made[0]["tflite-fp32"]).get_signature_list()
+    assert list(signatures) == ["serving_default"]
+    assert sorted(signatures["serving_default"]["inputs"]) == sorted(INPUTS)
+    assert sorted(signatures["serving_default"]["outputs"]) == sorted(OUTPUTS)
+
+
+def test_rows_cannot_be_changed():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        FORMATS[0].limit = 1.0
