@@ -1,0 +1,124 @@
+"""``edge-ser bench``: what a model costs on this machine, engine by engine."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from edge_ser.bundle import DEFAULT_MODEL, PRECISIONS, load_bundle
+from edge_ser.commands._output import add_output_argument, write_table
+from edge_ser.errors import EdgeSerError
+from firmware_py.bench import candidates, measure
+from firmware_py.budget import LIMITS, check_budget, read_budget
+from firmware_py.engines import ENGINES
+from firmware_py.machine import describe_machine, machine_line
+
+__all__ = ["add_arguments", "run"]
+
+_COLUMNS = {
+    "engine": "engine",
+    "precision": "precision",
+    "file_kb": "file kB",
+    "load_ms": "load ms",
+    "first_answer_ms": "first answer ms",
+    "step_ms.p50": "step p50 ms",
+    "step_ms.p95": "p95",
+    "step_ms.p99": "p99",
+    "front_end_share": "front end",
+    "duty": "one core",
+    "rss_mb.import": "RSS import MB",
+    "rss_mb.load": "load",
+    "rss_mb.peak": "peak",
+    "ok": "ok",
+}
+
+_EPILOG = (
+    """\
+A step is 250 ms of audio: front end, model and answer. A first answer counts from the start of the process. RSS is the
+memory of a fresh process that does nothing else. One core: share of it at the pace of speech.
+
+A budget is a TOML file; each run that is over a limit fails (exit status 1). It may limit:
+"""
+    + "".join(f"  {name:<12} {meaning}\n" for name, (_, meaning) in LIMITS.items())
+    + """
+examples:
+  edge-ser bench                               the shipped model, every engine that is installed
+  edge-ser bench --engine numpy --realtime     as in listening: the processor sleeps between steps
+  edge-ser bench my-bundle -o json > here.json with the machine's description
+  printf 'rss_mb = 64\\np99_ms = 50\\n' > pi-zero.toml; edge-ser bench --budget pi-zero.toml
+"""
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Fill in the command's arguments."""
+    parser.description = (
+        "Measure size, start, latency, duty cycle and memory of each engine and precision here."
+    )
+    parser.epilog = _EPILOG
+    parser.add_argument(
+        "model",
+        nargs="?",
+        default=DEFAULT_MODEL,
+        metavar="MODEL",
+        help="a name from `edge-ser models` or a bundle's folder (default %(default)s)",
+    )
+    parser.add_argument("--engine", action="append", choices=ENGINES, help="only this one; may be repeated")
+    parser.add_argument(
+        "--precision", action="append", choices=PRECISIONS, help="only this one; may be repeated"
+    )
+    parser.add_argument("--budget", metavar="FILE", help="limits that every run must keep, in TOML")
+    parser.add_argument(
+        "--rounds", type=int, default=3, help="fresh processes for each engine (default %(default)s)"
+    )
+    parser.add_argument("--steps", type=int, default=200, help="steps timed in each (default %(default)s)")
+    parser.add_argument("--realtime", action="store_true", help="one step each 250 ms, as in listening")
+    add_output_argument(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure; 1 when an engine failed or a budget was passed, 0 otherwise."""
+    budget = read_budget(args.budget) if args.budget is not None else {}
+    bundle = load_bundle(args.model)
+    pairs = candidates(bundle, args.engine or (), args.precision or ())
+    runs = measure(
+        bundle, pairs, rounds=args.rounds, steps=args.steps, realtime=args.realtime, progress=_progress
+    )
+    _progress("")
+    if not any(row["ok"] for row in runs):
+        reasons = "; ".join(f"{row['engine']} {row['precision']}: {row['reason']}" for row in runs)
+        raise EdgeSerError(
+            f"nothing of {bundle.name} can be measured here ({reasons or 'no such precision'})"
+        )
+    for row in runs:
+        if row["missing"] and args.engine:  # asked for by name, so its absence is no side remark
+            raise EdgeSerError(row["reason"])
+        if row["ok"]:
+            row["over"] = check_budget(row, budget)
+            row["ok"] = not row["over"]
+    _write(args.output, bundle.name, runs)
+    return 0 if all(row["ok"] or row["missing"] for row in runs) else 1
+
+
+def _write(form: str, model: str, runs: list[dict[str, Any]]) -> None:
+    machine = describe_machine()
+    if form == "md":
+        measured = [row | {"duty": f"{row['duty_cycle']:.2%}"} for row in runs if "step_ms" in row]
+        print(f"{model} on {machine_line(machine)}\n")
+        write_table(measured, "md", columns=_COLUMNS)
+        for row in runs:
+            if row["reason"] is not None:
+                print(f"\n{row['engine']} {row['precision']} was not measured: {row['reason']}")
+            elif row["over"]:
+                print(f"\n{row['engine']} {row['precision']} is over its budget: {', '.join(row['over'])}")
+        macs = runs[0].get("macs_per_s") or next(row["macs_per_s"] for row in measured)
+        print(f"\nThe model takes {macs / 1e6:.2f} M multiply-adds for a second of audio.")
+        return
+    write_table(runs, form, document={"model": model, "machine": machine, "runs": runs})
+
+
+def _progress(phrase: str) -> None:
+    """One line on a terminal's standard error that is written over; nothing elsewhere."""
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{'measuring ' if phrase else ''}{phrase}", end="", file=sys.stderr, flush=True)
