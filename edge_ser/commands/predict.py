@@ -108,7 +108,9 @@ def run(args: argparse.Namespace) -> int:
             print(f"edge-ser: {error}", file=sys.stderr)
     if args.output != "jsonl" and rows:
         columns = {key: head for key, head in _COLUMNS.items() if key in rows[0]}
-        write_table(rows, args.output, columns=columns)
+        # three decimals are what a person can use; the other forms give every digit
+        shown = [{k: round(v, 3) if isinstance(v, float) else v for k, v in row.items()} for row in rows]
+        write_table(shown if args.output == "md" else rows, args.output, columns=columns)
     return 2 if failed else 0
 
 
