@@ -62,7 +62,7 @@ def plot_over_time(
             "there is no prediction to draw; the recording is shorter than a step of the model"
         )
     seconds = len(np.asarray(wave)) / spec.sample_rate
-    with figure_at(path, (min(22.0, max(9.0, 7.0 + seconds / 2)), 7.6), dpi=130) as figure:
+    with figure_at(path, (min(18.0, max(9.0, 7.0 + 0.4 * seconds)), 7.6), dpi=130) as figure:
         spectrum, adv, emotions, strip = figure.subplots(
             4, 1, sharex=True, gridspec_kw={"height_ratios": [2.6, 1.7, 1.7, 0.26]}
         )
@@ -119,7 +119,7 @@ def _draw_adv(axes: Axes, ends: np.ndarray, predictions: Sequence[Prediction]) -
     for name, colour in _ADV_COLOURS.items():
         values = [float(getattr(p, name)) for p in predictions]
         axes.plot(ends, values, color=colour, lw=2, marker="o", ms=2.6 if len(ends) < 150 else 0, label=name)
-    axes.set_ylim(0, 1)
+    axes.set_ylim(-0.04, 1.04)  # a line at its end stays visible
     axes.set_yticks([0, 0.5, 1], ["low", "", "high"])
     axes.set_ylabel("A / D / V")
     axes.grid(axis="x", color=FAINT, lw=0.7)
