@@ -40,7 +40,9 @@ Ctrl-C ends with a summary. Audio never leaves this machine.
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Fill in the command's arguments."""
-    parser.description = "Hear a microphone, a file or a pipe; say arousal, dominance, valence and emotion four times a second."
+    parser.description = (
+        "Hear a microphone, a file or a pipe; say arousal, dominance, valence, emotion four times a second."
+    )
     parser.epilog = _EPILOG
     parser.add_argument(
         "source",

@@ -18,6 +18,7 @@ __all__ = ["LiveSink", "PlainSink", "text_sink"]
 _REDRAW_S = 0.04  # a file that is read faster than people see is not drawn faster either
 _LEVEL_RANGE = (-60.0, -10.0)  # dBFS from the meter's left end to its right
 _EMOTIONS_SHOWN = 3
+_Piece = tuple[str, str]  # text and the name of its style, empty for plain
 _STYLES = {"bold": "1", "dim": "2", "arousal": "33", "dominance": "35", "valence": "36", "level": "32",
            "speech": "32", "unsure": "33", "silence": "2", "emotion": "34", "lost": "31;1"}  # fmt: skip
 
@@ -97,7 +98,7 @@ class LiveSink:
 
     def _draw(self, prediction: Prediction) -> None:
         columns, rows = _size(self._out)
-        lines = self._lines(prediction, columns - 1)[: max(1, rows - 1)]
+        lines = self._lines(prediction, max(1, columns - 1))[: max(1, rows - 1)]
         # One write, so that no half of a drawing is seen.
         up = f"\x1b[{self._drawn}A" if self._drawn else ""
         self._out.write(up + "".join(f"\r{line}\x1b[K\n" for line in lines) + "\x1b[J")
@@ -106,39 +107,39 @@ class LiveSink:
 
     def _lines(self, p: Prediction, width: int) -> list[str]:
         run, meter = self._run, self._run.meter
-        rest = max(0, width - 18)  # between a name of 11 columns and a value of 7
+        bar = max(0, width - 18)  # between a name of 11 columns and a value of 7
         quiet = p.state == "silence"
 
-        def row(name: str, share: float, value: str, style: str) -> str:
-            shown = self._style(self._bar(share, rest), "dim" if quiet else style)
-            return f"{name[:10]:10} {shown} {value:>5}"[: width + len(shown) - rest]
+        def row(name: str, share: float, value: str, style: str) -> list[_Piece]:
+            return [
+                (f"{name[:10]:11}", ""),
+                (self._bar(share, bar), "dim" if quiet else style),
+                (f"{value:>6}", ""),
+            ]
 
-        head = f"edge-ser  {run.model}  {run.engine} {run.precision}  {Path(run.source).name}"
-        clock = _clock(p.end / p.sample_rate)
-        lines = [
-            self._style(
-                _cut(f"{_cut(head, width - len(clock) - 1):{width - len(clock)}}{clock}", width), "bold"
-            ),
-            self._level_line(p, width),
-        ]
+        rows = [self._head(p, width), self._level(p, width)]
         for name in ("arousal", "dominance", "valence"):
             value = getattr(p, name)
-            lines.append(row(name, value, f"{value:.2f}", name))
+            rows.append(row(name, value, f"{value:.2f}", name))
         for place, (label, share) in enumerate(p.ranked()[:_EMOTIONS_SHOWN]):
-            lines.append(row(label, share, f"{share:.0%}", "emotion" if place == 0 else "dim"))
+            rows.append(row(label, share, f"{share:.0%}", "emotion" if place == 0 else "dim"))
         lost = run.ledger.lost_samples
         duty = meter.cpu_s / (run.ledger.taken / p.sample_rate) if run.ledger.taken else 0.0
-        foot = f"answer {p.latency_ms:.1f} ms   load {duty:.1%}   {rss_mb():.0f} MB" + (
-            "   Ctrl-C ends" if run.live else ""
-        )
-        told = f"lost {lost}" if lost else "nothing lost"
-        lines.append(
-            self._style(_cut(told, width), "lost" if lost else "dim")
-            + self._style(_cut("   " + foot, max(0, width - len(told))), "dim")
-        )
-        return lines
+        foot = f"   answer {p.latency_ms:.1f} ms   load {duty:.1%}   {rss_mb():.0f} MB"
+        rows.append([
+            (f"lost {lost}" if lost else "nothing lost", "lost" if lost else "dim"),
+            (foot + ("   Ctrl-C ends" if run.live else ""), "dim"),
+        ])  # fmt: skip
+        return [self._line(pieces, width) for pieces in rows]
 
-    def _level_line(self, p: Prediction, width: int) -> str:
+    def _head(self, p: Prediction, width: int) -> list[_Piece]:
+        run = self._run
+        text = f"edge-ser  {run.model}  {run.engine} {run.precision}  {Path(run.source).name}"
+        clock = _clock(p.end / p.sample_rate)
+        room = max(0, width - len(clock) - 1)
+        return [(f"{text[:room]:{room}} {clock}", "bold")]
+
+    def _level(self, p: Prediction, width: int) -> list[_Piece]:
         told = f" {p.level_db:4.0f} dB  {p.state:7}"
         room = max(0, width - 11 - len(told))
         low, high = _LEVEL_RANGE
@@ -146,11 +147,15 @@ class LiveSink:
         shares = [min(1.0, max(0.0, (level - low) / (high - low))) for level in self._levels]
         curve = "".join(steps[round(share * (len(steps) - 1))] for share in shares)
         curve = curve[-room:] if room else ""
-        return (
-            _cut("level      ", width)
-            + self._style(f"{curve:{room}}", "level")
-            + self._style(_cut(told, max(0, width - 11)), p.state)
-        )
+        return [(f"{'level':11}", ""), (f"{curve:{room}}", "level"), (told, p.state)]
+
+    def _line(self, pieces: list[_Piece], width: int) -> str:
+        """Pieces of a line, cut to the width: a line that wraps would break the redrawing."""
+        line = ""
+        for text, style in pieces:
+            text, width = text[:width], width - len(text[:width])
+            line += f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if self._colour and style and text else text
+        return line
 
     def _bar(self, share: float, width: int) -> str:
         share = min(1.0, max(0.0, share))
@@ -161,9 +166,6 @@ class LiveSink:
         full, part = divmod(eighths, 8)
         bar = "█" * full + (" ▏▎▍▌▋▊▉"[part] if part else "")
         return bar + "·" * (width - len(bar))
-
-    def _style(self, text: str, style: str) -> str:
-        return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if self._colour and text else text
 
 
 def text_sink(out: TextIO, environment: Mapping[str, str] = os.environ) -> LiveSink | PlainSink:
@@ -196,10 +198,6 @@ def _can_encode(out: TextIO, text: str) -> bool:
     except (UnicodeEncodeError, LookupError):
         return False
     return True
-
-
-def _cut(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: max(0, width)]
 
 
 def _clock(seconds: float) -> str:

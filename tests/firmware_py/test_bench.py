@@ -1,0 +1,175 @@
+"""bench: every engine measured in processes of its own, what cannot run is told, budgets pass or fail."""
+
+import json
+import sys
+
+import pytest
+
+from edge_ser.bundle import Bundle
+from edge_ser.cli import main
+from edge_ser.errors import EdgeSerError
+from firmware_py import bench_child
+from firmware_py.bench import candidates, measure
+from firmware_py.machine import describe_machine, machine_line
+
+
+@pytest.fixture(scope="module")
+def numpy_run(numpy_bundle: Bundle) -> dict:
+    [run] = measure(numpy_bundle, [("numpy", "fp32")], rounds=2, steps=15)
+    return run
+
+
+def test_a_run_has_the_documented_keys(numpy_run: dict, numpy_bundle: Bundle) -> None:
+    assert numpy_run["ok"]
+    assert numpy_run["reason"] is None
+    assert numpy_run["file_kb"] == pytest.approx(numpy_bundle.file("numpy").stat().st_size / 1000, abs=0.06)
+    assert set(numpy_run["step_ms"]) == {"p50", "p95", "p99"}
+    assert set(numpy_run["rss_mb"]) == {"import", "load", "peak"}
+    assert numpy_run["macs_per_s"] == numpy_bundle.macs_per_second
+    assert numpy_run["steps"] == 30
+
+
+def test_the_figures_hang_together(numpy_run: dict) -> None:
+    step, rss = numpy_run["step_ms"], numpy_run["rss_mb"]
+    assert 0 < step["p50"] <= step["p95"] <= step["p99"]
+    assert numpy_run["engine_ms"]["p50"] <= step["p50"]
+    assert 0 < numpy_run["front_end_share"] < 1
+    assert 5 < rss["import"] <= rss["load"] <= rss["peak"] < 64
+    # the first answer counts from the start of the process, imports and load within
+    assert numpy_run["first_answer_ms"] > numpy_run["import_ms"] + numpy_run["load_ms"]
+    assert numpy_run["duty_cycle"] == pytest.approx(numpy_run["cpu_ms"] / 250, rel=0.02, abs=1e-5)
+
+
+def test_at_the_pace_of_speech_a_round_takes_the_audios_time(numpy_bundle: Bundle, monkeypatch) -> None:
+    slept = []
+    monkeypatch.setattr(bench_child.time, "sleep", slept.append)
+    result = bench_child.measure(str(numpy_bundle.path), "numpy", "fp32", 3, True, 0.0)
+    assert len(result["step_ms"]) == 3
+    assert len(slept) == 3 + bench_child.WARM_UP
+    assert sum(slept) > 0.25 * len(slept) * 0.5  # sleeping does not pass time here, so the waits only grow
+
+
+def test_what_the_bundle_does_not_hold_is_listed_with_the_reason(numpy_bundle: Bundle) -> None:
+    pairs = candidates(numpy_bundle)
+    assert set(pairs) == {("numpy", "fp32"), ("litert", "fp32"), ("onnx", "fp32")}
+    runs = measure(numpy_bundle, pairs, rounds=1, steps=1)
+    reasons = {run["engine"]: (run["ok"], run["missing"], run["reason"]) for run in runs}
+    assert reasons["numpy"] == (True, False, None)
+    assert reasons["onnx"] == (False, True, "the bundle holds no file for onnx fp32")
+
+
+def test_pairs_can_be_chosen(full_bundle: Bundle) -> None:
+    assert candidates(full_bundle, ["onnx"]) == [("onnx", "fp32")]
+    assert candidates(full_bundle, (), ["int8"]) == []
+
+
+def test_every_engine_is_measured(full_bundle: Bundle) -> None:
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("ai_edge_litert")
+    runs = measure(full_bundle, candidates(full_bundle), rounds=1, steps=3)
+    assert {run["engine"]: run["ok"] for run in runs} == {"litert": True, "onnx": True, "numpy": True}
+    # the NumPy engine loads no runtime, and is the smallest
+    peaks = {run["engine"]: run["rss_mb"]["peak"] for run in runs}
+    assert peaks["numpy"] == min(peaks.values())
+
+
+def test_a_process_that_dies_is_a_failed_run(numpy_bundle: Bundle, monkeypatch, tmp_path) -> None:
+    script = tmp_path / "python"
+    script.write_text("#!/bin/sh\necho 'Illegal instruction' >&2\nkill -ILL $$\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(script))
+    [run] = measure(numpy_bundle, [("numpy", "fp32")], rounds=2, steps=1)
+    assert not run["ok"]
+    assert not run["missing"]
+    assert run["reason"] == "the process ended with signal 4: Illegal instruction"
+
+
+def test_a_missing_package_is_said_by_the_child(numpy_bundle: Bundle, monkeypatch, capsys) -> None:
+    from edge_ser.errors import MissingExtraError
+
+    def missing(*args: object) -> None:
+        raise MissingExtraError("onnxruntime is not installed")
+
+    monkeypatch.setattr(bench_child, "measure", missing)
+    assert bench_child.main(["folder", "onnx", "fp32", "1", "0", "0.0"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"error": "onnxruntime is not installed", "missing": True}
+
+
+@pytest.mark.parametrize(("rounds", "steps"), [(0, 1), (1, 0)])
+def test_nothing_to_measure_is_refused(numpy_bundle: Bundle, rounds: int, steps: int) -> None:
+    with pytest.raises(EdgeSerError, match="at least one"):
+        measure(numpy_bundle, [("numpy", "fp32")], rounds=rounds, steps=steps)
+
+
+QUICK = ["--engine", "numpy", "--rounds", "1", "--steps", "5"]
+
+
+def test_the_command_in_json(numpy_bundle: Bundle, capsys) -> None:
+    assert main(["bench", str(numpy_bundle.path), *QUICK, "-o", "json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["machine"]["cores"] >= 1
+    assert [run["engine"] for run in document["runs"]] == ["numpy"]
+
+
+def test_the_command_as_a_table(numpy_bundle: Bundle, capsys) -> None:
+    assert main(["bench", str(numpy_bundle.path), "--rounds", "1", "--steps", "5"]) == 0
+    out = capsys.readouterr().out
+    assert "| numpy  | fp32" in out
+    assert "onnx fp32 was not measured: the bundle holds no file for onnx fp32" in out
+    assert "multiply-adds for a second of audio" in out
+
+
+def test_a_budget_that_is_passed_and_one_that_fails(numpy_bundle: Bundle, capsys, tmp_path) -> None:
+    budget = tmp_path / "board.toml"
+    budget.write_text("rss_mb = 64\nfile_kb = 1000\nduty_cycle = 0.9\np99_ms = 10000\n")
+    command = ["bench", str(numpy_bundle.path), *QUICK, "--budget", str(budget), "-o", "json"]
+    assert main(command) == 0
+    assert json.loads(capsys.readouterr().out)["runs"][0]["over"] == []
+    budget.write_text("rss_mb = 64\nfile_kb = 1\n")
+    assert main(command) == 1
+    [run] = json.loads(capsys.readouterr().out)["runs"]
+    assert not run["ok"]
+    assert run["over"] == [f"file_kb {run['file_kb']:g} > 1"]
+
+
+def test_a_budget_speaks_in_the_table_too(numpy_bundle: Bundle, capsys, tmp_path) -> None:
+    (tmp_path / "board.toml").write_text("file_kb = 1\n")
+    assert main(["bench", str(numpy_bundle.path), *QUICK, "--budget", str(tmp_path / "board.toml")]) == 1
+    assert "numpy fp32 is over its budget: file_kb" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (["--engine", "onnx"], "nothing of tiny can be measured here (onnx fp32: the bundle holds no file"),
+        (["--engine", "onnx", "--engine", "numpy"], "the bundle holds no file for onnx fp32"),
+        (["--precision", "int8"], "tiny has nothing in that precision to measure; it has numpy fp32"),
+        (["--rounds", "0"], "at least one round"),
+        (["--budget", "missing.toml"], "cannot read the budget missing.toml"),
+    ],
+)
+def test_what_cannot_be_measured_is_a_sentence(
+    numpy_bundle: Bundle, argv: list[str], says: str, capsys
+) -> None:
+    quick = [] if "--rounds" in argv else ["--rounds", "1", "--steps", "1"]
+    assert main(["bench", str(numpy_bundle.path), *quick, *argv]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("edge-ser: ")
+    assert says in err
+
+
+def test_the_machine_is_described() -> None:
+    machine = describe_machine()
+    assert machine["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert machine["cores"] >= 1
+    line = machine_line(machine)
+    assert "\n" not in line
+    assert f"Python {machine['python']}" in line
+
+
+def test_a_machine_that_tells_little_is_still_one_line() -> None:
+    machine = dict.fromkeys(describe_machine()) | {
+        "arch": "aarch64", "cores": 1, "os": "Linux", "python": "3.11", "numpy": "2", "runtimes": {}
+    }  # fmt: skip
+    assert machine_line(machine) == "aarch64, 1 core; Linux; Python 3.11, NumPy 2"

@@ -1,0 +1,68 @@
+"""Latency percentiles against NumPy's, memory against the system's."""
+
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from firmware_py import meter
+from firmware_py.meter import Latencies, Meter
+
+
+@given(st.lists(st.floats(2e-6, 900), min_size=1, max_size=200), st.sampled_from([50, 95, 99]))
+def test_percentiles_are_within_a_percent(values, percent):
+    latencies = Latencies()
+    for value in values:
+        latencies.add(value)
+    true = float(np.percentile(values, percent, method="inverted_cdf"))
+    assert latencies.percentile(percent) == pytest.approx(true, rel=0.011)
+    assert latencies.max_s == max(values)
+    assert latencies.percentile(percent) <= latencies.max_s
+
+
+def test_ends_of_the_range_and_nothing():
+    latencies = Latencies()
+    assert latencies.to_json() == {"p50": None, "p95": None, "p99": None, "max": None}
+    assert math.isnan(latencies.percentile(50))
+    latencies.add(0.0)
+    latencies.add(1e6)
+    assert latencies.count == 2 and latencies.to_json()["max"] == 1e9
+
+
+def test_memory_grows_with_what_is_held():
+    used = Meter()
+    used.mark("start")
+    held = np.ones(8 << 20)
+    used.mark("held")
+    assert held.sum() and used.rss_by_stage["held"] - used.rss_by_stage["start"] > 60
+    assert used.rss_json()["peak"] >= used.rss_by_stage["held"] - 0.1
+
+
+def test_without_proc(monkeypatch, tmp_path):
+    monkeypatch.setattr(meter, "_STATUS", tmp_path / "absent")
+    assert meter.rss_mb() == meter.peak_rss_mb() > 5
+
+
+def test_processor_time_counts_from_begin():
+    used = Meter()
+    used.begin()
+    assert sum(i * i for i in range(300_000)) and 0 < used.cpu_s < 5
+
+
+def test_importing_the_device_side_loads_nothing_heavy():
+    code = (
+        "import pkgutil, importlib, sys, firmware_py\n"
+        "for m in pkgutil.walk_packages(firmware_py.__path__, 'firmware_py.'): importlib.import_module(m.name)\n"
+        "import edge_ser.recognizer, edge_ser.commands.listen, edge_ser.commands.devices\n"
+        "print(*sorted({name.split('.')[0] for name in sys.modules}))"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    heavy = {"torch", "numba", "scipy", "librosa", "sklearn", "pandas", "matplotlib"}
+    optional = {"soundfile", "soxr", "sounddevice", "onnxruntime", "ai_edge_litert", "tflite_runtime"}
+    assert not (heavy | optional) & set(loaded)

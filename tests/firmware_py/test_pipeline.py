@@ -1,0 +1,148 @@
+"""Predictions do not depend on how audio is split; times, gaps and calibration are told truly."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge_ser.bundle import Calibration
+from edge_ser.errors import EdgeSerError
+from firmware_py.engines import ENGINES, open_engine
+from firmware_py.gate import Reading
+from firmware_py.pipeline import Pipeline
+from firmware_py.prediction import probabilities
+
+STEP = 4000
+
+
+def noise(samples, seed=0):
+    rng = np.random.default_rng(seed)
+    loud = np.repeat(rng.uniform(0, 0.3, samples // 800 + 1), 800)[:samples]
+    return (rng.normal(0, 1, samples) * loud).astype(np.float32)
+
+
+def answers(bundle, wave, cuts=(), name="numpy", **options):
+    pipeline = Pipeline(bundle, open_engine(bundle, name), **options)
+    found = []
+    for piece in np.split(wave, sorted(cuts)):
+        found += pipeline.push(piece)
+    return found, pipeline
+
+
+def as_json(predictions):
+    return [prediction.to_json() for prediction in predictions]
+
+
+@settings(max_examples=25, deadline=None)
+@given(cuts=st.lists(st.integers(0, 30_000), max_size=40))
+def test_any_split_gives_the_same_bits(numpy_bundle, cuts):
+    wave = noise(30_000)
+    whole, _ = answers(numpy_bundle, wave)
+    split, pipeline = answers(numpy_bundle, wave, cuts)
+    assert as_json(split) == as_json(whole)
+    assert (pipeline.processed, pipeline.pending) == (28_000, 2_000)
+
+
+@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("chunk", [1, 7, 160, 1000, 16000])
+def test_chunks_on_every_engine(full_bundle, name, chunk):
+    wave = noise(26_000, seed=1)
+    whole, _ = answers(full_bundle, wave, name=name)
+    split, _ = answers(full_bundle, wave, range(chunk, len(wave), chunk), name=name)
+    assert len(whole) == 6
+    assert as_json(split) == as_json(whole)
+
+
+def test_spans_and_values(numpy_bundle):
+    wave = noise(26 * STEP)
+    found, _ = answers(numpy_bundle, wave)
+    assert [p.end for p in found] == [STEP * (i + 1) for i in range(26)]
+    assert [p.start for p in found] == [max(0, p.end - 20 * STEP) for p in found]
+    assert len({p.arousal for p in found}) == 26
+    for p in found:
+        assert list(p.emotion) == list(numpy_bundle.labels)
+        assert sum(p.emotion.values()) == pytest.approx(1)
+        assert p.emotion[p.label] == p.confidence == max(p.emotion.values())
+        assert 0 < p.valence < 1
+        entry = p.to_json()
+        assert entry["end"] == p.end / 16000 and entry["latency_ms"] is None and entry["lost_samples"] == 0
+
+
+def test_every_gives_a_part_of_the_same_answers(numpy_bundle):
+    wave = noise(10 * STEP)
+    all_of_them, _ = answers(numpy_bundle, wave)
+    some, _ = answers(numpy_bundle, wave, every=3)
+    assert as_json(some) == as_json(all_of_them[2::3])
+    with pytest.raises(ValueError, match="every"):
+        answers(numpy_bundle, wave, every=0)
+
+
+def test_a_gap_moves_the_times_and_not_the_answers(numpy_bundle):
+    wave = noise(4 * STEP)
+    whole, _ = answers(numpy_bundle, wave)
+    pipeline = Pipeline(numpy_bundle, open_engine(numpy_bundle, "numpy"))
+    found = pipeline.push(wave[:6000])
+    pipeline.skip(1234)
+    found += pipeline.push(wave[6000:])
+    assert [p.lost_samples for p in found] == [0, 1234, 0, 0]
+    assert [p.end for p in found] == [4000, 9234, 13234, 17234]
+    assert [p.emotion for p in found] == [p.emotion for p in whole]
+
+
+def test_each_answer_is_given_before_the_next_is_computed(numpy_bundle):
+    engine = open_engine(numpy_bundle, "numpy")
+    order = []
+
+    class Watched:
+        name, precision, initial_state = engine.name, engine.precision, engine.initial_state
+
+        def step(self, features, state):
+            order.append("step")
+            return engine.step(features, state)
+
+    Pipeline(numpy_bundle, Watched()).push(noise(3 * STEP), lambda prediction: order.append("answer"))
+    assert order == ["step", "answer"] * 3
+
+
+def test_warming_up_changes_nothing(numpy_bundle):
+    wave = noise(3 * STEP)
+    cold, _ = answers(numpy_bundle, wave)
+    pipeline = Pipeline(numpy_bundle, open_engine(numpy_bundle, "numpy"))
+    pipeline.warm_up()
+    assert as_json(pipeline.push(wave)) == as_json(cold)
+
+
+def test_state_comes_from_gate_and_calibration(numpy_bundle):
+    class Fixed:
+        def __init__(self, heard):
+            self.heard = heard
+
+        def push(self, step):
+            return Reading(self.heard, -20.0)
+
+    def states(unsure_below, heard):
+        bundle = dataclasses.replace(numpy_bundle, calibration=Calibration(1.0, unsure_below))
+        return {p.state for p in answers(bundle, noise(3 * STEP), gate=Fixed(heard))[0]}
+
+    assert states(0.0, True) == {"speech"}
+    assert states(1.0, True) == {"unsure"}
+    assert states(1.0, False) == {"silence"}
+
+
+def test_temperature_is_applied_once(numpy_bundle):
+    logits = np.array([3.0, 1.0, -200.0], np.float32)
+    cold, warm = probabilities(logits, 1.0), probabilities(logits, 2.0)
+    np.testing.assert_allclose(cold[:2], [0.880797, 0.119203], rtol=1e-5)
+    np.testing.assert_allclose(warm[:2], [0.731059, 0.268941], rtol=1e-5)
+    assert cold.dtype == np.float64 and cold.sum() == pytest.approx(1)
+    hot = dataclasses.replace(numpy_bundle, calibration=Calibration(1000.0, 0.0))
+    flat = answers(hot, noise(STEP))[0][0]
+    assert flat.confidence == pytest.approx(1 / len(numpy_bundle.labels), rel=0.1)
+
+
+def test_a_front_end_that_looks_ahead_is_refused(numpy_bundle):
+    ahead = dataclasses.replace(numpy_bundle, spec=dataclasses.replace(numpy_bundle.spec, padding="center"))
+    with pytest.raises(EdgeSerError, match="needs 'causal'"):
+        Pipeline(ahead, open_engine(numpy_bundle, "numpy"))

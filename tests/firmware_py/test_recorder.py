@@ -1,0 +1,62 @@
+"""Recordings: exact, put in place whole, truthful on a full disk."""
+
+import os
+import resource
+import signal
+
+import numpy as np
+import pytest
+
+from edge_ser.audio import load_audio
+from edge_ser.errors import EdgeSerError
+from firmware_py.recorder import Recorder
+
+
+def test_sixteen_bits_are_kept_exactly(tmp_path):
+    wave = np.random.default_rng(0).integers(-32768, 32768, 10_001).astype(np.float32) / 32768
+    recorder = Recorder(tmp_path / "a.wav")
+    for piece in np.split(wave, [3, 500, 501, 9000]):
+        recorder.write(piece)
+        assert not (tmp_path / "a.wav").exists()
+    recorder.close()
+    np.testing.assert_array_equal(load_audio(tmp_path / "a.wav"), wave)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.wav"]
+    assert (tmp_path / "a.wav").stat().st_mode & 0o777 == 0o666 & ~current_umask()
+
+
+def current_umask():
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def test_nothing_heard_leaves_nothing(tmp_path):
+    (tmp_path / "old.wav").write_bytes(b"old")
+    Recorder(tmp_path / "old.wav").close()
+    assert [entry.read_bytes() for entry in tmp_path.iterdir()] == [b"old"]
+
+
+def test_places_that_cannot_be_written(tmp_path):
+    with pytest.raises(EdgeSerError, match="is a folder"):
+        Recorder(tmp_path)
+    with pytest.raises(EdgeSerError, match="cannot record to .*No such file"):
+        Recorder(tmp_path / "absent" / "a.wav")
+
+
+def test_a_full_disk_keeps_what_was_written(tmp_path):
+    # A limit on file size stands for the disk: the same failing write, without needing a disk.
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    wave = np.random.default_rng(0).uniform(-1, 1, 5_000).astype(np.float32)
+    recorder = Recorder(tmp_path / "a.wav")
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4_001, limits[1]))
+        with pytest.raises(EdgeSerError, match="cannot record to .*a.wav: File too large"):
+            recorder.write(wave)
+        recorder.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    kept = load_audio(tmp_path / "a.wav")
+    assert len(kept) == (4_001 - 44) // 2
+    np.testing.assert_allclose(kept, wave[: len(kept)], atol=2**-15)
