@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 STAMPS := $(VENV)/.stamps
+# What an installed environment depends on; hatch_build.py compiles the front end.
+DESCRIPTION := pyproject.toml constraints.txt $(wildcard hatch_build.py edge_ser/dsp/*.c)
 OUT := out
 
 .DEFAULT_GOAL := help
@@ -18,12 +20,12 @@ $(STAMPS)/venv:
 	mkdir -p $(STAMPS) && touch $@
 
 # What a device has, and the plots: neither torch nor numba.
-$(STAMPS)/demo: pyproject.toml constraints.txt $(STAMPS)/venv
+$(STAMPS)/demo: $(DESCRIPTION) $(STAMPS)/venv
 	$(PIP) -e '.[audio,litert,onnx,plot]'
 	touch $@
 
 # torch first and alone, so that the build without CUDA is taken where one is at hand.
-$(STAMPS)/dev: pyproject.toml constraints.txt $(STAMPS)/venv
+$(STAMPS)/dev: $(DESCRIPTION) $(STAMPS)/venv
 	$(PIP) torch==2.13.0
 	$(PIP) -e '.[dev]'
 	touch $@ $(STAMPS)/demo

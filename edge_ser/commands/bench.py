@@ -86,11 +86,12 @@ def run(args: argparse.Namespace) -> int:
         bundle, pairs, rounds=args.rounds, steps=args.steps, realtime=args.realtime, progress=_progress
     )
     _progress("")
+    if not runs:
+        there = ", ".join(" ".join(pair) for pair in candidates(bundle))
+        raise EdgeSerError(f"{bundle.name} has nothing in that precision to measure; it has {there}")
     if not any(row["ok"] for row in runs):
         reasons = "; ".join(f"{row['engine']} {row['precision']}: {row['reason']}" for row in runs)
-        raise EdgeSerError(
-            f"nothing of {bundle.name} can be measured here ({reasons or 'no such precision'})"
-        )
+        raise EdgeSerError(f"nothing of {bundle.name} can be measured here ({reasons})")
     for row in runs:
         if row["missing"] and args.engine:  # asked for by name, so its absence is no side remark
             raise EdgeSerError(row["reason"])
