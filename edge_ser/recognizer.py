@@ -104,7 +104,7 @@ class Recognizer:
         if not answers:
             step = stream.step_samples
             raise EdgeSerError(
-                f"a clip of {np.size(wave) / self.sample_rate:.3f} s is shorter than one step; "
+                f"a clip of {np.size(wave) / self.sample_rate:.4f} s is shorter than one step; "
                 f"give at least {step / self.sample_rate:g} s"
             )
         return answers[-1]

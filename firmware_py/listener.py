@@ -145,7 +145,7 @@ class Listener:
     def _too_short(self) -> EdgeSerError:
         needed = self._pipeline.step_samples * self._pipeline.every
         return EdgeSerError(
-            f"{self._source.name} holds {self._ledger.heard / SAMPLE_RATE:.3f} s of audio and the first answer needs "
+            f"{self._source.name} holds {self._ledger.heard / SAMPLE_RATE:.4f} s of audio and the first answer needs "
             f"{needed / SAMPLE_RATE:g} s; give a longer one"
             + (" or a shorter --hop" if self._pipeline.every > 1 else "")
         )

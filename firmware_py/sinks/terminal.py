@@ -28,13 +28,22 @@ class PlainSink:
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
+        self._head: str | None = None
 
     def start(self, run: Run) -> None:
-        """Say what is heard."""
-        self._write(f"{run.source}, {run.model} on {run.engine} {run.precision}")
+        """Say what is heard: now where somebody waits for it, else with the first answer."""
+        self._head = f"{run.source}, {run.model} on {run.engine} {run.precision}"
+        if run.live:
+            self._write_head()
+
+    def _write_head(self) -> None:
+        if self._head is not None:
+            self._write(self._head)
+            self._head = None
 
     def prediction(self, prediction: Prediction) -> None:
         """Write a line."""
+        self._write_head()
         p = prediction
         self._write(
             f"{p.end / p.sample_rate:8.2f} s  {p.state:7}  {p.label:>10} {p.confidence:4.0%}  "
