@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from edge_ser.errors import EdgeSerError
-from edge_ser.models import build_model
+from edge_ser.files import parse_json_object
+from edge_ser.models import Stream72k, build_model
 from edge_ser.tensors import read_metadata, read_safetensors, write_safetensors
 
 __all__ = ["load_checkpoint", "save_checkpoint"]
@@ -40,7 +41,7 @@ def save_checkpoint(
     write_safetensors(path, arrays, {_KEY: json.dumps(meta, sort_keys=True)})
 
 
-def load_checkpoint(path: str | Path) -> tuple[torch.nn.Module, dict[str, Any]]:
+def load_checkpoint(path: str | Path) -> tuple[Stream72k, dict[str, Any]]:
     """Read a checkpoint: the model, in inference mode, and its description.
 
     Raises
@@ -51,7 +52,11 @@ def load_checkpoint(path: str | Path) -> tuple[torch.nn.Module, dict[str, Any]]:
     metadata = read_metadata(path)
     if _KEY not in metadata:
         raise EdgeSerError(f"{path} is not a checkpoint of edge-ser: write one with edge-ser train")
-    meta = json.loads(metadata[_KEY])
+    meta = parse_json_object(metadata[_KEY].encode("utf-8"), str(path))
+    if missing := {"architecture", "config", "spec", "training"} - set(meta):
+        raise EdgeSerError(
+            f"{path} lacks {', '.join(sorted(missing))}: it is not a whole checkpoint; train it again"
+        )
     model = build_model(meta["architecture"], meta["config"])
     tensors = {
         name: torch.from_numpy(array.astype(np.float32) if array.dtype == np.float16 else array)

@@ -96,7 +96,8 @@ class Stream72kConfig:
             raise EdgeSerError(
                 f"stream72k's description lacks or has too much: {sorted(known ^ set(fields))}"
             )
-        return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()})
+        values: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in fields.items()}
+        return cls(**values)
 
 
 class _StemConv(nn.Module):
@@ -180,6 +181,7 @@ class Stream72k(nn.Module):
         self.mix = _Pointwise(c.stem[-1] * c.mixed_bands, c.channels, folded)
         self.down = _TimeConv(c.channels, c.kernel, folded, stride=2)
         self.blocks = nn.ModuleList(_Block(c.channels, c.kernel, d, folded) for d in c.dilations)
+        self._contexts = [self.down.context, *((c.kernel - 1) * d for d in c.dilations)]
         self.attend = nn.Conv1d(c.channels, c.heads, 1)
         self.norm: nn.Module = nn.Identity() if folded else nn.BatchNorm1d(2 * c.channels)
         self.dropout = nn.Dropout(dropout)
@@ -202,9 +204,8 @@ class Stream72k(nn.Module):
             ``pool`` (batch, window_segments, heads + 2 channels), the newest segment last.
         """
         c = self.config
-        shapes = [(s, 2, c.n_mels >> i) for i, s in enumerate((1, *c.stem[:-1]))]
-        shapes += [(c.channels, self.down.context)]
-        shapes += [(c.channels, block.depthwise.context) for block in self.blocks]
+        shapes: list[tuple[int, ...]] = [(s, 2, c.n_mels >> i) for i, s in enumerate((1, *c.stem[:-1]))]
+        shapes += [(c.channels, context) for context in self._contexts]
         shapes += [(c.window_segments, c.heads + 2 * c.channels)]
         return tuple(torch.zeros(batch, *shape) for shape in shapes)
 
@@ -234,7 +235,9 @@ class Stream72k(nn.Module):
         weight = weight.reshape(batch, c.heads, 1, segments, c.step_frames // 2)
         mass = weight.sum(4, keepdim=True)
         if valid is not None:
-            mass = mass.clamp_min(1e-6)  # a segment of padding alone has none; a real one at least exp(-bound)
+            mass = mass.clamp_min(
+                1e-6
+            )  # a segment of padding alone has none; a real one at least exp(-bound)
         mean = (weight * x).sum(4, keepdim=True) / mass
         apart = x - mean  # apart * apart, as TFLite has no power of five dimensions
         spread = (weight * apart * apart).sum(4).flatten(1, 2)
@@ -335,6 +338,7 @@ class Stream72k(nn.Module):
                 elif isinstance(original, nn.Linear) and isinstance(self.norm, nn.BatchNorm1d):
                     scale, shift = _affine(self.norm)
                     weight, bias = weight * scale, bias + weight @ shift
+                assert module.bias is not None  # the folded form has one everywhere
                 module.weight.copy_(weight)
                 module.bias.copy_(bias)
         return folded

@@ -106,6 +106,7 @@ def fit(
             lines.write(json.dumps(record) + "\n")
         _save(state, parts, recipe, seed, epoch + 1)
         report(record)
+    assert isinstance(average.module, Stream72k)  # what torch wrapped above
     return average.module.eval()
 
 
