@@ -17,26 +17,26 @@ from firmware_py.machine import describe_machine, machine_line
 __all__ = ["add_arguments", "run"]
 
 _COLUMNS = {
-    "engine": "engine",
-    "precision": "precision",
-    "file_kb": "file kB",
+    "what": "engine",
+    "file_kb": "kB",
     "load_ms": "load ms",
-    "first_answer_ms": "first answer ms",
-    "step_ms.p50": "step p50 ms",
+    "first_answer_ms": "answer ms",
+    "step_ms.p50": "step ms",
     "step_ms.p95": "p95",
     "step_ms.p99": "p99",
-    "front_end_share": "front end",
-    "duty": "one core",
-    "rss_mb.import": "RSS import MB",
+    "front": "front",
+    "core": "core",
+    "rss_mb.import": "MB import",
     "rss_mb.load": "load",
     "rss_mb.peak": "peak",
-    "ok": "ok",
 }
 
 _EPILOG = (
     """\
-A step is 250 ms of audio: front end, model and answer. A first answer counts from the start of the process. RSS is the
-memory of a fresh process that does nothing else. One core: share of it at the pace of speech.
+The table's columns: kB, the model's file. load ms, opening the bundle and the engine. answer ms, from the start of
+the process to its first answer. step ms, median, p95 and p99 of 250 ms of audio: front end, model, answer. front,
+the front end's share of that. core, processor time at the pace of speech as a share of one core. MB, memory of a
+fresh process (resident set) after its imports, after loading, and at its peak.
 
 A budget is a TOML file; each run that is over a limit fails (exit status 1). It may limit:
 """
@@ -105,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
 def _write(form: str, model: str, runs: list[dict[str, Any]]) -> None:
     machine = describe_machine()
     if form == "md":
-        measured = [row | {"duty": f"{row['duty_cycle']:.2%}"} for row in runs if "step_ms" in row]
+        measured = [row | _readable(row) for row in runs if "step_ms" in row]
         print(f"{model} on {machine_line(machine)}\n")
         write_table(measured, "md", columns=_COLUMNS)
         for row in runs:
@@ -113,10 +113,22 @@ def _write(form: str, model: str, runs: list[dict[str, Any]]) -> None:
                 print(f"\n{row['engine']} {row['precision']} was not measured: {row['reason']}")
             elif row["over"]:
                 print(f"\n{row['engine']} {row['precision']} is over its budget: {', '.join(row['over'])}")
-        macs = runs[0].get("macs_per_s") or next(row["macs_per_s"] for row in measured)
-        print(f"\nThe model takes {macs / 1e6:.2f} M multiply-adds for a second of audio.")
+        macs = measured[0]["macs_per_s"] / 1e6
+        print(f"\nThe model takes {macs:.2f} M multiply-adds for a second of audio.")
         return
     write_table(runs, form, document={"model": model, "machine": machine, "runs": runs})
+
+
+def _readable(row: dict[str, Any]) -> dict[str, Any]:
+    """What the table shows of a run where the bare figures would not read well."""
+    return {
+        "what": f"{row['engine']} {row['precision']}",
+        "load_ms": round(row["load_ms"], 1),
+        "first_answer_ms": round(row["first_answer_ms"]),
+        "step_ms": {name: float(f"{value:.3g}") for name, value in row["step_ms"].items()},
+        "front": f"{row['front_end_share']:.0%}",
+        "core": f"{row['duty_cycle']:.2%}",
+    }
 
 
 def _progress(phrase: str) -> None:

@@ -114,7 +114,7 @@ def test_the_command_in_json(numpy_bundle: Bundle, capsys) -> None:
 def test_the_command_as_a_table(numpy_bundle: Bundle, capsys) -> None:
     assert main(["bench", str(numpy_bundle.path), "--rounds", "1", "--steps", "5"]) == 0
     out = capsys.readouterr().out
-    assert "| numpy  | fp32" in out
+    assert "| numpy fp32 |" in out
     assert "onnx fp32 was not measured: the bundle holds no file for onnx fp32" in out
     assert "multiply-adds for a second of audio" in out
 
