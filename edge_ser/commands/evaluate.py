@@ -84,6 +84,8 @@ def print_figures(result: dict[str, Any]) -> None:
     if unscored := result.get("not_scored"):
         print("Not scored, as the model does not know the class: "
               + ", ".join(f"{n} {label}" for label, n in unscored.items()) + "\n")  # fmt: skip
+    for clip in result.get("excluded", ()):
+        print(f"left out: {clip['file']}: {clip['reason']}", file=sys.stderr)
     if "uar" in result:
         write_table(result["folds"], "md")
         interval = result["uar"]["ci95"]

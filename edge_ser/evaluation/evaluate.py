@@ -95,13 +95,13 @@ def evaluate_bundle(
     -------
     dict
         As `evaluate_checkpoints`, with ``seen_in_training``: whether the bundle was trained on this corpus, which
-        makes the figures no measure of accuracy on new speakers; and ``not_scored``: clips of a class that the
-        model does not know, by class.
+        makes the figures no measure of accuracy on new speakers; ``not_scored``: clips of a class that the
+        model does not know, by class; and ``excluded``: clips that could not be answered, each with its reason.
 
     Raises
     ------
     EdgeSerError
-        The model knows none of the classes and the corpus has no ratings.
+        The model knows none of the classes and the corpus has no ratings, or no clip could be answered.
     """
     recognizer = Recognizer.load(model, engine=engine, precision=precision)
     bundle = recognizer.bundle
@@ -111,14 +111,22 @@ def evaluate_bundle(
         raise EdgeSerError(
             f"{bundle.name} knows {', '.join(bundle.labels)}, and {corpus.name} has none of them and no ratings"
         )
-    scored = []
+    scored, excluded = [], []
     for clip in progress(clips):
-        answer = recognizer.predict(load_audio(clip.path))
+        try:
+            answer = recognizer.predict(load_audio(clip.path))
+        except EdgeSerError as error:  # too short, or unreadable: said in the result, not dropped
+            excluded.append({"file": str(clip.path), "reason": str(error)})
+            continue
         label = None
         if clip.emotion in labels:
             label = best_label([answer.emotion[name] for name in labels], labels)
         adv = (answer.arousal, answer.dominance, answer.valence)
         scored.append(Scored(clip, label, adv, fold=0 if clip.fold is None else clip.fold))
+    if not scored:
+        raise EdgeSerError(
+            f"none of the {len(clips)} clips could be answered; the first: {excluded[0]['reason']}"
+        )
     seen = corpus.name in bundle.training.get("clips", {})
     unknown = [
         clip.emotion for clip in corpus.clips if clip.emotion is not None and clip.emotion not in labels
@@ -131,5 +139,6 @@ def evaluate_bundle(
         "params": bundle.parameters,
         "seen_in_training": seen,
         "not_scored": {name: unknown.count(name) for name in sorted(set(unknown))},
+        "excluded": excluded,
         **summarise(scored, labels),
     }
