@@ -92,7 +92,6 @@ class Listener:
         self._pipeline.warm_up()
         for sink in self._sinks:
             sink.start(self._run)
-        self._meter.begin()
         fault: EdgeSerError | None = None
         try:
             for block in self._source.blocks(stop):
@@ -119,6 +118,8 @@ class Listener:
         return summary
 
     def _take(self, block: Block) -> None:
+        if not self._ledger.taken:
+            self._meter.begin()  # starting a microphone's stream is not listening
         lost = self._ledger.add_lost(block.lost)
         if lost:
             self._pipeline.skip(lost)

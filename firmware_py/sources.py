@@ -22,7 +22,7 @@ from .stop import Stop
 __all__ = ["Block", "FileSource", "PcmSource", "Source", "open_source"]
 
 _LOOK_S = 0.2  # how often a source that waits for audio looks whether it shall end
-_REALTIME_BLOCK = 400  # 25 ms, as a microphone gives them
+_REALTIME_BLOCK = 1000  # 62.5 ms, as a microphone gives them
 _FAST_BLOCK = 4000
 _READ_BYTES = 1 << 15
 # What a file that was piped by mistake begins with.
