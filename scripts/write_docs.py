@@ -19,6 +19,7 @@ from edge_ser.commands._output import markdown_table
 from edge_ser.corpora.base import ADV
 from edge_ser.errors import EdgeSerError
 from edge_ser.files import write_atomic
+from firmware_py.machine import machine_line
 
 ROOT = Path(__file__).resolve().parents[1]
 BLOCK = re.compile(r"(<!-- figures: (?P<name>[a-z_]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -64,8 +65,7 @@ def cost(results: Path) -> str:
         for run in bench["runs"]
         if run["ok"]
     ]
-    machine = ", ".join(f"{key} {value}" for key, value in bench["machine"].items())
-    return f"{markdown_table(rows)}\n\n{machine}"
+    return f"{markdown_table(rows)}\n\n{machine_line(bench['machine'])}"
 
 
 def parity(results: Path) -> str:
