@@ -127,9 +127,9 @@ def make_bundle(
 
 def _converted(weights: dict[str, np.ndarray], config: dict[str, Any], formats: set[str]) -> dict[str, bytes]:
     import torch
-    from export.formats import FORMATS
 
     from edge_ser.models.stream72k import Stream72k, Stream72kConfig
+    from export.formats import FORMATS
 
     model = Stream72k(Stream72kConfig.from_dict(config), folded=True).eval()
     model.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
