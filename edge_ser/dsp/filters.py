@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_ser.dsp.spec import MelSpec
+from edge_ser.errors import EdgeSerError
 
 __all__ = ["hz_to_mel", "mel_filters", "mel_frequencies", "mel_to_hz", "window"]
 
@@ -18,29 +19,43 @@ _BREAK_MEL = _BREAK_HZ / _LINEAR_HZ_PER_MEL
 _LOG_STEP = np.log(6.4) / 27.0
 
 
-def window(name: str, length: int) -> Floats:
-    """Periodic window.
+_COSINES = {  # of a window as a sum of cosines of 0, 1, 2 periods
+    "hann": (0.5, -0.5),
+    "hamming": (0.54, -0.46),
+    "blackman": (0.42, -0.5, 0.08),
+    "rectangular": (1.0,),
+}
+
+
+def window(name: str, length: int, periodic: bool = True) -> Floats:
+    """Window function.
 
     Parameters
     ----------
     name : {'hann', 'hamming', 'blackman', 'rectangular'}
     length : int
-        Samples.
+        Samples, at least 1.
+    periodic : bool
+        One period of an endless sequence, for spectra (SciPy's ``fftbins=True``); otherwise symmetric,
+        for filters: the last sample equals the first.
 
     Returns
     -------
     (length,) float64
+
+    Raises
+    ------
+    EdgeSerError
+        Unknown name, or no sample.
     """
-    cosines = {
-        "hann": (0.5, -0.5),
-        "hamming": (0.54, -0.46),
-        "blackman": (0.42, -0.5, 0.08),
-        "rectangular": (1.0,),
-    }[name]
+    if name not in _COSINES:
+        raise EdgeSerError(f"no window is called {name!r}; there are {', '.join(_COSINES)}")
+    if length < 1:
+        raise EdgeSerError(f"a window has at least one sample, not {length}")
     if length == 1:
-        return np.ones(1)  # as scipy and librosa have it; the formula would give the window's first value
-    phase = 2 * np.pi * np.arange(length) / length
-    return np.sum([a * np.cos(i * phase) for i, a in enumerate(cosines)], axis=0)
+        return np.ones(1)
+    phase = 2 * np.pi * np.arange(length) / (length if periodic else length - 1)
+    return np.sum([a * np.cos(i * phase) for i, a in enumerate(_COSINES[name])], axis=0)
 
 
 def hz_to_mel(hz: npt.ArrayLike, scale: str = "slaney") -> Floats:

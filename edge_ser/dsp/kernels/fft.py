@@ -16,9 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_ser.dsp.kernels.jit import forceinline, kernel
-from edge_ser.dsp.kernels.simd import LANES, broadcast, load, put_rows, rows_to_columns, store
+from edge_ser.dsp.kernels.simd import LANES, aligned, broadcast, lane_starts, load, put_rows, rows_to_columns, sqrt, store
+from edge_ser.dsp.kernels.threads import in_threads
 
-__all__ = ["FftPlan", "aligned", "fft_plan", "load_frames", "spectrum"]
+__all__ = ["ROW", "FftPlan", "complex_fft", "fft_plan", "load_frames", "power_spectrum", "spectra", "spectrum"]
 
 ROW = 2 * LANES
 
@@ -94,14 +95,6 @@ def fft_plan(window: npt.NDArray[np.float64]) -> FftPlan:
     # The join of the two halves of an even length needs a factor of 1/2 (exact).
     scaled = (window * (0.5 if even else 1.0)).astype(np.float32)
     return FftPlan(n_fft, n_fft // 2 if even else n_fft, radices, twiddles, roots, places, scaled, post, int(max(radices, default=1)) * ROW)
-
-
-@forceinline
-def aligned(size: int) -> Any:
-    """`size` float32 that start at a cache line."""
-    memory = np.empty(size + 16, np.float32)
-    start = ((64 - memory.ctypes.data % 64) % 64) // 4
-    return memory[start : start + size]
 
 
 @forceinline
@@ -319,7 +312,7 @@ def complex_fft(buffer: Any, plan: FftPlan, scratch: Any) -> None:
         first, m, t, r = last, reach, t_last, r_last
 
 
-@forceinline
+@kernel
 def load_frames(x: Any, starts: Any, plan: FftPlan, buffer: Any) -> None:
     """Windowed frames, lane l from ``x[starts[l]]`` on, to their places in the buffer."""
     n = plan.n_fft
@@ -386,25 +379,44 @@ def power_spectrum(buffer: Any, plan: FftPlan, scratch: Any, power: Any) -> None
         store(power, (size - k) * LANES, br * br + bi * bi)
 
 
-@forceinline
-def lane_starts(first: int, count: int, hop: int, starts: Any) -> None:
-    """Starts of 16 frames from `first` on; beyond the last one it is repeated."""
-    for lane in range(LANES):
-        starts[lane] = min(first + lane, count - 1) * hop
-
-
 @kernel
-def power_frames(x: Any, hop: int, count: int, plan: FftPlan, out: Any) -> None:
-    """Power spectra of `count` frames of `x`, to out[count * bins]."""
+def _spectra(x: Any, hop: int, count: int, plan: FftPlan, squared: bool, root: bool, out: Any) -> None:
+    """Complex spectra of `count` frames of `x`, or their power, or its square root, frame after frame."""
     bins = plan.n_fft // 2 + 1
     buffer = aligned((plan.size + 1) * ROW)
     scratch = aligned(plan.scratch)
-    power = aligned(max(bins, LANES) * LANES)
-    starts = np.empty(LANES, np.int64)
-    outs = np.empty(LANES, np.int64)
+    power = aligned(bins * LANES)
+    starts, outs = np.empty(LANES, np.int64), np.empty(LANES, np.int64)
     for first in range(0, count, LANES):
         lane_starts(first, count, hop, starts)
         load_frames(x, starts, plan, buffer)
-        power_spectrum(buffer, plan, scratch, power)
-        lane_starts(first, count, bins, outs)
-        put_rows(power, bins, out, outs)
+        if squared:
+            power_spectrum(buffer, plan, scratch, power)
+            if root:
+                for i in range(0, bins * LANES, LANES):
+                    store(power, i, sqrt(load(power, i)))
+            lane_starts(first, count, bins, outs)
+            put_rows(power, bins, out, outs)
+        else:
+            spectrum(buffer, plan, scratch)
+            lane_starts(first, count, 2 * bins, outs)
+            put_rows(buffer, 2 * bins, out, outs)
+
+
+def spectra(
+    x: npt.NDArray[np.float32], window: npt.NDArray[np.float64], hop: int, kind: str, threads: int = 1
+) -> npt.NDArray[Any]:
+    """Spectra of the frames that lie wholly in `x`; see `edge_ser.dsp.twins.spectra`."""
+    plan = fft_plan(window)
+    bins = plan.n_fft // 2 + 1
+    count = max(0, (len(x) - plan.n_fft) // hop + 1)
+    out = np.empty((count, bins), np.complex64 if kind == "complex" else np.float32)
+    flat = out.reshape(-1).view(np.float32)
+    width = len(flat) // max(count, 1)
+
+    def run(first: int, last: int) -> None:
+        part = flat[first * width :]
+        _spectra(x[first * hop :], hop, last - first, plan, kind != "complex", kind == "magnitude", part)
+
+    in_threads(run, count, threads)
+    return out

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_ser.dsp.filters import mel_filters, window
-from edge_ser.dsp.kernels.fft import ROW, FftPlan, aligned, fft_plan, lane_starts, load_frames, power_spectrum
+from edge_ser.dsp.kernels.fft import ROW, FftPlan, fft_plan, load_frames, power_spectrum
 from edge_ser.dsp.kernels.jit import forceinline, kernel
-from edge_ser.dsp.kernels.simd import LANES, broadcast, load, log, maximum, put_rows, sqrt, store
+from edge_ser.dsp.kernels.simd import LANES, aligned, broadcast, lane_starts, load, log, maximum, put_rows, sqrt, store
 from edge_ser.dsp.kernels.threads import in_threads
 from edge_ser.dsp.spec import MelSpec
 
@@ -41,7 +41,7 @@ def bands_of(filters: npt.NDArray[np.floating[Any]]) -> Bands:
 
 
 @forceinline
-def weigh(rows: Any, bands: Bands, band: int) -> Any:
+def _weighed(rows: Any, bands: Bands, band: int) -> Any:
     """One band of 16 frames from their spectra, bin k at ``rows[16 k]``."""
     total = broadcast(np.float32(0.0))
     k = bands.first[band] * LANES
@@ -71,7 +71,7 @@ def _log_mel(
             for i in range(0, len(power), LANES):
                 store(power, i, sqrt(load(power, i)))
         for band in range(n_mels):
-            value = weigh(power, bands, band)
+            value = _weighed(power, bands, band)
             if logarithm:
                 value = log(maximum(value, broadcast(floor)))
             store(mels, band * LANES, value * gain + shift)

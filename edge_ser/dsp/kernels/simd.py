@@ -8,31 +8,38 @@ the frames beside it, nor on how many there are: streaming equals batch bit for 
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
-from edge_ser.dsp.kernels.jit import forceinline
+from edge_ser.dsp.kernels.jit import forceinline, kernel
 
 __all__ = [
     "LANES",
+    "aligned",
     "broadcast",
     "columns_to_rows",
     "exp2",
+    "lane_starts",
     "load",
     "log",
     "maximum",
     "minimum",
     "put_rows",
+    "row_places",
     "rows_to_columns",
     "sqrt",
     "store",
+    "take_rows",
     "where_ge",
 ]
 
@@ -331,6 +338,41 @@ def columns_to_rows(typingctx: Any, source: Any, k: Any, target: Any, starts: An
 
 
 @forceinline
+def aligned(size: int) -> Any:
+    """`size` float32 that start at a cache line."""
+    memory = np.empty(size + 16, np.float32)
+    start = ((64 - memory.ctypes.data % 64) % 64) // 4
+    return memory[start : start + size]
+
+
+@forceinline
+def lane_starts(first: int, count: int, hop: int, starts: Any) -> None:
+    """Starts of 16 frames from `first` on; beyond the last one it is repeated."""
+    for lane in range(LANES):
+        starts[lane] = min(first + lane, count - 1) * hop
+
+
+@kernel
+def take_rows(source: Any, width: int, starts: Any, ones: Any, places: Any, columns: Any) -> None:
+    """Inverse of `put_rows`; `ones` and `places` as `row_places` gives them."""
+    if width < LANES:
+        for c in range(width):
+            for lane in range(LANES):
+                columns[c * LANES + lane] = source[starts[lane] + c]
+        return
+    for c in range(0, width - LANES + 1, LANES):
+        rows_to_columns(source, starts, c, ones, columns, places, c)
+    if width % LANES:
+        rows_to_columns(source, starts, width - LANES, ones, columns, places, width - LANES)
+
+
+@functools.lru_cache(maxsize=16)
+def row_places(width: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+    """What `take_rows` needs for rows of `width`."""
+    return np.ones(width, np.float32), np.arange(width, dtype=np.int64) * LANES
+
+
+@kernel
 def put_rows(columns: Any, width: int, target: Any, starts: Any) -> None:
     """Write `width` columns of 16 lanes as rows: lane l to ``target[starts[l] : starts[l] + width]``."""
     if width < LANES:

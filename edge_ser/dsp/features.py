@@ -1,0 +1,77 @@
+"""The features of a recording, under the names that librosa's users know.
+
+>>> from edge_ser.dsp import features
+>>> import numpy as np
+>>> features.spectral_centroid(np.zeros(16000, np.float32)).shape
+(32,)
+
+Arrays are time-major, ``(frames, ...)``, audio is float in -1..1, ``sr`` is 16000 unless given. Computed by
+Numba's kernels where numba is installed (the extra ``fast``) and by NumPy otherwise: see
+`edge_ser.dsp.compute`. Importing this module does not import numba; the first call of a feature does.
+"""
+
+from edge_ser.dsp.cepstral import dct, delta, mfcc
+from edge_ser.dsp.compute import features_backend, use_features_backend
+from edge_ser.dsp.filters import window
+from edge_ser.dsp.levels import amplitude_to_db, pcen, power_to_db
+from edge_ser.dsp.pitch import yin
+from edge_ser.dsp.rhythm import level_rises, onset_strength, tempo, tempogram
+from edge_ser.dsp.spectral import (
+    SubBands,
+    band_energy,
+    spectral_bandwidth,
+    spectral_centroid,
+    spectral_contrast,
+    spectral_flatness,
+    spectral_rolloff,
+    subbands,
+)
+from edge_ser.dsp.spectrum import Framing, fft_frequencies, melspectrogram, spectrogram, stft
+from edge_ser.dsp.streaming import DeltaStream, FrameState, FrameStream, RowStream
+from edge_ser.dsp.table import FEATURES, FRAME_FEATURES, FeatureSpec, column_names, frame_features
+from edge_ser.dsp.temporal import rms, zero_crossing_rate
+from edge_ser.dsp.tonal import chroma_stft, estimate_tuning, tonnetz
+
+__all__ = [
+    "FEATURES",
+    "FRAME_FEATURES",
+    "DeltaStream",
+    "FeatureSpec",
+    "FrameState",
+    "FrameStream",
+    "Framing",
+    "RowStream",
+    "SubBands",
+    "amplitude_to_db",
+    "band_energy",
+    "chroma_stft",
+    "column_names",
+    "dct",
+    "delta",
+    "estimate_tuning",
+    "features_backend",
+    "fft_frequencies",
+    "frame_features",
+    "level_rises",
+    "melspectrogram",
+    "mfcc",
+    "onset_strength",
+    "pcen",
+    "power_to_db",
+    "rms",
+    "spectral_bandwidth",
+    "spectral_centroid",
+    "spectral_contrast",
+    "spectral_flatness",
+    "spectral_rolloff",
+    "spectrogram",
+    "stft",
+    "subbands",
+    "tempo",
+    "tempogram",
+    "tonnetz",
+    "use_features_backend",
+    "window",
+    "yin",
+    "zero_crossing_rate",
+]

@@ -1,0 +1,333 @@
+"""Features of spectra, 16 frames at once; rows of a spectrogram (frames, bins) in, numbers a frame out.
+
+The functions equal those of `edge_ser.dsp.twins` in name and meaning; documented there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_ser.dsp.kernels.jit import forceinline, kernel
+from edge_ser.dsp.kernels.mel import Bands, bands_of
+from edge_ser.dsp.kernels.simd import (
+    LANES,
+    aligned,
+    broadcast,
+    exp2,
+    lane_starts,
+    load,
+    log,
+    maximum,
+    minimum,
+    put_rows,
+    row_places,
+    sqrt,
+    store,
+    take_rows,
+    where_ge,
+)
+from edge_ser.dsp.kernels.threads import in_threads
+
+__all__ = ["bandwidth", "centroid", "contrast", "flatness", "logarithm", "rolloff", "weigh"]
+
+Floats = npt.NDArray[np.float32]
+
+_TINY = 1.1754944e-38  # the smallest normal float32, librosa's threshold of "silent"
+_LOG2_E = 1.4426950408889634
+
+
+@forceinline
+def _add(total: Any, lost: Any, value: Any) -> Any:
+    """Kahan's sum: over thousands of bins a plain float32 sum would lose two digits."""
+    value = value - lost
+    new = total + value
+    return new, (new - total) - value
+
+
+@forceinline
+def power_of(x: Any, exponent: Any) -> Any:
+    """x ** exponent for x >= 0, element by element; 0 where x is below the smallest normal number."""
+    tiny = broadcast(np.float32(_TINY))
+    value = exp2(log(maximum(x, tiny)) * (exponent * np.float32(_LOG2_E)))
+    return where_ge(x, tiny, value, broadcast(np.float32(0.0)))
+
+
+def _by_rows(call: Callable[..., None], spectra: Floats, width: int, threads: int, *arguments: Any) -> Floats:
+    """``call(spectra, count, bins, ones, places, *arguments, out)`` over the rows of `spectra`."""
+    count, bins = spectra.shape
+    out = np.empty((count, width), np.float32)
+    source, target = spectra.reshape(-1), out.reshape(-1)
+    ones, places = row_places(bins)
+
+    def run(first: int, last: int) -> None:
+        rows = source[first * bins :]
+        call(rows, last - first, bins, ones, places, *arguments, target[first * width :])
+
+    in_threads(run, count, threads)
+    return out
+
+
+_RUN = 64  # bins that are added up before their sum joins the total: keeps float32's rounding small
+
+
+@forceinline
+def _dot4(rows: Any, bins: int, bands: Bands, band: int, out: Any) -> None:
+    """Four bands that weigh all bins, so that a bin is read once for the four."""
+    zero = broadcast(np.float32(0.0))
+    totals = (zero, zero, zero, zero)
+    i, j = bands.start[band], bands.start[band + 1]
+    k, m = bands.start[band + 2], bands.start[band + 3]
+    for run in range(0, bins, _RUN):
+        a, b, c, d = zero, zero, zero, zero
+        for tap in range(run, min(run + _RUN, bins)):
+            value = load(rows, tap * LANES)
+            a = a + value * bands.weights[i + tap]
+            b = b + value * bands.weights[j + tap]
+            c = c + value * bands.weights[k + tap]
+            d = d + value * bands.weights[m + tap]
+        totals = (totals[0] + a, totals[1] + b, totals[2] + c, totals[3] + d)
+    store(out, band * LANES, totals[0])
+    store(out, (band + 1) * LANES, totals[1])
+    store(out, (band + 2) * LANES, totals[2])
+    store(out, (band + 3) * LANES, totals[3])
+
+
+@forceinline
+def _dot(rows: Any, bands: Bands, band: int, out: Any) -> None:
+    total = broadcast(np.float32(0.0))
+    k, end = bands.first[band] * LANES, bands.start[band + 1]
+    for run in range(bands.start[band], end, _RUN):
+        part = broadcast(np.float32(0.0))
+        for tap in range(run, min(run + _RUN, end)):
+            part = part + load(rows, k) * bands.weights[tap]
+            k += LANES
+        total = total + part
+    store(out, band * LANES, total)
+
+
+@kernel
+def _weigh(source: Any, count: int, bins: int, ones: Any, places: Any, bands: Bands, dense: int, target: Any) -> None:
+    width = len(bands.first)
+    rows, values = aligned(bins * LANES), aligned(width * LANES)
+    starts, outs = np.empty(LANES, np.int64), np.empty(LANES, np.int64)
+    for first in range(0, count, LANES):
+        lane_starts(first, count, bins, starts)
+        take_rows(source, bins, starts, ones, places, rows)
+        for band in range(0, dense, 4):
+            _dot4(rows, bins, bands, band, values)
+        for band in range(dense, width):
+            _dot(rows, bands, band, values)
+        lane_starts(first, count, width, outs)
+        put_rows(values, width, target, outs)
+
+
+def weigh(spectra: Floats, filters: npt.NDArray[Any], threads: int = 1) -> Floats:
+    """See `edge_ser.dsp.twins.weigh`."""
+    bands = bands_of(filters)
+    full = np.diff(bands.start) == spectra.shape[1]
+    dense = len(full) // 4 * 4 if full.all() else 0
+    return _by_rows(_weigh, spectra, len(filters), threads, bands, dense)
+
+
+@kernel
+def _centroid(source: Any, count: int, bins: int, ones: Any, places: Any, freq: Any, target: Any) -> None:
+    rows, values = aligned(bins * LANES), aligned(LANES)
+    starts, outs = np.empty(LANES, np.int64), np.empty(LANES, np.int64)
+    zero = broadcast(np.float32(0.0))
+    for first in range(0, count, LANES):
+        lane_starts(first, count, bins, starts)
+        take_rows(source, bins, starts, ones, places, rows)
+        total, lost, moment, dropped = zero, zero, zero, zero
+        for k in range(bins):
+            value = load(rows, k * LANES)
+            total, lost = _add(total, lost, value)
+            moment, dropped = _add(moment, dropped, value * freq[k])
+        silent = where_ge(total, broadcast(np.float32(_TINY)), total, broadcast(np.float32(1.0)))
+        store(values, 0, moment / silent)
+        lane_starts(first, count, 1, outs)
+        put_rows(values, 1, target, outs)
+
+
+def centroid(spectra: Floats, freq: Floats, threads: int = 1) -> Floats:
+    """See `edge_ser.dsp.twins.centroid`."""
+    return _by_rows(_centroid, spectra, 1, threads, freq)[:, 0]
+
+
+@kernel
+def _bandwidth(
+    source: Any, count: int, bins: int, ones: Any, places: Any, freq: Any, p: Any, norm: bool, pairs: Any, target: Any
+) -> None:
+    """pairs: the rows' centroids, in float32, one a row."""
+    rows, values = aligned(bins * LANES), aligned(LANES)
+    starts, outs = np.empty(LANES, np.int64), np.empty(LANES, np.int64)
+    zero = broadcast(np.float32(0.0))
+    for first in range(0, count, LANES):
+        lane_starts(first, count, bins, starts)
+        take_rows(source, bins, starts, ones, places, rows)
+        lane_starts(first, count, 1, outs)
+        for lane in range(LANES):
+            values[lane] = pairs[outs[lane]]
+        centre = load(values, 0)
+        total, lost, moment, dropped = zero, zero, zero, zero
+        for k in range(bins):
+            value = load(rows, k * LANES)
+            distance = centre - freq[k]
+            if p == 2.0:
+                weight = distance * distance
+            else:
+                weight = power_of(maximum(distance, zero - distance), p)
+            total, lost = _add(total, lost, value)
+            moment, dropped = _add(moment, dropped, value * weight)
+        if norm:
+            moment = moment / where_ge(total, broadcast(np.float32(_TINY)), total, broadcast(np.float32(1.0)))
+        if p == 2.0:
+            moment = sqrt(moment)
+        else:
+            moment = power_of(moment, np.float32(1.0) / p)
+        store(values, 0, moment)
+        put_rows(values, 1, target, outs)
+
+
+def bandwidth(spectra: Floats, freq: Floats, centre: Floats, p: float, norm: bool, threads: int = 1) -> Floats:
+    """See `edge_ser.dsp.twins.bandwidth`."""
+    count, bins = spectra.shape
+    out = np.empty(count, np.float32)
+    ones, places = row_places(bins)
+    source = spectra.reshape(-1)
+
+    def run(first: int, last: int) -> None:
+        rows, centres = source[first * bins :], centre[first:]
+        _bandwidth(rows, last - first, bins, ones, places, freq, np.float32(p), norm, centres, out[first:])
+
+    in_threads(run, count, threads)
+    return out
+
+
+@kernel
+def _rolloff(source: Any, count: int, bins: int, ones: Any, places: Any, freq: Any, share: Any, target: Any) -> None:
+    rows, values = aligned(bins * LANES), aligned(LANES)
+    starts, outs = np.empty(LANES, np.int64), np.empty(LANES, np.int64)
+    for first in range(0, count, LANES):
+        lane_starts(first, count, bins, starts)
+        take_rows(source, bins, starts, ones, places, rows)
+        total = load(rows, 0)
+        for k in range(1, bins):
+            total = total + load(rows, k * LANES)
+            store(rows, k * LANES, total)
+        threshold = total * share
+        found = broadcast(freq[bins - 1])
+        for k in range(bins - 2, -1, -1):
+            found = where_ge(load(rows, k * LANES), threshold, broadcast(freq[k]), found)
+        store(values, 0, found)
+        lane_starts(first, count, 1, outs)
+        put_rows(values, 1, target, outs)
+
+
+def rolloff(spectra: Floats, freq: Floats, share: float, threads: int = 1) -> Floats:
+    """See `edge_ser.dsp.twins.rolloff`."""
+    return _by_rows(_rolloff, spectra, 1, threads, freq, np.float32(share))[:, 0]
+
+
+@kernel
+def _flatness(
+    source: Any, count: int, bins: int, ones: Any, places: Any, floor: Any, power: Any, target: Any
+) -> None:
+    rows, values = aligned(bins * LANES), aligned(LANES)
+    starts, outs = np.empty(LANES, np.int64), np.empty(LANES, np.int64)
+    zero = broadcast(np.float32(0.0))
+    share = np.float32(1.0) / np.float32(bins)
+    for first in range(0, count, LANES):
+        lane_starts(first, count, bins, starts)
+        take_rows(source, bins, starts, ones, places, rows)
+        logs, lost, total, dropped = zero, zero, zero, zero
+        for k in range(bins):
+            value = load(rows, k * LANES)
+            if power == 2.0:
+                value = value * value
+            elif power != 1.0:
+                value = power_of(value, power)
+            value = maximum(value, broadcast(floor))
+            logs, lost = _add(logs, lost, log(value))
+            total, dropped = _add(total, dropped, value)
+        store(values, 0, exp2(logs * share * np.float32(_LOG2_E)) / (total * share))
+        lane_starts(first, count, 1, outs)
+        put_rows(values, 1, target, outs)
+
+
+def flatness(spectra: Floats, amin: float, power: float, threads: int = 1) -> Floats:
+    """See `edge_ser.dsp.twins.flatness`."""
+    floor = np.float32(max(amin, _TINY))
+    return _by_rows(_flatness, spectra, 1, threads, floor, np.float32(power))[:, 0]
+
+
+@kernel
+def _contrast(
+    source: Any, count: int, bins: int, ones: Any, places: Any, lows: Any, highs: Any, takes: Any, target: Any
+) -> None:
+    """The mean of the `takes[b]` smallest and largest of bins ``lows[b] .. highs[b] - 1``, kept by insertion."""
+    width = len(lows)
+    rows, values = aligned(bins * LANES), aligned(2 * width * LANES)
+    kept = takes.max()
+    small, large = aligned(kept * LANES), aligned(kept * LANES)
+    starts, outs = np.empty(LANES, np.int64), np.empty(LANES, np.int64)
+    zero = broadcast(np.float32(0.0))
+    for first in range(0, count, LANES):
+        lane_starts(first, count, bins, starts)
+        take_rows(source, bins, starts, ones, places, rows)
+        for band in range(width):
+            take = takes[band]
+            for j in range(take):
+                store(small, j * LANES, broadcast(np.float32(np.inf)))
+                store(large, j * LANES, broadcast(np.float32(-np.inf)))
+            for k in range(lows[band], highs[band]):
+                low = load(rows, k * LANES)
+                high = low
+                for j in range(take):
+                    held = load(small, j * LANES)
+                    store(small, j * LANES, minimum(held, low))
+                    low = maximum(held, low)
+                    held = load(large, j * LANES)
+                    store(large, j * LANES, maximum(held, high))
+                    high = minimum(held, high)
+            low, high = zero, zero
+            for j in range(take):
+                low = low + load(small, j * LANES)
+                high = high + load(large, j * LANES)
+            share = np.float32(1.0) / np.float32(take)
+            store(values, band * LANES, low * share)
+            store(values, (width + band) * LANES, high * share)
+        lane_starts(first, count, 2 * width, outs)
+        put_rows(values, 2 * width, target, outs)
+
+
+def contrast(spectra: Floats, bands: Sequence[tuple[int, int, int]], threads: int = 1) -> tuple[Floats, Floats]:
+    """See `edge_ser.dsp.twins.contrast`."""
+    lows, highs, takes = np.array(bands, np.int64).T.copy()
+    both = _by_rows(_contrast, spectra, 2 * len(bands), threads, lows, highs, takes)
+    return both[:, : len(bands)], both[:, len(bands) :]
+
+
+@kernel
+def _logarithm(x: Any, floor: Any, gain: Any, shift: Any, out: Any) -> None:
+    part = aligned(LANES)
+    for i in range(0, len(x) - LANES + 1, LANES):
+        store(out, i, log(maximum(load(x, i), broadcast(floor))) * gain + shift)
+    rest = len(x) % LANES
+    if rest:
+        for i in range(LANES):
+            part[i] = x[len(x) - rest + i] if i < rest else floor
+        store(part, 0, log(maximum(load(part, 0), broadcast(floor))) * gain + shift)
+        for i in range(rest):
+            out[len(x) - rest + i] = part[i]
+
+
+def logarithm(x: Floats, floor: float, gain: float, shift: float = 0.0) -> Floats:
+    """See `edge_ser.dsp.twins.logarithm`."""
+    out = np.empty(x.shape, np.float32)
+    numbers = np.float32(max(floor, _TINY)), np.float32(gain), np.float32(shift)
+    _logarithm(np.ascontiguousarray(x).reshape(-1), *numbers, out.reshape(-1))
+    return out

@@ -1,0 +1,223 @@
+"""Chroma, its tuning, and the tonal centroids; named as in librosa, frames first."""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Unpack
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_ser.dsp.compute import implementation
+from edge_ser.dsp.spectrum import SAMPLE_RATE, Floats, Framing, checked_spectrogram, given_or_computed, whole
+from edge_ser.errors import EdgeSerError
+
+__all__ = ["chroma_filters", "chroma_stft", "estimate_tuning", "tonnetz"]
+
+_TINY = np.finfo(np.float32).tiny
+
+
+def _octaves(hz: npt.NDArray[np.float64], tuning: float, bins_per_octave: int) -> npt.NDArray[np.float64]:
+    """Octaves above the A four octaves below A4, which is 440 Hz raised by `tuning` bins."""
+    return np.log2(hz / (440.0 * 2.0 ** (tuning / bins_per_octave) / 16.0))
+
+
+@functools.lru_cache(maxsize=16)
+def chroma_filters(
+    sr: float,
+    n_fft: int,
+    n_chroma: int = 12,
+    tuning: float = 0.0,
+    ctroct: float = 5.0,
+    octwidth: float | None = 2.0,
+    norm: float | None = 2,
+    base_c: bool = True,
+) -> npt.NDArray[np.float64]:
+    """Weights of the FFT's bins in each pitch class, as `librosa.filters.chroma`.
+
+    Returns
+    -------
+    (n_chroma, n_fft // 2 + 1) float64
+    """
+    hz = np.arange(1, n_fft) * (sr / n_fft)
+    pitch = n_chroma * _octaves(hz, tuning, n_chroma)
+    pitch = np.concatenate([[pitch[0] - 1.5 * n_chroma], pitch])  # 0 Hz: an octave and a half below the next bin
+    width = np.concatenate([np.maximum(np.diff(pitch), 1.0), [1.0]])
+    half = round(n_chroma / 2)
+    distance = pitch - np.arange(n_chroma)[:, None]
+    distance = np.remainder(distance + half + 10 * n_chroma, n_chroma) - half
+    weights = np.exp(-0.5 * (2 * distance / width) ** 2)
+    weights = _normalised(weights.T, norm).T
+    if octwidth is not None:
+        weights = weights * np.exp(-0.5 * ((pitch / n_chroma - ctroct) / octwidth) ** 2)
+    if base_c:
+        weights = np.roll(weights, -3 * (n_chroma // 12), axis=0)
+    weights = np.ascontiguousarray(weights[:, : n_fft // 2 + 1])
+    weights.setflags(write=False)
+    return weights
+
+
+def _normalised(rows: npt.NDArray[np.floating], norm: float | None) -> npt.NDArray[np.floating]:  # type: ignore[type-arg]
+    """Rows divided by their norm; those that are next to nothing stay as they are."""
+    if norm is None:
+        return rows
+    if not norm > 0:
+        raise EdgeSerError(f"norm must be above 0, infinity or None, not {norm!r}")
+    if math.isinf(norm):
+        length = np.abs(rows).max(axis=1, keepdims=True)
+    else:
+        length = (np.abs(rows).astype(np.float64) ** norm).sum(axis=1, keepdims=True) ** (1.0 / norm)
+    return (rows / np.where(length < _TINY, 1.0, length)).astype(rows.dtype)
+
+
+def estimate_tuning(
+    S: npt.ArrayLike, *, sr: float = SAMPLE_RATE, resolution: float = 0.01, bins_per_octave: int = 12
+) -> float:
+    """How far a recording is tuned from A4 = 440 Hz.
+
+    Parameters
+    ----------
+    S : (frames, bins)
+        Magnitude or power spectrogram.
+    sr : float
+        Sample rate in Hz.
+    resolution : float
+        Step of the answer, in bins.
+    bins_per_octave : int
+        Bins of an octave.
+
+    Returns
+    -------
+    float
+        -0.5..0.5 bins; 0 where nothing is tonal.
+
+    Raises
+    ------
+    EdgeSerError
+        A value is out of its range.
+    """
+    if not 0 < resolution < 1:
+        raise EdgeSerError(f"resolution must lie between 0 and 1, not {resolution!r}")
+    hz, heights = _peaks(checked_spectrogram(S), sr)
+    if not len(hz):
+        return 0.0
+    strong = hz[heights >= np.median(heights)]
+    off = np.mod(bins_per_octave * np.log2(strong.astype(np.float64) / 27.5), 1.0)
+    off[off >= 0.5] -= 1.0
+    edges = np.linspace(-0.5, 0.5, math.ceil(1.0 / resolution) + 1)
+    counts, _ = np.histogram(off, edges)
+    return float(edges[np.argmax(counts)])
+
+
+def _peaks(S: Floats, sr: float, fmin: float = 150.0, fmax: float = 4000.0) -> tuple[Floats, Floats]:
+    """Frequency and height, by a parabola, of the local maxima above a tenth of their frame's largest value."""
+    n_fft = 2 * (S.shape[1] - 1)
+    hz = np.arange(S.shape[1]) * sr / max(n_fft, 1)
+    inside = np.flatnonzero((hz >= fmin) & (hz < min(fmax, sr / 2)))
+    inside = inside[(inside > 0) & (inside < S.shape[1] - 1)]
+    if not len(inside) or not len(S):
+        return np.zeros(0, np.float32), np.zeros(0, np.float32)
+    low, high = inside[0], inside[-1] + 1
+    floor = np.float32(0.1) * S.max(axis=1, keepdims=True)
+    # What is not above the floor counts as 0 beside a peak, so a peak is any local maximum above the floor.
+    here, before, after = S[:, low:high], S[:, low - 1 : high - 1], S[:, low + 1 : high + 1]
+    frame, bin_ = np.nonzero((here > floor) & (here > before) & (here >= after))
+    a, b, c = before[frame, bin_], here[frame, bin_], after[frame, bin_]
+    bend, slope = c + a - 2 * b, (c - a) / 2
+    inner = np.abs(slope) < np.abs(bend)
+    shift = np.where(inner, -slope / np.where(inner, bend, np.float32(1.0)), np.float32(0.0))
+    return ((low + bin_ + shift) * sr / n_fft).astype(np.float32), b + np.float32(0.5) * slope * shift
+
+
+def chroma_stft(
+    y: npt.ArrayLike | None = None,
+    *,
+    sr: float = SAMPLE_RATE,
+    S: npt.ArrayLike | None = None,
+    norm: float | None = math.inf,
+    n_fft: int = 2048,
+    tuning: float | None = None,
+    n_chroma: int = 12,
+    ctroct: float = 5.0,
+    octwidth: float | None = 2.0,
+    base_c: bool = True,
+    **framing: Unpack[Framing],
+) -> Floats:
+    """Energy in each pitch class.
+
+    Parameters
+    ----------
+    y : (n,) floating point, optional
+        Audio in -1..1.
+    sr : float
+        Its sample rate in Hz.
+    S : (frames, n_fft // 2 + 1), optional
+        Power spectrogram to take instead of `y`.
+    norm : float or None
+        Norm that each frame is divided by; infinity: its largest value becomes 1.
+    n_fft : int
+        Samples of a frame.
+    tuning : float, optional
+        Deviation from A4 = 440 Hz in bins; estimated from the whole recording if not given, so give it (0) for
+        frames that do not depend on each other, as streams need it.
+    n_chroma, ctroct, octwidth, base_c
+        Of the filters, see `librosa.filters.chroma`.
+    **framing
+        See `edge_ser.dsp.spectrum.Framing`.
+
+    Returns
+    -------
+    (frames, n_chroma) float32
+        From C on.
+
+    Raises
+    ------
+    EdgeSerError
+        Bad audio or a value out of its range.
+    """
+    spectra, n_fft = given_or_computed(y, S, n_fft, 2.0, framing)
+    if tuning is None:
+        tuning = estimate_tuning(spectra, sr=sr, bins_per_octave=n_chroma)
+    filters = chroma_filters(sr, n_fft, whole(n_chroma, "n_chroma"), tuning, ctroct, octwidth, 2, base_c)
+    chroma = implementation().weigh(spectra, filters, framing.get("threads", 1))
+    return _normalised(chroma, norm)
+
+
+def tonnetz(
+    y: npt.ArrayLike | None = None,
+    *,
+    sr: float = SAMPLE_RATE,
+    chroma: npt.ArrayLike | None = None,
+    **options: object,
+) -> Floats:
+    """Tonal centroids (Harte and others, 2006): chroma on the circles of fifths, minor and major thirds.
+
+    Parameters
+    ----------
+    y : (n,) floating point, optional
+        Audio in -1..1.
+    sr : float
+        Its sample rate in Hz.
+    chroma : (frames, n_chroma), optional
+        Chroma to take instead of `y`. librosa takes chroma of a constant-Q transform from `y`, this `chroma_stft`.
+    **options
+        Of `chroma_stft`.
+
+    Returns
+    -------
+    (frames, 6) float32
+
+    Raises
+    ------
+    EdgeSerError
+        Bad audio or a value out of its range.
+    """
+    if chroma is None:
+        chroma = chroma_stft(y, sr=sr, **options)  # type: ignore[arg-type]
+    rows = _normalised(checked_spectrogram(chroma, "chroma"), 1)
+    steps = np.arange(rows.shape[1]) * (12 / rows.shape[1])
+    angles = np.pi * np.outer([7 / 6, 7 / 6, 3 / 2, 3 / 2, 2 / 3, 2 / 3], steps)
+    angles[::2] -= np.pi / 2  # sine and cosine by turns
+    radii = np.array([1, 1, 1, 1, 0.5, 0.5])
+    return implementation().weigh(np.ascontiguousarray(rows, np.float32), radii[:, None] * np.cos(angles))

@@ -1,0 +1,126 @@
+"""Spectra and what is computed from them, frame by frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["bandwidth", "blocks", "centroid", "contrast", "flatness", "logarithm", "rolloff", "spectra", "weigh"]
+
+Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+
+_BLOCK = 1 << 17  # values of a block of frames, in double precision 1 MB
+_TINY = float(np.finfo(np.float32).tiny)
+
+
+def blocks(rows: npt.NDArray[Any], compute: Callable[[Doubles], npt.NDArray[Any]], dtype: Any) -> npt.NDArray[Any]:
+    """`compute` of a few rows at a time, which bounds the working memory."""
+    step = max(1, _BLOCK // max(1, rows.shape[1]))
+    starts = range(0, max(1, len(rows)), step)
+    return np.concatenate([compute(rows[i : i + step].astype(np.float64)).astype(dtype) for i in starts])
+
+
+def spectra(x: Floats, window: Doubles, hop: int, kind: str, threads: int = 1) -> npt.NDArray[Any]:
+    """Spectra of the frames that lie wholly in `x`.
+
+    Parameters
+    ----------
+    x : (n,) float32, contiguous
+    window : (n_fft,) float64
+    hop : int
+        Samples from frame to frame.
+    kind : {'complex', 'magnitude', 'power'}
+    threads : int
+        Used by the compiled form only.
+
+    Returns
+    -------
+    (frames, n_fft // 2 + 1) complex64 or float32
+    """
+    if len(x) < len(window):
+        return np.zeros((0, len(window) // 2 + 1), np.complex64 if kind == "complex" else np.float32)
+    frames = np.lib.stride_tricks.sliding_window_view(x, len(window))[::hop]
+    if kind == "complex":
+        return blocks(frames, lambda rows: np.fft.rfft(rows * window), np.complex64)
+
+    def power(rows: Doubles) -> Doubles:
+        spectrum = np.fft.rfft(rows * window)
+        squares = spectrum.real**2 + spectrum.imag**2
+        return squares if kind == "power" else np.sqrt(squares)
+
+    return blocks(frames, power, np.float32)
+
+
+def weigh(spectra: Floats, filters: npt.NDArray[Any], threads: int = 1) -> Floats:
+    """Each frame's sums over its bins, weighted by each of `filters` (bands, bins): (frames, bands)."""
+    taps = [np.flatnonzero(row) for row in filters]
+    # A band without any bin keeps one tap of weight 0: reduceat has no empty segments.
+    taps = [row if len(row) else np.array([0]) for row in taps]
+    starts = np.cumsum([0] + [len(row) for row in taps[:-1]])
+    bins = np.concatenate(taps)
+    weights = np.asarray(filters, np.float64)[np.repeat(np.arange(len(taps)), [len(row) for row in taps]), bins]
+    return blocks(spectra, lambda rows: np.add.reduceat(rows[:, bins] * weights, starts, axis=1), np.float32)
+
+
+def _share(rows: Doubles) -> Doubles:
+    """Rows divided by their sums; silent ones are left as they are, as librosa leaves them."""
+    total = rows.sum(axis=1, keepdims=True)
+    return rows / np.where(total >= _TINY, total, 1.0)
+
+
+def centroid(spectra: Floats, freq: Floats, threads: int = 1) -> Floats:
+    """Mean frequency, weighted by the spectrum: (frames,)."""
+    return blocks(spectra, lambda rows: (_share(rows) * freq).sum(axis=1), np.float32)
+
+
+def bandwidth(spectra: Floats, freq: Floats, centre: Floats, p: float, norm: bool, threads: int = 1) -> Floats:
+    """The p-th root of the mean (`norm`) or sum of ``|freq - centre| ** p``, weighted by the spectrum: (frames,)."""
+
+    def compute(rows: Doubles) -> Doubles:
+        middle, rows = rows[:, :1], rows[:, 1:]
+        moment = ((_share(rows) if norm else rows) * np.abs(freq - middle) ** p).sum(axis=1)
+        return moment ** (1.0 / p)
+
+    return blocks(np.concatenate([centre[:, None], spectra], axis=1), compute, np.float32)
+
+
+def rolloff(spectra: Floats, freq: Floats, share: float, threads: int = 1) -> Floats:
+    """Lowest frequency up to which a frame holds `share` of the sum of its spectrum: (frames,).
+
+    The running sum is float32, as librosa's is: the answer is a bin, and another rounding would be another bin.
+    """
+    totals = np.cumsum(spectra, axis=1, dtype=np.float32)
+    reached = totals >= np.float32(share) * totals[:, -1:]
+    return freq[np.argmax(reached, axis=1)]
+
+
+def flatness(spectra: Floats, amin: float, power: float, threads: int = 1) -> Floats:
+    """Geometric over arithmetic mean of ``max(spectra ** power, amin)``: (frames,)."""
+
+    def compute(rows: Doubles) -> Doubles:
+        raised = np.maximum(rows**power, amin)
+        return np.exp(np.log(raised).mean(axis=1)) / raised.mean(axis=1)
+
+    return blocks(spectra, compute, np.float32)
+
+
+def contrast(spectra: Floats, bands: Sequence[tuple[int, int, int]], threads: int = 1) -> tuple[Floats, Floats]:
+    """Means of the lowest and of the highest few bins of each band: two of (frames, bands).
+
+    bands : first bin, last bin + 1 and how many bins count as few, for each band.
+    """
+    lows, highs = [], []
+    for low, high, few in bands:
+        ordered = np.sort(spectra[:, low:high], axis=1)
+        lows.append(blocks(ordered, lambda rows, few=few: rows[:, :few].mean(axis=1), np.float32))
+        highs.append(blocks(ordered, lambda rows, few=few: rows[:, -few:].mean(axis=1), np.float32))
+    return np.stack(lows, axis=1), np.stack(highs, axis=1)
+
+
+def logarithm(x: Floats, floor: float, gain: float, shift: float = 0.0) -> Floats:
+    """``gain * ln(max(x, floor)) + shift`` of every element."""
+    return (np.log(np.maximum(x.astype(np.float64), max(floor, _TINY))) * gain + shift).astype(np.float32)
