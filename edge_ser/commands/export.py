@@ -6,6 +6,7 @@ import argparse
 import sys
 
 from edge_ser.commands._output import add_output_argument, write_table
+from edge_ser.errors import require
 
 __all__ = ["add_arguments", "run"]
 
@@ -61,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do it; 1 when a format was refused."""
+    require("torch", extra="export", purpose="converting a checkpoint")
     from edge_ser.evaluation.parity import hard_sounds, recordings
     from export.exporter import export_checkpoint, read_figures
     from export.formats import choose_formats

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from edge_ser.corpora import ADV, Clip
 from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.metrics import bootstrap_ci, ccc, confusion, mae, majority_class, pcc, uar
-from edge_ser.models.stream72k import Stream72k
+
+if TYPE_CHECKING:
+    import torch
+
+    from edge_ser.models.stream72k import Stream72k
 
 __all__ = ["Scored", "best_label", "score", "stream_clip", "summarise"]
 
@@ -71,6 +74,8 @@ def stream_clip(folded: Stream72k, features: np.ndarray) -> tuple[np.ndarray, np
     size = folded.config.step_frames
     if len(features) < size:
         raise EdgeSerError(f"a clip of {len(features)} frames is shorter than one step of {size}")
+    import torch  # here, since the scores of a bundle need none of it
+
     frames = torch.from_numpy(np.asarray(features, dtype=np.float32))[None]
     state: tuple[torch.Tensor, ...] = folded.initial_state()
     with torch.inference_mode():
