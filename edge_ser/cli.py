@@ -46,6 +46,8 @@ COMMANDS: dict[str, Command] = {
     "verify": Command("edge_ser.commands.verify", "does every engine give the trained model's answers?"),
     "train": Command("edge_ser.commands.train", "train a model from a recipe"),
     "evaluate": Command("edge_ser.commands.evaluate", "score a model on a corpus, speaker-independent"),
+    "features": Command("edge_ser.commands.features", "a table of features, a row a recording", True),
+    "plot": Command("edge_ser.commands.plot", "pictures of a recording: spectra, mel, MFCC, chroma"),
     "export": Command("edge_ser.commands.export", "a checkpoint to a bundle that devices run"),
     "formats": Command("edge_ser.commands.formats", "formats that a checkpoint can be exported to"),
 }

@@ -35,6 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "edge_ser.bundle": {"edge_ser.errors", "edge_ser.dsp", "edge_ser.files", "edge_ser.manifest"},
     "edge_ser.features": SHARED,
     "edge_ser.corpora": SHARED,
+    "edge_ser.features": SHARED | {"edge_ser.corpora"},
     "edge_ser.models": SHARED,
     "edge_ser.training": SHARED | {"edge_ser.corpora", "edge_ser.models", "edge_ser.evaluation"},
     "edge_ser.evaluation": SHARED

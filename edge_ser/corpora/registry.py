@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from edge_ser.corpora.base import Corpus
@@ -11,7 +12,7 @@ from edge_ser.corpora.roots import data_root, find_folder
 from edge_ser.corpora.tables import load_csv
 from edge_ser.errors import EdgeSerError
 
-__all__ = ["corpus_names", "load_corpus"]
+__all__ = ["corpus_names", "corpus_of", "load_corpus"]
 
 TABLE = "metadata.csv"
 
@@ -103,12 +104,17 @@ def _folder(folder: Path) -> Corpus:
     files = sound_files(folder)
     if not files:
         raise EdgeSerError(f"{folder} holds no sound files ({' '.join(SOUND_SUFFIXES)}) and no {TABLE}")
-    # the corpus whose names fit most of the files; half of them at least, or it is none of ours
-    fits = {facts.name: sum(facts.matches(file) is not None for file in files) for facts in CORPORA.values()}
-    best = max(fits, key=lambda name: fits[name])
-    if 2 * fits[best] < len(files):
+    facts = corpus_of(files)
+    if facts is None:
         raise EdgeSerError(
             f"the names of the {len(files)} sound files in {folder} are none of a known corpus ({', '.join(CORPORA)}); "
             f"list them in a table {TABLE} with the columns file, speaker, emotion"
         )
-    return load_official(CORPORA[best], folder)
+    return load_official(facts, folder)
+
+
+def corpus_of(files: Sequence[Path]) -> Facts | None:
+    """The corpus whose official names most of the files bear; half of them at least, or it is none of ours."""
+    fits = {facts.name: sum(facts.matches(file) is not None for file in files) for facts in CORPORA.values()}
+    best = max(fits, key=lambda name: fits[name])
+    return CORPORA[best] if 2 * fits[best] >= len(files) else None

@@ -11,20 +11,18 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from edge_ser.dsp import MelSpec, log_mel
-from edge_ser.dsp.filters import hz_to_mel
 from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.canvas import FAINT, INK, colours_of, figure_at
+from edge_ser.evaluation.images import draw_log_mel
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
     from firmware_py.prediction import Prediction
 
 __all__ = ["plot_over_time"]
 
 _ADV_COLOURS = {"arousal": "#d1343b", "dominance": "#7c559f", "valence": "#1f8a70"}
-_MOST_COLUMNS = 4000
 
 
 def plot_over_time(
@@ -66,7 +64,7 @@ def plot_over_time(
         spectrum, adv, emotions, strip = figure.subplots(
             4, 1, sharex=True, gridspec_kw={"height_ratios": [2.6, 1.7, 1.7, 0.26]}
         )
-        _draw_spectrogram(figure, spectrum, wave, spec, seconds)
+        draw_log_mel(figure, spectrum, log_mel(wave, spec), spec, seconds)
         ends = np.array([p.end / p.sample_rate for p in predictions])
         step = float(np.median(np.diff(ends))) if len(ends) > 1 else float(ends[0])
         _draw_adv(adv, ends, predictions)
@@ -81,37 +79,6 @@ def plot_over_time(
         spectrum.set_xlim(0, max(seconds, ends[-1]))
         strip.set_xlabel("seconds (pale: nobody speaks)" if quiet else "seconds")
         figure.align_ylabels([spectrum, adv, emotions])
-
-
-def _draw_spectrogram(figure: Figure, axes: Axes, wave: ArrayLike, spec: MelSpec, seconds: float) -> None:
-    levels = log_mel(wave, spec) * spec.scale + spec.mean
-    if len(levels) > _MOST_COLUMNS:  # an hour is not drawn in more columns than there are dots
-        starts = np.arange(0, len(levels), -(-len(levels) // _MOST_COLUMNS))
-        levels = np.maximum.reduceat(levels, starts, axis=0)
-    # the floor of digital silence would take all the contrast
-    top = float(levels.max())
-    bottom = max(float(levels.min()), top - 80.0) if spec.log == "db" else float(levels.min())
-    low, high = (float(m) for m in hz_to_mel([spec.fmin, spec.fmax], spec.mel_scale))
-    picture = axes.imshow(
-        levels.T,
-        origin="lower",
-        aspect="auto",
-        extent=(0, seconds, low, high),
-        cmap="magma",
-        vmin=bottom,
-        vmax=max(top, bottom + 1e-6),
-        interpolation="antialiased",
-    )
-    ticks = [hz for hz in (250, 500, 1000, 2000, 4000, 8000) if spec.fmin <= hz <= spec.fmax]
-    axes.set_yticks(
-        hz_to_mel(ticks, spec.mel_scale), [f"{hz // 1000} k" if hz >= 1000 else str(hz) for hz in ticks]
-    )
-    axes.set_ylabel("Hz (mel scale)")
-    axes.spines[:].set_visible(False)
-    # beside the axes, and so close to them as the legends below: a colour bar of its own would push these aside
-    bar = figure.colorbar(picture, cax=axes.inset_axes((1.012, 0.0, 0.012, 1.0)))
-    bar.set_label("dB" if spec.log == "db" else "log-mel")
-    bar.outline.set_visible(False)
 
 
 def _draw_adv(axes: Axes, ends: np.ndarray, predictions: Sequence[Prediction]) -> None:
