@@ -40,7 +40,9 @@ def dct_matrix(size: int, count: int, kind: int = 2, norm: str | None = "ortho")
         Unknown type or norm, more outputs than inputs, or type 1 of one number.
     """
     if kind not in (1, 2, 3, 4) or norm not in ("ortho", None):
-        raise EdgeSerError(f"dct type must be 1, 2, 3 or 4 and norm 'ortho' or None, not {kind!r} and {norm!r}")
+        raise EdgeSerError(
+            f"dct type must be 1, 2, 3 or 4 and norm 'ortho' or None, not {kind!r} and {norm!r}"
+        )
     if not 1 <= count <= size or (kind == 1 and size < 2):
         raise EdgeSerError(f"a dct of type {kind} of {size} numbers has no {count} coefficients")
     k, n = np.arange(count)[:, None], np.arange(size)[None, :]

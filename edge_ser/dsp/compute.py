@@ -74,7 +74,12 @@ def _installed() -> bool:
 
 def implementation() -> ModuleType:
     """`edge_ser.dsp.kernels` or `edge_ser.dsp.twins`, which hold the same functions."""
-    if features_backend() == "numpy":
+    return _module(features_backend())
+
+
+@functools.cache
+def _module(backend: str) -> ModuleType:
+    if backend == "numpy":
         return importlib.import_module("edge_ser.dsp.twins")
     require("numba", extra="fast", purpose="compiled features")
     return importlib.import_module("edge_ser.dsp.kernels")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, overload
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -74,12 +74,6 @@ def amplitude_to_db(
     return _to_db(S, ref, amin, top_db, 20.0)
 
 
-@overload
-def pcen(S: npt.ArrayLike, *, return_zf: Literal[False] = False, **options: Any) -> Floats: ...
-@overload
-def pcen(
-    S: npt.ArrayLike, *, return_zf: Literal[True], **options: Any
-) -> tuple[Floats, npt.NDArray[np.float64]]: ...
 def pcen(
     S: npt.ArrayLike,
     *,

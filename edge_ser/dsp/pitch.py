@@ -99,10 +99,14 @@ def yin(
         raise EdgeSerError(f"yin needs 0 < fmin < fmax <= {sr / 2:g} Hz, not {fmin!r} and {fmax!r}")
     low, high = math.floor(sr / fmax), min(math.ceil(sr / fmin), length - 1)
     if sr / fmin >= length - 1 or high - low < 2:
-        raise EdgeSerError(f"a frame of {length} samples does not hold the periods of {fmin:g} to {fmax:g} Hz")
+        raise EdgeSerError(
+            f"a frame of {length} samples does not hold the periods of {fmin:g} to {fmax:g} Hz"
+        )
     x = checked_signal(y)
     if center:
         x = pad_signal(x, length // 2, pad_mode)
-    found = implementation().yin(x, length, hop, low, high, float(trough_threshold), whole(threads, "threads"))
+    found = implementation().yin(
+        x, length, hop, low, high, float(trough_threshold), whole(threads, "threads")
+    )
     f0 = (np.float32(sr) / found[:, 0]).astype(np.float32)
     return (f0, found[:, 1].copy()) if return_aperiodicity else f0

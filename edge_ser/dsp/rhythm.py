@@ -138,7 +138,7 @@ def tempogram(
     rows: Floats = implementation().autocorrelation(envelope, window_of(window, size), 1, size)
     rows = rows[:count]
     largest = np.abs(rows).max(axis=1, keepdims=True, initial=0.0)
-    return rows / np.where(largest < np.finfo(np.float32).tiny, np.float32(1.0), largest)
+    return (rows / np.where(largest < np.finfo(np.float32).tiny, 1.0, largest)).astype(np.float32)
 
 
 def tempo(

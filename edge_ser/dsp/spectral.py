@@ -6,6 +6,7 @@ Each takes audio ``y`` or a spectrogram ``S`` of shape (frames, bins), and compu
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple, Unpack
 
@@ -41,7 +42,9 @@ def _frequencies(freq: npt.ArrayLike | None, bins: int, sr: float, n_fft: int) -
         return fft_frequencies(sr=sr, n_fft=n_fft)[:bins]
     values = np.ascontiguousarray(freq, np.float32)
     if values.shape != (bins,) or not np.isfinite(values).all():
-        raise EdgeSerError(f"freq must be {bins} finite frequencies, one a bin, not an array of {values.shape}")
+        raise EdgeSerError(
+            f"freq must be {bins} finite frequencies, one a bin, not an array of {values.shape}"
+        )
     return values
 
 
@@ -130,7 +133,9 @@ def spectral_bandwidth(
         centroid = implementation().centroid(spectra, hz, threads)
     centre = np.ascontiguousarray(centroid, np.float32)
     if centre.shape != (len(spectra),):
-        raise EdgeSerError(f"centroid must be {len(spectra)} frequencies, one a frame, not an array of {centre.shape}")
+        raise EdgeSerError(
+            f"centroid must be {len(spectra)} frequencies, one a frame, not an array of {centre.shape}"
+        )
     return implementation().bandwidth(spectra, hz, centre, float(p), norm, threads)
 
 
@@ -206,24 +211,34 @@ def spectral_flatness(
     return implementation().flatness(spectra, float(amin), float(power), framing.get("threads", 1))
 
 
-def _octaves(hz: Floats, sr: float, fmin: float, n_bands: int, quantile: float) -> list[tuple[int, int, int]]:
+@functools.lru_cache(maxsize=16)
+def _octaves(
+    frequencies: bytes, sr: float, fmin: float, n_bands: int, quantile: float
+) -> tuple[tuple[int, int, int], ...]:
     """First bin, last bin + 1 and how many bins are few, of each octave; librosa's rule of what belongs to one."""
+    hz = np.frombuffer(frequencies, np.float32)
     edges = np.concatenate([[0.0], fmin * 2.0 ** np.arange(n_bands + 1)])
     if (edges[:-1] >= sr / 2).any():
-        raise EdgeSerError(f"{n_bands} octaves above fmin {fmin:g} Hz reach beyond {sr / 2:g} Hz: lower one of them")
+        raise EdgeSerError(
+            f"{n_bands} octaves above fmin {fmin:g} Hz reach beyond {sr / 2:g} Hz: lower one of them"
+        )
     bands = []
     for k in range(n_bands + 1):
         inside = np.flatnonzero((hz >= edges[k]) & (hz <= edges[k + 1]))
         if not len(inside):
-            raise EdgeSerError(f"no bin lies between {edges[k]:g} and {edges[k + 1]:g} Hz: raise n_fft or fmin")
+            raise EdgeSerError(
+                f"no bin lies between {edges[k]:g} and {edges[k + 1]:g} Hz: raise n_fft or fmin"
+            )
         low = inside[0] - (1 if k > 0 else 0)  # the bin below belongs to the octave
         high = len(hz) if k == n_bands else inside[-1] + 1
         few = max(1, int(np.rint(quantile * (high - low))))
         high -= 0 if k == n_bands else 1  # and its last one counts for the size only
         if high <= low:
-            raise EdgeSerError(f"only one bin lies between {edges[k]:g} and {edges[k + 1]:g} Hz: raise n_fft or fmin")
+            raise EdgeSerError(
+                f"only one bin lies between {edges[k]:g} and {edges[k + 1]:g} Hz: raise n_fft or fmin"
+            )
         bands.append((int(low), int(high), min(few, int(high - low))))
-    return bands
+    return tuple(bands)
 
 
 def spectral_contrast(
@@ -268,10 +283,12 @@ def spectral_contrast(
         Bad audio or a value out of its range.
     """
     if not (isinstance(n_bands, int | np.integer) and n_bands >= 1 and 0 < quantile < 1 and fmin > 0):
-        raise EdgeSerError("spectral contrast needs n_bands of at least 1, quantile between 0 and 1, fmin above 0")
+        raise EdgeSerError(
+            "spectral contrast needs n_bands of at least 1, quantile between 0 and 1, fmin above 0"
+        )
     spectra, n_fft = given_or_computed(y, S, n_fft, 1.0, framing)
     hz = _frequencies(freq, spectra.shape[1], sr, n_fft)
-    bands = _octaves(hz, sr, fmin, int(n_bands), quantile)
+    bands = _octaves(hz.tobytes(), sr, fmin, int(n_bands), quantile)
     valley, peak = implementation().contrast(spectra, bands, framing.get("threads", 1))
     if linear:
         return peak - valley
@@ -308,14 +325,23 @@ def band_energy(
     EdgeSerError
         Bad audio or a value out of its range.
     """
-    limits = np.asarray(edges, np.float64)
-    if limits.ndim != 1 or len(limits) < 2 or not (np.diff(limits) > 0).all():
+    limits = tuple(float(edge) for edge in edges)
+    if len(limits) < 2 or not (np.diff(limits) > 0).all():
         raise EdgeSerError("edges must be at least two ascending frequencies")
     spectra, n_fft = given_or_computed(y, S, n_fft, 2.0, framing)
     hz = _frequencies(freq, spectra.shape[1], sr, n_fft)
+    return implementation().weigh(spectra, _bank(hz.tobytes(), limits), framing.get("threads", 1))
+
+
+@functools.lru_cache(maxsize=16)
+def _bank(frequencies: bytes, edges: tuple[float, ...]) -> npt.NDArray[np.float64]:
+    """1 where a bin lies between neighbouring edges: (bands, bins)."""
+    hz, limits = np.frombuffer(frequencies, np.float32), np.array(edges)
     bank = (hz >= limits[:-1, None]) & (hz < limits[1:, None])
     bank[-1] |= hz == limits[-1]
-    return implementation().weigh(spectra, bank.astype(np.float64), framing.get("threads", 1))
+    weights = bank.astype(np.float64)
+    weights.setflags(write=False)
+    return weights
 
 
 class SubBands(NamedTuple):
@@ -353,7 +379,9 @@ def subbands(S: npt.ArrayLike, bands: Sequence[tuple[int, int]], freq: npt.Array
         raise EdgeSerError("S must not be negative: give magnitudes or powers, not decibels")
     hz = _frequencies(freq, spectra.shape[1], 0.0, 0)
     if not bands or any(not 0 <= low < high <= spectra.shape[1] for low, high in bands):
-        raise EdgeSerError(f"bands must be pairs of bins, 0 <= first < last <= {spectra.shape[1]}, not {bands!r}")
+        raise EdgeSerError(
+            f"bands must be pairs of bins, 0 <= first < last <= {spectra.shape[1]}, not {bands!r}"
+        )
     compute = implementation()
     columns = []
     for low, high in bands:

@@ -157,7 +157,9 @@ def _window(window: str | npt.ArrayLike, win_length: int, n_fft: int) -> npt.NDA
         return _named_window(window, win_length, n_fft)
     values = np.asarray(window, np.float64)
     if values.shape != (win_length,) or not np.isfinite(values).all():
-        raise EdgeSerError(f"window must be a name or {win_length} finite numbers, not an array of {values.shape}")
+        raise EdgeSerError(
+            f"window must be a name or {win_length} finite numbers, not an array of {values.shape}"
+        )
     return _padded_window(values, n_fft)
 
 
@@ -177,7 +179,9 @@ def _spectra(
     shape = _window(window, whole(n_fft if win_length is None else win_length, "win_length"), n_fft)
     if center:
         x = pad_signal(x, n_fft // 2, pad_mode)
-    return implementation().spectra(x, shape, whole(hop_length, "hop_length"), kind, whole(threads, "threads"))
+    return implementation().spectra(
+        x, shape, whole(hop_length, "hop_length"), kind, whole(threads, "threads")
+    )
 
 
 def stft(y: npt.ArrayLike, *, n_fft: int = 2048, **framing: Unpack[Framing]) -> npt.NDArray[np.complex64]:
@@ -352,7 +356,9 @@ def _fused_mel(
 ) -> Floats:
     """Mel spectrogram without the spectrogram: the frames stay in the cache."""
     n_fft = bands[1]
-    spec = _mel_spec(*bands, hop_length=hop_length, win_length=win_length or n_fft, window=window, power=float(power))
+    spec = _mel_spec(
+        *bands, hop_length=hop_length, win_length=win_length or n_fft, window=window, power=float(power)
+    )
     x = checked_signal(y)
     if center:
         x = pad_signal(x, n_fft // 2, pad_mode)

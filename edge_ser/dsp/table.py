@@ -204,7 +204,9 @@ FEATURES: Mapping[str, Callable[[_Recording], Floats]] = {
     "chroma": lambda r: r.chroma,
     "tonnetz": lambda r: tonnetz(chroma=r.chroma),
     "spectral_centroid": lambda r: r.centroid,
-    "spectral_bandwidth": lambda r: r.spectral(spectral_bandwidth, sr=r.spec.sample_rate, centroid=r.centroid),
+    "spectral_bandwidth": lambda r: r.spectral(
+        spectral_bandwidth, sr=r.spec.sample_rate, centroid=r.centroid
+    ),
     "spectral_rolloff": lambda r: r.spectral(spectral_rolloff, sr=r.spec.sample_rate),
     "spectral_flatness": lambda r: r.spectral(spectral_flatness),
     "spectral_contrast": _contrast,
@@ -268,11 +270,13 @@ def frame_features(
         Bad audio, an unknown feature, or a value out of its range.
     """
     spec = spec or FeatureSpec()
-    changes = {"n_fft": n_fft, "hop_length": hop_length}
+    changes: dict[str, Any] = {"n_fft": n_fft, "hop_length": hop_length}
     spec = dataclasses.replace(spec, **{key: value for key, value in changes.items() if value is not None})
     recording = _Recording(checked_signal(y), spec, center, threads)
     columns = {name: FEATURES[name](recording) for name in _known(names)}
-    return {name: values.reshape(len(values), -1 if values.ndim > 1 else 1) for name, values in columns.items()}
+    return {
+        name: values.reshape(len(values), -1 if values.ndim > 1 else 1) for name, values in columns.items()
+    }
 
 
 def column_names(spec: FeatureSpec | None = None, names: Sequence[str] | None = None) -> list[str]:
@@ -289,5 +293,7 @@ def column_names(spec: FeatureSpec | None = None, names: Sequence[str] | None = 
     width = {name: values.shape[1] for name, values in found.items()}
     digits = {name: math.ceil(math.log10(max(count, 2))) for name, count in width.items()}
     return [
-        name if count == 1 else f"{name}_{i:0{digits[name]}d}" for name, count in width.items() for i in range(count)
+        name if count == 1 else f"{name}_{i:0{digits[name]}d}"
+        for name, count in width.items()
+        for i in range(count)
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import numpy.typing as npt
 
@@ -55,12 +57,24 @@ def rms(
         raise EdgeSerError("either audio y or a spectrogram S is needed")
     spectra = checked_spectrogram(S)
     if spectra.shape[1] != frame_length // 2 + 1:
-        raise EdgeSerError(f"S has {spectra.shape[1]} bins, but frame_length {frame_length} {frame_length // 2 + 1}")
-    shares = np.full((1, spectra.shape[1]), 2.0 / frame_length**2)  # a bin stands for its mirror image, too
+        raise EdgeSerError(
+            f"S has {spectra.shape[1]} bins, but frame_length {frame_length} {frame_length // 2 + 1}"
+        )
+    shares = _shares(frame_length)
+    return np.sqrt(implementation().weigh(spectra * spectra, shares, whole(threads, "threads"))[:, 0])
+
+
+@functools.lru_cache(maxsize=4)
+def _shares(frame_length: int) -> npt.NDArray[np.float64]:
+    """What each bin of a power spectrum adds to the mean square."""
+    shares = np.full(
+        (1, frame_length // 2 + 1), 2.0 / frame_length**2
+    )  # a bin stands for its mirror image, too
     shares[0, 0] /= 2
     if frame_length % 2 == 0:
         shares[0, -1] /= 2
-    return np.sqrt(implementation().weigh(spectra * spectra, shares, whole(threads, "threads"))[:, 0])
+    shares.setflags(write=False)
+    return shares
 
 
 def zero_crossing_rate(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Unpack
+from typing import Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -40,9 +40,11 @@ def chroma_filters(
     -------
     (n_chroma, n_fft // 2 + 1) float64
     """
-    hz = np.arange(1, n_fft) * (sr / n_fft)
+    hz: npt.NDArray[np.float64] = np.arange(1, n_fft, dtype=np.float64) * (sr / n_fft)
     pitch = n_chroma * _octaves(hz, tuning, n_chroma)
-    pitch = np.concatenate([[pitch[0] - 1.5 * n_chroma], pitch])  # 0 Hz: an octave and a half below the next bin
+    pitch = np.concatenate(
+        [[pitch[0] - 1.5 * n_chroma], pitch]
+    )  # 0 Hz: an octave and a half below the next bin
     width = np.concatenate([np.maximum(np.diff(pitch), 1.0), [1.0]])
     half = round(n_chroma / 2)
     distance = pitch - np.arange(n_chroma)[:, None]
@@ -58,7 +60,7 @@ def chroma_filters(
     return weights
 
 
-def _normalised(rows: npt.NDArray[np.floating], norm: float | None) -> npt.NDArray[np.floating]:  # type: ignore[type-arg]
+def _normalised(rows: npt.NDArray[Any], norm: float | None) -> npt.NDArray[Any]:
     """Rows divided by their norm; those that are next to nothing stay as they are."""
     if norm is None:
         return rows
@@ -103,31 +105,23 @@ def estimate_tuning(
     if not len(hz):
         return 0.0
     strong = hz[heights >= np.median(heights)]
-    off = np.mod(bins_per_octave * np.log2(strong.astype(np.float64) / 27.5), 1.0)
+    off = bins_per_octave * np.log2(strong.astype(np.float64) / 27.5)
+    off -= np.floor(off)
     off[off >= 0.5] -= 1.0
-    edges = np.linspace(-0.5, 0.5, math.ceil(1.0 / resolution) + 1)
-    counts, _ = np.histogram(off, edges)
+    counts, edges = np.histogram(off, math.ceil(1.0 / resolution), range=(-0.5, 0.5))
     return float(edges[np.argmax(counts)])
 
 
 def _peaks(S: Floats, sr: float, fmin: float = 150.0, fmax: float = 4000.0) -> tuple[Floats, Floats]:
-    """Frequency and height, by a parabola, of the local maxima above a tenth of their frame's largest value."""
+    """Frequency and height of the peaks of each frame's spectrum from `fmin` up to `fmax`."""
     n_fft = 2 * (S.shape[1] - 1)
     hz = np.arange(S.shape[1]) * sr / max(n_fft, 1)
     inside = np.flatnonzero((hz >= fmin) & (hz < min(fmax, sr / 2)))
     inside = inside[(inside > 0) & (inside < S.shape[1] - 1)]
-    if not len(inside) or not len(S):
+    if not len(inside):
         return np.zeros(0, np.float32), np.zeros(0, np.float32)
-    low, high = inside[0], inside[-1] + 1
-    floor = np.float32(0.1) * S.max(axis=1, keepdims=True)
-    # What is not above the floor counts as 0 beside a peak, so a peak is any local maximum above the floor.
-    here, before, after = S[:, low:high], S[:, low - 1 : high - 1], S[:, low + 1 : high + 1]
-    frame, bin_ = np.nonzero((here > floor) & (here > before) & (here >= after))
-    a, b, c = before[frame, bin_], here[frame, bin_], after[frame, bin_]
-    bend, slope = c + a - 2 * b, (c - a) / 2
-    inner = np.abs(slope) < np.abs(bend)
-    shift = np.where(inner, -slope / np.where(inner, bend, np.float32(1.0)), np.float32(0.0))
-    return ((low + bin_ + shift) * sr / n_fft).astype(np.float32), b + np.float32(0.5) * slope * shift
+    places, heights = implementation().peaks(S, int(inside[0]), int(inside[-1]) + 1, 0.1)
+    return (places * (sr / n_fft)).astype(np.float32), heights
 
 
 def chroma_stft(
@@ -216,8 +210,16 @@ def tonnetz(
     if chroma is None:
         chroma = chroma_stft(y, sr=sr, **options)  # type: ignore[arg-type]
     rows = _normalised(checked_spectrogram(chroma, "chroma"), 1)
-    steps = np.arange(rows.shape[1]) * (12 / rows.shape[1])
+    return implementation().weigh(np.ascontiguousarray(rows, np.float32), _circles(rows.shape[1]))
+
+
+@functools.lru_cache(maxsize=4)
+def _circles(n_chroma: int) -> npt.NDArray[np.float64]:
+    """Sine and cosine of each pitch class on the three circles, times their radii: (6, n_chroma)."""
+    steps = np.arange(n_chroma) * (12 / n_chroma)
     angles = np.pi * np.outer([7 / 6, 7 / 6, 3 / 2, 3 / 2, 2 / 3, 2 / 3], steps)
-    angles[::2] -= np.pi / 2  # sine and cosine by turns
+    angles[::2] -= np.pi / 2
     radii = np.array([1, 1, 1, 1, 0.5, 0.5])
-    return implementation().weigh(np.ascontiguousarray(rows, np.float32), radii[:, None] * np.cos(angles))
+    weights = radii[:, None] * np.cos(angles)
+    weights.setflags(write=False)
+    return weights

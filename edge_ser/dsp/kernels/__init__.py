@@ -7,7 +7,8 @@ Imported by `edge_ser.dsp.compute` only, when a feature is first asked for where
 from edge_ser.dsp.kernels.fft import spectra
 from edge_ser.dsp.kernels.mel import log_mel_frames
 from edge_ser.dsp.kernels.pitch import autocorrelation, yin
-from edge_ser.dsp.kernels.spectral import bandwidth, centroid, contrast, flatness, logarithm, rolloff, weigh
+from edge_ser.dsp.kernels.rows import logarithm, weigh
+from edge_ser.dsp.kernels.spectral import bandwidth, centroid, contrast, flatness, peaks, rolloff
 from edge_ser.dsp.kernels.temporal import mean_square, smooth
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "log_mel_frames",
     "logarithm",
     "mean_square",
+    "peaks",
     "rolloff",
     "smooth",
     "spectra",

@@ -25,7 +25,9 @@ def _cache_dir() -> str:
     source = hashlib.sha256()
     for path in sorted(Path(__file__).parent.glob("*.py")):
         source.update(path.read_bytes())
-    root = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    root = (
+        os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    )
     folder = Path(root) / "edge-ser" / "kernels" / source.hexdigest()[:16]
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -3,41 +3,34 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from edge_ser.dsp.filters import mel_filters, window
-from edge_ser.dsp.kernels.fft import ROW, FftPlan, fft_plan, load_frames, power_spectrum
+from edge_ser.dsp.kernels.fft import load_frames, power_spectrum
 from edge_ser.dsp.kernels.jit import forceinline, kernel
-from edge_ser.dsp.kernels.simd import LANES, aligned, broadcast, lane_starts, load, log, maximum, put_rows, sqrt, store
+from edge_ser.dsp.kernels.plan import ROW, FftPlan, fft_plan
+from edge_ser.dsp.kernels.rows import Bands, bands_of
+from edge_ser.dsp.kernels.simd import (
+    LANES,
+    aligned,
+    broadcast,
+    lane_starts,
+    load,
+    log,
+    maximum,
+    put_rows,
+    sqrt,
+    store,
+)
 from edge_ser.dsp.kernels.threads import in_threads
 from edge_ser.dsp.spec import MelSpec
 
-__all__ = ["Bands", "bands_of", "log_mel_frames"]
+__all__ = ["log_mel_frames"]
 
 Floats = npt.NDArray[np.float32]
-
-
-class Bands(NamedTuple):
-    """A filter bank without its zeros: band m weighs bins ``first[m]`` on by ``weights[start[m] : start[m + 1]]``."""
-
-    first: npt.NDArray[np.int64]  # (bands,)
-    start: npt.NDArray[np.int64]  # (bands + 1,)
-    weights: Floats
-
-
-def bands_of(filters: npt.NDArray[np.floating[Any]]) -> Bands:
-    """`Bands` of a dense filter bank (bands, bins), each row zero but for one run of bins."""
-    first, parts = [], []
-    for row in filters:
-        taps = np.flatnonzero(row)
-        low, high = (taps[0], taps[-1] + 1) if len(taps) else (0, 0)
-        first.append(low)
-        parts.append(row[low:high])
-    start = np.cumsum([0] + [len(part) for part in parts])
-    return Bands(np.array(first, np.int64), start.astype(np.int64), np.concatenate(parts).astype(np.float32))
 
 
 @forceinline
@@ -53,7 +46,16 @@ def _weighed(rows: Any, bands: Bands, band: int) -> Any:
 
 @kernel
 def _log_mel(
-    x: Any, hop: int, count: int, plan: FftPlan, bands: Bands, steps: Any, floor: Any, gain: Any, shift: Any, out: Any
+    x: Any,
+    hop: int,
+    count: int,
+    plan: FftPlan,
+    bands: Bands,
+    steps: Any,
+    floor: Any,
+    gain: Any,
+    shift: Any,
+    out: Any,
 ) -> None:
     """steps: (square root of the power spectrum?, logarithm?); ``out = gain * log(max(mel, floor)) + shift``."""
     n_mels = len(bands.first)
@@ -85,7 +87,7 @@ def _plan(spec: MelSpec) -> tuple[Any, ...]:
     left = (spec.n_fft - spec.win_length) // 2
     padded[left : left + spec.win_length] = window(spec.window, spec.win_length)
     per_ln = {"none": 1.0, "ln": 1.0, "log10": 1 / np.log(10), "db": 20 / spec.power / np.log(10)}[spec.log]
-    floor = max(spec.floor, np.finfo(np.float32).tiny)
+    floor = max(spec.floor, float(np.finfo(np.float32).tiny))
     numbers = (np.float32(v) for v in (floor, per_ln / spec.scale, -spec.mean / spec.scale))
     return fft_plan(padded), bands_of(mel_filters(spec)), (spec.power == 1.0, spec.log != "none"), *numbers
 

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edge_ser.dsp.kernels.fft import ROW, FftPlan, fft_plan, load_frames, power_spectrum, spectrum
+from edge_ser.dsp.kernels.fft import load_frames, power_spectrum, spectrum
 from edge_ser.dsp.kernels.jit import forceinline, kernel
+from edge_ser.dsp.kernels.plan import ROW, FftPlan, fft_plan
 from edge_ser.dsp.kernels.simd import LANES, aligned, broadcast, lane_starts, load, put_rows, store
 from edge_ser.dsp.kernels.threads import in_threads
 from edge_ser.dsp.twins.pitch import transform_length
@@ -56,7 +57,9 @@ def _autocorrelation(x: Any, hop: int, count: int, plan: FftPlan, lags: int, tar
 def _padded(x: Floats, window: npt.NDArray[np.float64], lags: int) -> tuple[Floats, FftPlan]:
     """Plan of frames with zeros after them, and samples with as many zeros after them, so frames stay inside."""
     extra = transform_length(len(window) + lags) - len(window)
-    return np.concatenate([x, np.zeros(extra, np.float32)]), fft_plan(np.concatenate([window, np.zeros(extra)]))
+    return np.concatenate([x, np.zeros(extra, np.float32)]), fft_plan(
+        np.concatenate([window, np.zeros(extra)])
+    )
 
 
 def autocorrelation(
@@ -76,7 +79,7 @@ def autocorrelation(
 
 
 @forceinline
-def _shift(d: Any, k: int, lane: int) -> float:
+def _shift(d: Any, k: int, lane: int) -> Any:
     """Where between its neighbours the parabola through three values has its extremum."""
     before, here, after = d[(k - 1) * LANES + lane], d[k * LANES + lane], d[(k + 1) * LANES + lane]
     bend = after + before - np.float32(2.0) * here

@@ -104,7 +104,7 @@ _binary(operator.truediv, "fdiv")
 
 
 @intrinsic
-def broadcast(typingctx: Any, value: Any) -> Any:  # noqa: ARG001
+def broadcast(typingctx: Any, value: Any) -> Any:
     """float32 -> Lanes with it in every lane."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
@@ -119,7 +119,7 @@ def _pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any
 
 
 @intrinsic
-def load(typingctx: Any, array: Any, index: Any) -> Any:  # noqa: ARG001
+def load(typingctx: Any, array: Any, index: Any) -> Any:
     """``load(array, i)``: elements ``i .. i + 15`` of a contiguous float32 array, unaligned."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
@@ -129,7 +129,7 @@ def load(typingctx: Any, array: Any, index: Any) -> Any:  # noqa: ARG001
 
 
 @intrinsic
-def store(typingctx: Any, array: Any, index: Any, value: Any) -> Any:  # noqa: ARG001
+def store(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
     """``store(array, i, lanes)``: the inverse of `load`."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
@@ -146,9 +146,7 @@ def _unary(name: str) -> Any:
     def call(typingctx: Any, x: Any) -> Any:
         def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
             declaration = ir.FunctionType(_VEC, [_VEC])
-            function = cgutils.get_or_insert_function(
-                builder.module, declaration, f"llvm.{name}.v{LANES}f32"
-            )
+            function = cgutils.get_or_insert_function(builder.module, declaration, f"llvm.{name}.v{LANES}f32")
             return builder.call(function, [args[0]])
 
         return lanes(lanes), codegen

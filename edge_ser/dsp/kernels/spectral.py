@@ -5,14 +5,14 @@ The functions equal those of `edge_ser.dsp.twins` in name and meaning; documente
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from edge_ser.dsp.kernels.jit import forceinline, kernel
-from edge_ser.dsp.kernels.mel import Bands, bands_of
+from edge_ser.dsp.kernels.rows import by_rows
 from edge_ser.dsp.kernels.simd import (
     LANES,
     aligned,
@@ -32,7 +32,7 @@ from edge_ser.dsp.kernels.simd import (
 )
 from edge_ser.dsp.kernels.threads import in_threads
 
-__all__ = ["bandwidth", "centroid", "contrast", "flatness", "logarithm", "rolloff", "weigh"]
+__all__ = ["bandwidth", "centroid", "contrast", "flatness", "peaks", "rolloff"]
 
 Floats = npt.NDArray[np.float32]
 
@@ -56,83 +56,6 @@ def power_of(x: Any, exponent: Any) -> Any:
     return where_ge(x, tiny, value, broadcast(np.float32(0.0)))
 
 
-def _by_rows(call: Callable[..., None], spectra: Floats, width: int, threads: int, *arguments: Any) -> Floats:
-    """``call(spectra, count, bins, ones, places, *arguments, out)`` over the rows of `spectra`."""
-    count, bins = spectra.shape
-    out = np.empty((count, width), np.float32)
-    source, target = spectra.reshape(-1), out.reshape(-1)
-    ones, places = row_places(bins)
-
-    def run(first: int, last: int) -> None:
-        rows = source[first * bins :]
-        call(rows, last - first, bins, ones, places, *arguments, target[first * width :])
-
-    in_threads(run, count, threads)
-    return out
-
-
-_RUN = 64  # bins that are added up before their sum joins the total: keeps float32's rounding small
-
-
-@forceinline
-def _dot4(rows: Any, bins: int, bands: Bands, band: int, out: Any) -> None:
-    """Four bands that weigh all bins, so that a bin is read once for the four."""
-    zero = broadcast(np.float32(0.0))
-    totals = (zero, zero, zero, zero)
-    i, j = bands.start[band], bands.start[band + 1]
-    k, m = bands.start[band + 2], bands.start[band + 3]
-    for run in range(0, bins, _RUN):
-        a, b, c, d = zero, zero, zero, zero
-        for tap in range(run, min(run + _RUN, bins)):
-            value = load(rows, tap * LANES)
-            a = a + value * bands.weights[i + tap]
-            b = b + value * bands.weights[j + tap]
-            c = c + value * bands.weights[k + tap]
-            d = d + value * bands.weights[m + tap]
-        totals = (totals[0] + a, totals[1] + b, totals[2] + c, totals[3] + d)
-    store(out, band * LANES, totals[0])
-    store(out, (band + 1) * LANES, totals[1])
-    store(out, (band + 2) * LANES, totals[2])
-    store(out, (band + 3) * LANES, totals[3])
-
-
-@forceinline
-def _dot(rows: Any, bands: Bands, band: int, out: Any) -> None:
-    total = broadcast(np.float32(0.0))
-    k, end = bands.first[band] * LANES, bands.start[band + 1]
-    for run in range(bands.start[band], end, _RUN):
-        part = broadcast(np.float32(0.0))
-        for tap in range(run, min(run + _RUN, end)):
-            part = part + load(rows, k) * bands.weights[tap]
-            k += LANES
-        total = total + part
-    store(out, band * LANES, total)
-
-
-@kernel
-def _weigh(source: Any, count: int, bins: int, ones: Any, places: Any, bands: Bands, dense: int, target: Any) -> None:
-    width = len(bands.first)
-    rows, values = aligned(bins * LANES), aligned(width * LANES)
-    starts, outs = np.empty(LANES, np.int64), np.empty(LANES, np.int64)
-    for first in range(0, count, LANES):
-        lane_starts(first, count, bins, starts)
-        take_rows(source, bins, starts, ones, places, rows)
-        for band in range(0, dense, 4):
-            _dot4(rows, bins, bands, band, values)
-        for band in range(dense, width):
-            _dot(rows, bands, band, values)
-        lane_starts(first, count, width, outs)
-        put_rows(values, width, target, outs)
-
-
-def weigh(spectra: Floats, filters: npt.NDArray[Any], threads: int = 1) -> Floats:
-    """See `edge_ser.dsp.twins.weigh`."""
-    bands = bands_of(filters)
-    full = np.diff(bands.start) == spectra.shape[1]
-    dense = len(full) // 4 * 4 if full.all() else 0
-    return _by_rows(_weigh, spectra, len(filters), threads, bands, dense)
-
-
 @kernel
 def _centroid(source: Any, count: int, bins: int, ones: Any, places: Any, freq: Any, target: Any) -> None:
     rows, values = aligned(bins * LANES), aligned(LANES)
@@ -154,12 +77,21 @@ def _centroid(source: Any, count: int, bins: int, ones: Any, places: Any, freq: 
 
 def centroid(spectra: Floats, freq: Floats, threads: int = 1) -> Floats:
     """See `edge_ser.dsp.twins.centroid`."""
-    return _by_rows(_centroid, spectra, 1, threads, freq)[:, 0]
+    return by_rows(_centroid, spectra, 1, threads, freq)[:, 0]
 
 
 @kernel
 def _bandwidth(
-    source: Any, count: int, bins: int, ones: Any, places: Any, freq: Any, p: Any, norm: bool, pairs: Any, target: Any
+    source: Any,
+    count: int,
+    bins: int,
+    ones: Any,
+    places: Any,
+    freq: Any,
+    p: Any,
+    norm: bool,
+    pairs: Any,
+    target: Any,
 ) -> None:
     """pairs: the rows' centroids, in float32, one a row."""
     rows, values = aligned(bins * LANES), aligned(LANES)
@@ -192,7 +124,9 @@ def _bandwidth(
         put_rows(values, 1, target, outs)
 
 
-def bandwidth(spectra: Floats, freq: Floats, centre: Floats, p: float, norm: bool, threads: int = 1) -> Floats:
+def bandwidth(
+    spectra: Floats, freq: Floats, centre: Floats, p: float, norm: bool, threads: int = 1
+) -> Floats:
     """See `edge_ser.dsp.twins.bandwidth`."""
     count, bins = spectra.shape
     out = np.empty(count, np.float32)
@@ -208,7 +142,9 @@ def bandwidth(spectra: Floats, freq: Floats, centre: Floats, p: float, norm: boo
 
 
 @kernel
-def _rolloff(source: Any, count: int, bins: int, ones: Any, places: Any, freq: Any, share: Any, target: Any) -> None:
+def _rolloff(
+    source: Any, count: int, bins: int, ones: Any, places: Any, freq: Any, share: Any, target: Any
+) -> None:
     rows, values = aligned(bins * LANES), aligned(LANES)
     starts, outs = np.empty(LANES, np.int64), np.empty(LANES, np.int64)
     for first in range(0, count, LANES):
@@ -229,7 +165,7 @@ def _rolloff(source: Any, count: int, bins: int, ones: Any, places: Any, freq: A
 
 def rolloff(spectra: Floats, freq: Floats, share: float, threads: int = 1) -> Floats:
     """See `edge_ser.dsp.twins.rolloff`."""
-    return _by_rows(_rolloff, spectra, 1, threads, freq, np.float32(share))[:, 0]
+    return by_rows(_rolloff, spectra, 1, threads, freq, np.float32(share))[:, 0]
 
 
 @kernel
@@ -261,7 +197,7 @@ def _flatness(
 def flatness(spectra: Floats, amin: float, power: float, threads: int = 1) -> Floats:
     """See `edge_ser.dsp.twins.flatness`."""
     floor = np.float32(max(amin, _TINY))
-    return _by_rows(_flatness, spectra, 1, threads, floor, np.float32(power))[:, 0]
+    return by_rows(_flatness, spectra, 1, threads, floor, np.float32(power))[:, 0]
 
 
 @kernel
@@ -304,30 +240,41 @@ def _contrast(
         put_rows(values, 2 * width, target, outs)
 
 
-def contrast(spectra: Floats, bands: Sequence[tuple[int, int, int]], threads: int = 1) -> tuple[Floats, Floats]:
+def contrast(
+    spectra: Floats, bands: Sequence[tuple[int, int, int]], threads: int = 1
+) -> tuple[Floats, Floats]:
     """See `edge_ser.dsp.twins.contrast`."""
     lows, highs, takes = np.array(bands, np.int64).T.copy()
-    both = _by_rows(_contrast, spectra, 2 * len(bands), threads, lows, highs, takes)
+    both = by_rows(_contrast, spectra, 2 * len(bands), threads, lows, highs, takes)
     return both[:, : len(bands)], both[:, len(bands) :]
 
 
 @kernel
-def _logarithm(x: Any, floor: Any, gain: Any, shift: Any, out: Any) -> None:
-    part = aligned(LANES)
-    for i in range(0, len(x) - LANES + 1, LANES):
-        store(out, i, log(maximum(load(x, i), broadcast(floor))) * gain + shift)
-    rest = len(x) % LANES
-    if rest:
-        for i in range(LANES):
-            part[i] = x[len(x) - rest + i] if i < rest else floor
-        store(part, 0, log(maximum(load(part, 0), broadcast(floor))) * gain + shift)
-        for i in range(rest):
-            out[len(x) - rest + i] = part[i]
+def _peaks(spectra: Any, low: int, high: int, floors: Any, places: Any, heights: Any) -> int:
+    found = 0
+    near = np.empty(high - low, np.int64)
+    for frame in range(spectra.shape[0]):
+        row, floor, count = spectra[frame], floors[frame], 0
+        for k in range(low, high):  # without a branch: whether a bin is a peak cannot be predicted
+            near[count] = k
+            count += int((row[k] > floor) & (row[k] > row[k - 1]) & (row[k] >= row[k + 1]))
+        for k in near[:count]:
+            before, here, after = row[k - 1], row[k], row[k + 1]
+            bend = after + before - np.float32(2.0) * here
+            slope = (after - before) * np.float32(0.5)
+            shift = np.float32(0.0)
+            if abs(slope) < abs(bend):
+                shift = -slope / bend
+            places[found] = k + np.float64(shift)
+            heights[found] = here + np.float32(0.5) * slope * shift
+            found += 1
+    return found
 
 
-def logarithm(x: Floats, floor: float, gain: float, shift: float = 0.0) -> Floats:
-    """See `edge_ser.dsp.twins.logarithm`."""
-    out = np.empty(x.shape, np.float32)
-    numbers = np.float32(max(floor, _TINY)), np.float32(gain), np.float32(shift)
-    _logarithm(np.ascontiguousarray(x).reshape(-1), *numbers, out.reshape(-1))
-    return out
+def peaks(spectra: Floats, low: int, high: int, share: float) -> tuple[npt.NDArray[np.float64], Floats]:
+    """See `edge_ser.dsp.twins.peaks`."""
+    most = len(spectra) * ((high - low + 1) // 2 + 1)  # two neighbours cannot both be maxima
+    places, heights = np.empty(most), np.empty(most, np.float32)
+    floors = np.float32(share) * spectra.max(axis=1, initial=0.0)
+    found = _peaks(spectra, low, high, floors, places, heights)
+    return places[:found], heights[:found]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -20,5 +21,5 @@ def in_threads(run: Callable[[int, int], None], count: int, threads: int) -> Non
         return
     edges = [min(count, blocks * part // threads * LANES) for part in range(threads + 1)]
     with ThreadPoolExecutor(threads) as pool:
-        for done in [pool.submit(run, a, b) for a, b in zip(edges, edges[1:], strict=False)]:
+        for done in [pool.submit(run, a, b) for a, b in itertools.pairwise(edges)]:
             done.result()

@@ -7,7 +7,17 @@ number of rows). Arguments are not checked; the public functions do that.
 
 from edge_ser.dsp.twins.mel import log_mel_frames
 from edge_ser.dsp.twins.pitch import autocorrelation, yin
-from edge_ser.dsp.twins.spectral import bandwidth, centroid, contrast, flatness, logarithm, rolloff, spectra, weigh
+from edge_ser.dsp.twins.spectral import (
+    bandwidth,
+    centroid,
+    contrast,
+    flatness,
+    logarithm,
+    peaks,
+    rolloff,
+    spectra,
+    weigh,
+)
 from edge_ser.dsp.twins.temporal import mean_square, smooth
 
 __all__ = [
@@ -19,6 +29,7 @@ __all__ = [
     "log_mel_frames",
     "logarithm",
     "mean_square",
+    "peaks",
     "rolloff",
     "smooth",
     "spectra",

@@ -8,7 +8,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["bandwidth", "blocks", "centroid", "contrast", "flatness", "logarithm", "rolloff", "spectra", "weigh"]
+__all__ = [
+    "bandwidth",
+    "blocks",
+    "centroid",
+    "contrast",
+    "flatness",
+    "logarithm",
+    "peaks",
+    "rolloff",
+    "spectra",
+    "weigh",
+]
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
@@ -17,7 +28,9 @@ _BLOCK = 1 << 17  # values of a block of frames, in double precision 1 MB
 _TINY = float(np.finfo(np.float32).tiny)
 
 
-def blocks(rows: npt.NDArray[Any], compute: Callable[[Doubles], npt.NDArray[Any]], dtype: Any) -> npt.NDArray[Any]:
+def blocks(
+    rows: npt.NDArray[Any], compute: Callable[[Doubles], npt.NDArray[Any]], dtype: Any
+) -> npt.NDArray[Any]:
     """`compute` of a few rows at a time, which bounds the working memory."""
     step = max(1, _BLOCK // max(1, rows.shape[1]))
     starts = range(0, max(1, len(rows)), step)
@@ -62,7 +75,9 @@ def weigh(spectra: Floats, filters: npt.NDArray[Any], threads: int = 1) -> Float
     taps = [row if len(row) else np.array([0]) for row in taps]
     starts = np.cumsum([0] + [len(row) for row in taps[:-1]])
     bins = np.concatenate(taps)
-    weights = np.asarray(filters, np.float64)[np.repeat(np.arange(len(taps)), [len(row) for row in taps]), bins]
+    weights = np.asarray(filters, np.float64)[
+        np.repeat(np.arange(len(taps)), [len(row) for row in taps]), bins
+    ]
     return blocks(spectra, lambda rows: np.add.reduceat(rows[:, bins] * weights, starts, axis=1), np.float32)
 
 
@@ -77,7 +92,9 @@ def centroid(spectra: Floats, freq: Floats, threads: int = 1) -> Floats:
     return blocks(spectra, lambda rows: (_share(rows) * freq).sum(axis=1), np.float32)
 
 
-def bandwidth(spectra: Floats, freq: Floats, centre: Floats, p: float, norm: bool, threads: int = 1) -> Floats:
+def bandwidth(
+    spectra: Floats, freq: Floats, centre: Floats, p: float, norm: bool, threads: int = 1
+) -> Floats:
     """The p-th root of the mean (`norm`) or sum of ``|freq - centre| ** p``, weighted by the spectrum: (frames,)."""
 
     def compute(rows: Doubles) -> Doubles:
@@ -108,7 +125,9 @@ def flatness(spectra: Floats, amin: float, power: float, threads: int = 1) -> Fl
     return blocks(spectra, compute, np.float32)
 
 
-def contrast(spectra: Floats, bands: Sequence[tuple[int, int, int]], threads: int = 1) -> tuple[Floats, Floats]:
+def contrast(
+    spectra: Floats, bands: Sequence[tuple[int, int, int]], threads: int = 1
+) -> tuple[Floats, Floats]:
     """Means of the lowest and of the highest few bins of each band: two of (frames, bands).
 
     bands : first bin, last bin + 1 and how many bins count as few, for each band.
@@ -116,9 +135,29 @@ def contrast(spectra: Floats, bands: Sequence[tuple[int, int, int]], threads: in
     lows, highs = [], []
     for low, high, few in bands:
         ordered = np.sort(spectra[:, low:high], axis=1)
-        lows.append(blocks(ordered, lambda rows, few=few: rows[:, :few].mean(axis=1), np.float32))
-        highs.append(blocks(ordered, lambda rows, few=few: rows[:, -few:].mean(axis=1), np.float32))
+        lows.append(blocks(ordered[:, :few], _mean, np.float32))
+        highs.append(blocks(ordered[:, -few:], _mean, np.float32))
     return np.stack(lows, axis=1), np.stack(highs, axis=1)
+
+
+def _mean(rows: Doubles) -> Doubles:
+    return rows.mean(axis=1)
+
+
+def peaks(spectra: Floats, low: int, high: int, share: float) -> tuple[Doubles, Floats]:
+    """Local maxima of bins ``low .. high - 1`` above `share` of their frame's largest value, frame after frame.
+
+    Each is refined by a parabola: place in bins, and height, two of (peaks,).
+    """
+    floor = np.float32(share) * spectra.max(axis=1, keepdims=True, initial=0.0)
+    here, before, after = spectra[:, low:high], spectra[:, low - 1 : high - 1], spectra[:, low + 1 : high + 1]
+    frame, bin_ = np.nonzero((here > floor) & (here > before) & (here >= after))
+    a, b, c = before[frame, bin_], here[frame, bin_], after[frame, bin_]
+    bend, slope = c + a - 2 * b, (c - a) / 2
+    inner = np.abs(slope) < np.abs(bend)
+    shift = np.where(inner, -slope / np.where(inner, bend, np.float32(1.0)), np.float32(0.0))
+    heights = b + np.float32(0.5) * slope * shift
+    return (low + bin_ + shift.astype(np.float64)).astype(np.float64), heights.astype(np.float32)
 
 
 def logarithm(x: Floats, floor: float, gain: float, shift: float = 0.0) -> Floats:
