@@ -71,9 +71,8 @@ def require_finite(x: Samples) -> None:
         raise EdgeSerError(f"audio holds {int((~finite).sum())} samples that are NaN or infinite")
 
 
-def _log_mel_frames(frames: npt.NDArray[np.float64], spec: MelSpec) -> npt.NDArray[np.float32]:
+def _log_mel_frames(frames: npt.NDArray[np.float64], spec: MelSpec, table: Tables) -> npt.NDArray[np.float32]:
     """(frames, n_fft) -> (frames, n_mels)."""
-    table = tables(spec)
     spectrum = np.fft.rfft(frames * table.window)
     power = spectrum.real**2 + spectrum.imag**2
     if spec.power == 1.0:
@@ -93,6 +92,7 @@ class NumpyFrames:
 
     def __init__(self, spec: MelSpec) -> None:
         self._spec = spec
+        self._tables = tables(spec)
         self.start(0)
 
     def start(self, zeros: int) -> None:
@@ -114,6 +114,10 @@ class NumpyFrames:
         self._pending = samples[used:].copy()
         if count == 0:
             return np.zeros((0, spec.n_mels), np.float32)
+        if count == 1:  # hop by hop, the view below would cost as much as the arithmetic
+            return _log_mel_frames(samples[None, : spec.n_fft], spec, self._tables)
         frames = np.lib.stride_tricks.sliding_window_view(samples, spec.n_fft)[:: spec.hop_length]
         blocks = range(0, count, _BLOCK_FRAMES)
-        return np.concatenate([_log_mel_frames(frames[i : i + _BLOCK_FRAMES], spec) for i in blocks])
+        return np.concatenate(
+            [_log_mel_frames(frames[i : i + _BLOCK_FRAMES], spec, self._tables) for i in blocks]
+        )

@@ -16,6 +16,8 @@ import numpy as np
 import pytest
 
 import edge_ser.dsp
+from edge_ser.audio import load_audio
+from edge_ser.corpora.roots import data_root, find_folder
 from edge_ser.dsp import LogMelStream, MelSpec, _compiled, backend, log_mel
 from edge_ser.dsp.backends import VARIABLE
 from edge_ser.dsp.spec import LOGS, PADDINGS, WINDOWS
@@ -174,6 +176,22 @@ def test_bands_beyond_the_bins_are_at_the_floor(monkeypatch: pytest.MonkeyPatch)
     c, numpy = both(np.random.default_rng(0).standard_normal(2000), spec, monkeypatch)
     assert (c == numpy).mean() > 0.99 and (numpy[5:] == -100).any()
     np.testing.assert_allclose(c, numpy, rtol=0, atol=1e-5)
+
+
+@built
+@pytest.mark.parametrize("corpus", ["ravdess", "emodb", "emotale", "nemo", "aesdd"])
+def test_real_speech(corpus: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("soundfile", reason="soundfile is not installed (extra 'audio')")
+    try:
+        folder = find_folder(data_root(), corpus)
+    except EdgeSerError as error:
+        pytest.skip(str(error))
+    if folder is None:
+        pytest.skip(f"no {corpus} in EDGE_SER_DATA")
+    sounds = sorted(path for path in folder.rglob("*") if path.suffix in (".wav", ".flac", ".ogg", ".opus"))
+    for path in sounds[:: max(1, len(sounds) // 6)][:6]:
+        c, numpy = both(load_audio(path), MelSpec(), monkeypatch)
+        np.testing.assert_allclose(c, numpy, rtol=0, atol=1e-5)
 
 
 @built
