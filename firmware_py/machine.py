@@ -8,6 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from edge_ser.dsp import backend
+
 __all__ = ["describe_machine", "machine_line"]
 
 _RUNTIMES = ("ai-edge-litert", "tflite-runtime", "onnxruntime")
@@ -21,7 +23,8 @@ def describe_machine() -> dict[str, Any]:
     dict
         ``board`` (where the firmware tells it, as on a Raspberry Pi), ``cpu``, ``cores`` (that this process may
         use), ``memory_mb``, ``governor`` (of the processor's clock), ``os``, ``arch``, ``python``, ``numpy`` and
-        ``runtimes`` with the versions installed. What the system does not tell is None.
+        ``runtimes`` with the versions installed, and ``front_end``, what the default front end runs on (see
+        `edge_ser.dsp.backend`). What the system does not tell is None.
     """
     return {
         "board": _text("/proc/device-tree/model"),
@@ -33,6 +36,7 @@ def describe_machine() -> dict[str, Any]:
         "arch": platform.machine(),
         "python": platform.python_version(),
         "numpy": version("numpy"),
+        "front_end": backend(),
         "runtimes": {name: found for name in _RUNTIMES if (found := _version(name)) is not None},
     }
 
@@ -46,6 +50,7 @@ def machine_line(machine: dict[str, Any]) -> str:
         machine["memory_mb"] and f"{machine['memory_mb']} MB",
         machine["governor"] and f"governor {machine['governor']}",
         machine["os"],
+        machine.get("front_end") and f"front end in {'C' if machine['front_end'] == 'c' else 'NumPy'}",
         ", ".join([f"Python {machine['python']}", f"NumPy {machine['numpy']}", *runtimes]),
     ]
     return "; ".join(part for part in parts if part)
