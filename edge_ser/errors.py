@@ -47,6 +47,4 @@ def require(module: str, *, extra: str, purpose: str) -> ModuleType:
         detail = "is not installed" if isinstance(error, ModuleNotFoundError) else f"does not load ({error})"
     except OSError as error:  # sounddevice and soundfile raise OSError when their C library is absent
         detail = f"does not load ({error})"
-    raise MissingExtraError(
-        f"{module} {detail}; it is needed for {purpose}: pip install 'edge-ser[{extra}]'"
-    )
+    raise MissingExtraError(f"{module} {detail}; it is needed for {purpose}: pip install 'edge-ser[{extra}]'")
