@@ -19,13 +19,15 @@ from edge_ser.dsp.kernels.plan import ROW, FftPlan, fft_plan
 from edge_ser.dsp.kernels.simd import (
     LANES,
     aligned,
-    broadcast,
+    aligned_like,
     lane_starts,
     load,
+    negative,
     put_rows,
     rows_to_columns,
     sqrt,
     store,
+    zeros,
 )
 from edge_ser.dsp.kernels.threads import in_threads
 
@@ -103,8 +105,8 @@ def _butterfly8(buffer: Any, i: int, step: int, twiddles: Any, w: int, twist: bo
     hr, hi = _get(buffer, i + 7 * step, twiddles, w + 12, twist)
     er, ei, fr, fi, gr, gi, hr, hi = _dft4(er, ei, fr, fi, gr, gi, hr, hi)
     fr, fi = (fr + fi) * _SQRT_HALF, (fi - fr) * _SQRT_HALF
-    gr, gi = gi, broadcast(np.float32(0.0)) - gr
-    hr, hi = (hi - hr) * _SQRT_HALF, broadcast(np.float32(0.0)) - (hr + hi) * _SQRT_HALF
+    gr, gi = gi, negative(gr)
+    hr, hi = (hi - hr) * _SQRT_HALF, negative((hr + hi) * _SQRT_HALF)
     _put(buffer, i, ar + er, ai + ei)
     _put(buffer, i + step, br + fr, bi + fi)
     _put(buffer, i + 2 * step, cr + gr, ci + gi)
@@ -261,7 +263,7 @@ def load_frames(x: Any, starts: Any, plan: FftPlan, buffer: Any) -> None:
     """Windowed frames, lane l from ``x[starts[l]]`` on, to their places in the buffer."""
     n = plan.n_fft
     if n % 2 == 1:
-        zero = broadcast(np.float32(0.0))
+        zero = zeros(buffer)
         for c in range(n):
             store(buffer, c * ROW + LANES, zero)
     if n < LANES:
@@ -293,7 +295,7 @@ def spectrum(buffer: Any, plan: FftPlan, scratch: Any) -> None:
     if plan.n_fft % 2 == 1:
         return
     size = plan.size
-    zero = broadcast(np.float32(0.0))
+    zero = zeros(buffer)
     zr, zi = load(buffer, 0), load(buffer, LANES)
     for k in range(1, size // 2 + 1):
         ar, ai, br, bi = _even(buffer, plan, k)
@@ -327,8 +329,8 @@ def power_spectrum(buffer: Any, plan: FftPlan, scratch: Any, power: Any) -> None
 def _spectra(x: Any, hop: int, count: int, plan: FftPlan, squared: bool, root: bool, out: Any) -> None:
     """Complex spectra of `count` frames of `x`, or their power, or its square root, frame after frame."""
     bins = plan.n_fft // 2 + 1
-    buffer = aligned((plan.size + 1) * ROW)
-    scratch = aligned(plan.scratch)
+    buffer = aligned_like(plan.window, (plan.size + 1) * ROW)
+    scratch = aligned_like(plan.window, plan.scratch)
     power = aligned(bins * LANES)
     starts, outs = np.empty(LANES, np.int64), np.empty(LANES, np.int64)
     for first in range(0, count, LANES):
@@ -350,8 +352,13 @@ def _spectra(x: Any, hop: int, count: int, plan: FftPlan, squared: bool, root: b
 def spectra(
     x: npt.NDArray[np.float32], window: npt.NDArray[np.float64], hop: int, kind: str, threads: int = 1
 ) -> npt.NDArray[Any]:
-    """Spectra of the frames that lie wholly in `x`; see `edge_ser.dsp.twins.spectra`."""
-    plan = fft_plan(window)
+    """Spectra of the frames that lie wholly in `x`; see `edge_ser.dsp.twins.spectra`.
+
+    The transform is in double precision, as librosa's: features such as flatness and contrast depend on bins far
+    below the largest one, which single precision would fill with noise 140 dB below it. It costs half as much
+    again; log-mel, whose bands add up many bins, does without.
+    """
+    plan = fft_plan(window, double=True)
     bins = plan.n_fft // 2 + 1
     count = max(0, (len(x) - plan.n_fft) // hop + 1)
     out = np.empty((count, bins), np.complex64 if kind == "complex" else np.float32)

@@ -15,17 +15,20 @@ __all__ = ["ROW", "FftPlan", "fft_plan"]
 ROW = 2 * LANES  # floats of a complex number of 16 lanes
 
 
+Floats = npt.NDArray[np.floating[Any]]
+
+
 class FftPlan(NamedTuple):
     """All that the FFT of one length and window needs, computed once in double precision."""
 
     n_fft: int
     size: int  # of the complex FFT
     radices: npt.NDArray[np.int64]  # of the passes, first to last
-    twiddles: npt.NDArray[np.float32]  # pass after pass, (m, radix - 1) pairs of cosine and sine
-    roots: npt.NDArray[np.float32]  # the n-th roots of unity of the passes of other primes
+    twiddles: Floats  # pass after pass, (m, radix - 1) pairs of cosine and sine
+    roots: Floats  # the n-th roots of unity of the passes of other primes
     places: npt.NDArray[np.int64]  # (n_fft,) where in the buffer each sample goes
-    window: npt.NDArray[np.float32]  # (n_fft,)
-    post: npt.NDArray[np.float32]  # cosine and sine that join the halves of an even length
+    window: Floats  # (n_fft,)
+    post: Floats  # cosine and sine that join the halves of an even length
     scratch: int  # floats that a pass of another prime works in
 
 
@@ -59,7 +62,7 @@ def _digit_reversed(radices: list[int]) -> npt.NDArray[np.int64]:
 
 
 @functools.lru_cache(maxsize=32)
-def _tables(n_fft: int) -> tuple[npt.NDArray[Any], ...]:
+def _tables(n_fft: int, dtype: Any) -> tuple[npt.NDArray[Any], ...]:
     size = n_fft // 2 if n_fft % 2 == 0 else n_fft
     radices = _radices(size)
     twiddles, roots = [np.zeros(0)], [np.zeros(0)]
@@ -74,17 +77,17 @@ def _tables(n_fft: int) -> tuple[npt.NDArray[Any], ...]:
     if n_fft % 2 == 0:
         places = np.stack([places, places + LANES], axis=1).ravel()
     post = np.exp(-2j * np.pi * np.arange(size // 2 + 1) / n_fft).view(np.float64)
-    single = [np.concatenate(parts).astype(np.float32) for parts in (twiddles, roots)]
-    return np.array(radices, np.int64), *single, places, post.astype(np.float32)
+    joined = [np.concatenate(parts).astype(dtype) for parts in (twiddles, roots)]
+    return np.array(radices, np.int64), *joined, places, post.astype(dtype)
 
 
-def fft_plan(window: npt.NDArray[np.float64]) -> FftPlan:
-    """Plan for frames of ``len(window)`` samples, which are multiplied by `window`."""
-    n_fft = len(window)
-    radices, twiddles, roots, places, post = _tables(n_fft)
+def fft_plan(window: npt.NDArray[np.float64], double: bool = False) -> FftPlan:
+    """Plan for frames of ``len(window)`` samples, which are multiplied by `window`, in single or double precision."""
+    n_fft, dtype = len(window), np.float64 if double else np.float32
+    radices, twiddles, roots, places, post = _tables(n_fft, dtype)
     even = n_fft % 2 == 0
     # The join of the two halves of an even length needs a factor of 1/2 (exact).
-    scaled = (window * (0.5 if even else 1.0)).astype(np.float32)
+    scaled = (window * (0.5 if even else 1.0)).astype(dtype)
     return FftPlan(
         n_fft,
         n_fft // 2 if even else n_fft,

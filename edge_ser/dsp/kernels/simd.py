@@ -1,9 +1,10 @@
-"""Sixteen float32 frames as one value in compiled code: the type `Lanes` and its operations.
+"""Sixteen frames as one value in compiled code: the type `Lanes`, its double `WideLanes`, and their operations.
 
 Numba's loop vectoriser gives up on FFT butterflies (it cannot see that their rows do not overlap), so the
 kernels say what they mean: one `Lanes` is LLVM's ``<16 x float>``, which becomes one AVX-512, two AVX or
-four NEON registers. Lane ``l`` only ever holds frame ``l`` of a block, so a frame's numbers do not depend on
-the frames beside it, nor on how many there are: streaming equals batch bit for bit.
+four NEON registers; one `WideLanes` is ``<16 x double>``. Lane ``l`` only ever holds frame ``l`` of a block,
+so a frame's numbers do not depend on the frames beside it, nor on how many there are: streaming equals batch
+bit for bit. Which of the two a kernel works in follows from the type of its buffers.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from edge_ser.dsp.kernels.jit import forceinline, kernel
 __all__ = [
     "LANES",
     "aligned",
+    "aligned_like",
     "broadcast",
     "columns_to_rows",
     "exp2",
@@ -34,6 +36,7 @@ __all__ = [
     "log",
     "maximum",
     "minimum",
+    "negative",
     "put_rows",
     "row_places",
     "rows_to_columns",
@@ -41,25 +44,36 @@ __all__ = [
     "store",
     "take_rows",
     "where_ge",
+    "zeros",
 ]
 
 LANES = 16
 
 _F32 = ir.FloatType()
+_F64 = ir.DoubleType()
 _I32 = ir.IntType(32)
 _VEC = ir.VectorType(_F32, LANES)
+_WIDE = ir.VectorType(_F64, LANES)
 _IVEC = ir.VectorType(_I32, LANES)
 _FLAGS = ("contract",)  # a product and a sum may become one fused operation
 
 
 class LanesType(types.Type):
-    """Numba's type of a `Lanes` value."""
+    """Numba's type of 16 float32."""
 
     def __init__(self) -> None:
         super().__init__(name="Lanes")
 
 
-lanes = LanesType()
+class WideLanesType(types.Type):
+    """Numba's type of 16 float64."""
+
+    def __init__(self) -> None:
+        super().__init__(name="WideLanes")
+
+
+lanes, wide = LanesType(), WideLanesType()
+_ELEMENT = {types.float32: _F32, types.float64: _F64, lanes: _F32, wide: _F64}
 
 
 @register_model(LanesType)
@@ -68,29 +82,48 @@ class _LanesModel(models.PrimitiveModel):
         super().__init__(dmm, fe_type, _VEC)
 
 
+@register_model(WideLanesType)
+class _WideLanesModel(models.PrimitiveModel):
+    def __init__(self, dmm: Any, fe_type: Any) -> None:
+        super().__init__(dmm, fe_type, _WIDE)
+
+
+def _convert(builder: Any, value: Any, element: Any) -> Any:
+    """A number or vector in the precision of `element`."""
+    vector = isinstance(value.type, ir.VectorType)
+    if (value.type.element if vector else value.type) == element:
+        return value
+    change = builder.fptrunc if element == _F32 else builder.fpext
+    return change(value, ir.VectorType(element, LANES) if vector else element)
+
+
 def _splat(builder: Any, value: Any) -> Any:
-    one = builder.insert_element(ir.Constant(_VEC, ir.Undefined), value, ir.Constant(_I32, 0))
-    return builder.shuffle_vector(one, ir.Constant(_VEC, ir.Undefined), ir.Constant(_IVEC, [0] * LANES))
+    none = ir.Constant(ir.VectorType(value.type, LANES), ir.Undefined)
+    one = builder.insert_element(none, value, ir.Constant(_I32, 0))
+    return builder.shuffle_vector(one, none, ir.Constant(_IVEC, [0] * LANES))
 
 
-def _widen(builder: Any, value: Any, kind: Any) -> Any:
-    if kind == types.float64:
-        value = builder.fptrunc(value, _F32)
-    return value if kind == lanes else _splat(builder, value)
+def _widen(builder: Any, value: Any, kind: Any, result: Any) -> Any:
+    value = _convert(builder, value, _ELEMENT[result])
+    return value if kind == result else _splat(builder, value)
 
 
 def _binary(op: Callable[..., Any], instruction: str) -> None:
-    """Let `op` take two `Lanes`, or one and a float32 that is spread over all lanes."""
-    cases_ = [signature(lanes, lanes, lanes)]
-    for scalar in (types.float32, types.float64):  # a literal is a float64 to Numba
-        cases_ += [signature(lanes, lanes, scalar), signature(lanes, scalar, lanes)]
+    """Let `op` take two values of 16 lanes, or one and a number that is spread over all of them."""
+    cases_ = []
+    for vector in (lanes, wide):
+        cases_.append(signature(vector, vector, vector))
+        for scalar in (types.float32, types.float64):  # a literal is a float64 to Numba
+            cases_ += [signature(vector, vector, scalar), signature(vector, scalar, vector)]
 
     @infer_global(op)
     class _Template(ConcreteTemplate):
         cases = cases_
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        a, b = (_widen(builder, value, kind) for value, kind in zip(args, sig.args, strict=True))
+        a, b = (
+            _widen(builder, value, kind, sig.return_type) for value, kind in zip(args, sig.args, strict=True)
+        )
         return getattr(builder, instruction)(a, b, flags=_FLAGS)
 
     for case in cases_:
@@ -113,30 +146,57 @@ def broadcast(typingctx: Any, value: Any) -> Any:
     return lanes(types.float32), codegen
 
 
+@intrinsic
+def negative(typingctx: Any, x: Any) -> Any:
+    """``-x``, of either precision."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.fneg(args[0])
+
+    return x(x), codegen
+
+
+def _vector_of(array: Any) -> Any:
+    return wide if array.dtype == types.float64 else lanes
+
+
+@intrinsic
+def zeros(typingctx: Any, array: Any) -> Any:
+    """16 zeros in the precision of an array."""
+    vector = _vector_of(array)
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return ir.Constant(ir.VectorType(_ELEMENT[vector], LANES), [0.0] * LANES)
+
+    return vector(array), codegen
+
+
 def _pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
     data = context.make_array(array_type)(context, builder, array).data
-    return builder.bitcast(builder.gep(data, [index]), _VEC.as_pointer())
+    vector = ir.VectorType(_ELEMENT[array_type.dtype], LANES)
+    return builder.bitcast(builder.gep(data, [index]), vector.as_pointer())
 
 
 @intrinsic
 def load(typingctx: Any, array: Any, index: Any) -> Any:
-    """``load(array, i)``: elements ``i .. i + 15`` of a contiguous float32 array, unaligned."""
+    """``load(array, i)``: elements ``i .. i + 15`` of a contiguous array, unaligned."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         return builder.load(_pointer(context, builder, sig.args[0], args[0], args[1]), align=4)
 
-    return lanes(array, types.intp), codegen
+    return _vector_of(array)(array, types.intp), codegen
 
 
 @intrinsic
 def store(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
-    """``store(array, i, lanes)``: the inverse of `load`."""
+    """``store(array, i, lanes)``: the inverse of `load`, rounded to the array's precision."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        builder.store(args[2], _pointer(context, builder, sig.args[0], args[0], args[1]), align=4)
+        value = _convert(builder, args[2], _ELEMENT[sig.args[0].dtype])
+        builder.store(value, _pointer(context, builder, sig.args[0], args[0], args[1]), align=4)
         return context.get_dummy_value()
 
-    return types.void(array, types.intp, lanes), codegen
+    return types.void(array, types.intp, value), codegen
 
 
 def _unary(name: str) -> Any:
@@ -300,12 +360,14 @@ def rows_to_columns(
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         source_type, starts_type, _, weights_type, target_type, places_type, _ = sig.args
         a_source, a_starts, a_i, a_weights, a_target, a_places, a_k = args
+        element = _ELEMENT[target_type.dtype]
         weight = builder.load(_pointer(context, builder, weights_type, a_weights, a_i), align=4)
         rows = []
         for lane in range(LANES):
             start = _at(context, builder, starts_type, a_starts, ir.Constant(a_i.type, lane))
             pointer = _pointer(context, builder, source_type, a_source, builder.add(start, a_i))
-            rows.append(builder.fmul(builder.load(pointer, align=4), weight))
+            row = _convert(builder, builder.load(pointer, align=4), element)
+            rows.append(builder.fmul(row, _convert(builder, weight, element)))
         for c, column in enumerate(_transposed(builder, rows)):
             index = builder.add(a_k, ir.Constant(a_k.type, c))
             place = _at(context, builder, places_type, a_places, index)
@@ -325,7 +387,8 @@ def columns_to_rows(typingctx: Any, source: Any, k: Any, target: Any, starts: An
         columns = []
         for c in range(LANES):
             index = builder.add(a_k, ir.Constant(a_k.type, LANES * c))
-            columns.append(builder.load(_pointer(context, builder, source_type, a_source, index), align=4))
+            column = builder.load(_pointer(context, builder, source_type, a_source, index), align=4)
+            columns.append(_convert(builder, column, _ELEMENT[target_type.dtype]))
         for lane, row in enumerate(_transposed(builder, columns)):
             start = _at(context, builder, starts_type, a_starts, ir.Constant(a_i.type, lane))
             pointer = _pointer(context, builder, target_type, a_target, builder.add(start, a_i))
@@ -340,6 +403,14 @@ def aligned(size: int) -> Any:
     """`size` float32 that start at a cache line."""
     memory = np.empty(size + 16, np.float32)
     start = ((64 - memory.ctypes.data % 64) % 64) // 4
+    return memory[start : start + size]
+
+
+@forceinline
+def aligned_like(array: Any, size: int) -> Any:
+    """`size` numbers of an array's type that start at a cache line."""
+    memory = np.empty(size + 16, array.dtype)
+    start = ((64 - memory.ctypes.data % 64) % 64) // array.itemsize
     return memory[start : start + size]
 
 
