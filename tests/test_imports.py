@@ -33,7 +33,6 @@ MAY_IMPORT: dict[str, set[str]] = {
     "edge_ser.dsp": {"edge_ser.errors", "edge_ser.tensors", "edge_ser.files"},
     "edge_ser.manifest": {"edge_ser.errors", "edge_ser.dsp"},
     "edge_ser.bundle": {"edge_ser.errors", "edge_ser.dsp", "edge_ser.files", "edge_ser.manifest"},
-    "edge_ser.features": SHARED,
     "edge_ser.corpora": SHARED,
     "edge_ser.features": SHARED | {"edge_ser.corpora"},
     "edge_ser.models": SHARED,
