@@ -36,6 +36,7 @@ examples:
     parser.add_argument(
         "--checkpoints", type=Path, metavar="DIR", help="foldF-seedS.safetensors of edge-ser train"
     )
+    parser.add_argument("--fold", type=int, help="of the checkpoints, score only this fold's")
     parser.add_argument(
         "--engine", default="auto", choices=("auto", "numpy", "litert", "onnx"), help="for a bundle"
     )
@@ -50,10 +51,12 @@ def run(args: argparse.Namespace) -> int:
 
     if args.checkpoints is not None and args.model is not None:
         raise EdgeSerError("name a bundle or --checkpoints, not both")
+    if args.fold is not None and args.checkpoints is None:
+        raise EdgeSerError("--fold belongs to --checkpoints; a bundle has no folds")
     corpus = load_corpus(args.corpus)
     if args.checkpoints is not None:
         require("torch", extra="train", purpose="evaluating checkpoints")
-        result = evaluate_checkpoints(args.checkpoints, corpus, _progress)
+        result = evaluate_checkpoints(args.checkpoints, corpus, fold=args.fold, progress=_progress)
     else:
         result = evaluate_bundle(
             args.model or DEFAULT_MODEL,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -19,8 +20,10 @@ __all__ = ["Progress", "evaluate_bundle", "evaluate_checkpoints"]
 Progress = Callable[[Iterable[Clip]], Iterable[Clip]]
 
 
-def evaluate_checkpoints(folder: str | Path, corpus: Corpus, progress: Progress = iter) -> dict[str, Any]:
-    """Score each fold's checkpoint on that fold of a corpus.
+def evaluate_checkpoints(
+    folder: str | Path, corpus: Corpus, *, fold: int | None = None, progress: Progress = iter
+) -> dict[str, Any]:
+    """Score each fold's checkpoint on that fold of a corpus, among the corpus's classes.
 
     Parameters
     ----------
@@ -28,6 +31,8 @@ def evaluate_checkpoints(folder: str | Path, corpus: Corpus, progress: Progress 
         Holds ``foldF-seedS.safetensors`` as ``edge-ser train`` writes them.
     corpus : Corpus
         With folds; each has to be covered by a checkpoint.
+    fold : int, optional
+        Score only this fold; the protocol then says so.
     progress : callable
         Wraps the clips of each fold.
 
@@ -39,7 +44,7 @@ def evaluate_checkpoints(folder: str | Path, corpus: Corpus, progress: Progress 
     Raises
     ------
     EdgeSerError
-        No checkpoints, a fold without one, or one that was trained on clips of the fold's speakers.
+        No checkpoints, a fold without one, or one that held out another fold than its name says.
     """
     from edge_ser.models.checkpoint import load_checkpoint  # a bundle needs no torch
 
@@ -50,24 +55,29 @@ def evaluate_checkpoints(folder: str | Path, corpus: Corpus, progress: Progress 
     if not found:
         raise EdgeSerError(f"{folder} has no foldF-seedS.safetensors; train some with edge-ser train")
     seeds = sorted({seed for seed, _ in found})
-    folds = sorted({fold for _, fold in found})
-    if lacking := [(s, f) for s in seeds for f in sorted({*folds, *corpus.folds()}) if (s, f) not in found]:
-        raise EdgeSerError(f"{folder} lacks fold {lacking[0][1]} of seed {lacking[0][0]}: train it first")
+    folds = sorted({*corpus.folds(), *(f for _, f in found)}) if fold is None else [fold]
     scored: list[Scored] = []
-    for (seed, fold), path in sorted(found.items()):
+    for seed, held_out in itertools.product(seeds, folds):
+        if (seed, held_out) not in found:
+            raise EdgeSerError(f"{folder} lacks fold {held_out} of seed {seed}: train it first")
+        path = found[seed, held_out]
         model, meta = load_checkpoint(path)
-        if meta["training"]["held_out_fold"] != fold:
+        if meta["training"]["held_out_fold"] != held_out:
             raise EdgeSerError(
-                f"{path} held out fold {meta['training']['held_out_fold']}, not {fold}: its name is wrong"
+                f"{path} held out fold {meta['training']['held_out_fold']}, not {held_out}: its name is wrong"
             )
         spec = MelSpec.from_dict(meta["spec"])
-        test = corpus.split(fold)[1]
+        test = corpus.split(held_out)[1]
         pairs = ((clip, log_mel(load_audio(clip.path), spec)) for clip in progress(test))
-        scored += score(model, pairs, corpus.labels, fold=fold, seed=seed)
+        scored += score(model, pairs, corpus.labels, fold=held_out, seed=seed)
+    which = (
+        f"{len(folds)} speaker-disjoint folds, each model"
+        if fold is None
+        else f"fold {fold} alone, its model"
+    )
     return {
         "corpus": corpus.name,
-        "protocol": f"{len(folds)} speaker-disjoint folds, each model on the speakers it never heard, last epoch, "
-        "streaming form fed step by step",
+        "protocol": f"{which} on the speakers it never heard, last epoch, streaming form fed step by step",
         "model": meta["architecture"],
         "params": model.count_parameters(),
         "seeds": seeds,

@@ -120,6 +120,11 @@ def test_evaluate_refuses_half_a_set_of_folds(
     folder = str(tmp_path / "runs" / "tones")
     assert main(["evaluate", "--corpus", str(corpus), "--checkpoints", folder]) == 2
     assert "lacks fold 0" in capsys.readouterr().err
+    assert (
+        main(["evaluate", "--corpus", str(corpus), "--checkpoints", folder, "--fold", "1", "-o", "json"]) == 0
+    )
+    result = json.loads(capsys.readouterr().out)
+    assert result["protocol"].startswith("fold 1 alone") and result["folds"][0]["n"] == 16
     assert main(["evaluate", "--corpus", str(corpus), "--checkpoints", str(tmp_path)]) == 2
     assert "edge-ser train" in capsys.readouterr().err
 
