@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from edge_ser.features.cache import Cache, CacheError
-from edge_ser.features.extract import Result, extract
+from edge_ser.features.extraction import Result, extract
 from edge_ser.features.functionals import FUNCTIONALS, summarise
 from edge_ser.features.recordings import Recording, find_recordings
 from edge_ser.features.spec import SETS, WHOLE, VectorSpec, load_spec

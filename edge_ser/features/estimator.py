@@ -14,7 +14,7 @@ import numpy.typing as npt
 from edge_ser.audio import SAMPLE_RATE
 from edge_ser.errors import EdgeSerError, require
 from edge_ser.features.cache import Cache
-from edge_ser.features.extract import extract
+from edge_ser.features.extraction import extract
 from edge_ser.features.spec import VectorSpec, load_spec
 from edge_ser.features.vector import feature_vector, vector_names
 
@@ -84,7 +84,9 @@ class FeatureTable(TransformerMixin, BaseEstimator):
         Raises
         ------
         EdgeSerError
-            A parameter or `X` is not what it should be.
+            A parameter is not what it should be, or there are no recordings.
+        TypeError
+            `X` is no sequence of files or waveforms.
         """
         self.spec_ = load_spec(self.spec)
         _recordings(X)
@@ -166,10 +168,12 @@ def _recordings(X: Any) -> list[Any]:
     """All paths or all waveforms."""
     if isinstance(X, str | os.PathLike):
         raise EdgeSerError(f"{os.fspath(X)!r} is one file; give a list of files, or of waveforms")
+    if hasattr(X, "toarray"):
+        raise TypeError("sparse input is no recording; give a list of sound files or of waveforms")
     if hasattr(X, "to_numpy"):  # a column or a table of pandas
         X = X.to_numpy()
     if not isinstance(X, Sequence | np.ndarray) or (isinstance(X, np.ndarray) and X.ndim == 0):
-        raise EdgeSerError(f"a list of sound files or of waveforms is needed, not {type(X).__name__}")
+        raise TypeError(f"a list of sound files or of waveforms is needed, not {type(X).__name__}")
     if not len(X):
         raise EdgeSerError("there are 0 recordings; at least one is needed")
     if isinstance(X, np.ndarray) and X.ndim == 2 and X.shape[1] == 1 and X.dtype.kind in "OU":

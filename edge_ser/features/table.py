@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +19,7 @@ import numpy.typing as npt
 from edge_ser.audio import SAMPLE_RATE
 from edge_ser.errors import EdgeSerError, require
 from edge_ser.features.cache import Cache
-from edge_ser.features.extract import Result, extract
+from edge_ser.features.extraction import Result, extract
 from edge_ser.features.recordings import Recording
 from edge_ser.features.spec import VectorSpec
 from edge_ser.features.vector import feature_vector, vector_names
@@ -112,9 +113,14 @@ class FeatureRows:
             return
         data = io.BytesIO()
         if kind == ".npz":
-            arrays: dict[str, Any] = {name: _column(values) for name, values in self.known.items()}
-            arrays |= {"names": np.array(self.names), "spec": np.array(json.dumps(self.spec.to_dict()))}
-            np.savez_compressed(data, values=self.values, **arrays)
+            arrays = {name: _column(values) for name, values in self.known.items()}
+            arrays |= {"values": self.values, "names": np.array(self.names)}
+            arrays["spec"] = np.array(json.dumps(self.spec.to_dict()))
+            # Not numpy.savez, whose own argument "file" leaves no room for the column.
+            with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
+                for name, array in arrays.items():
+                    with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w") as member:
+                        np.lib.format.write_array(member, array, allow_pickle=False)
         else:
             self.to_pandas().to_parquet(data, index=False)
         write_atomic(path, data.getvalue())
@@ -152,7 +158,7 @@ def extract_rows(
     spec : VectorSpec
         What to compute; its sample rate is that of `edge_ser.audio.load_audio`.
     cache, jobs
-        See `edge_ser.features.extract.extract`.
+        See `edge_ser.features.extract`.
     progress : callable
         Sees each result as it comes, and hands it on.
 
