@@ -39,6 +39,7 @@ test: lint ## ruff, mypy and every test
 bench: $(STAMPS)/dev ## timings of the front end and the engines, by pytest-benchmark
 	$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-sort=name \
 		--benchmark-columns=median,iqr,min,max,rounds $(ARGS)
+	$(BIN)/python -m benchmarks.front_end
 
 lint: $(STAMPS)/dev ## ruff and mypy
 	$(BIN)/ruff check
@@ -46,5 +47,5 @@ lint: $(STAMPS)/dev ## ruff and mypy
 	$(BIN)/mypy
 
 clean: ## remove what the targets made, the environment too
-	rm -rf $(VENV) $(OUT) .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks build dist
+	rm -rf $(VENV) $(OUT) edge_ser/dsp/_front_end.so .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks build dist
 	find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks.tables import TABLES as FRONT_END
 from edge_ser.commands._output import markdown_table
 from edge_ser.corpora.base import ADV
 from edge_ser.errors import EdgeSerError
@@ -84,7 +85,7 @@ def parity(results: Path) -> str:
     return markdown_table(rows)
 
 
-TABLES: dict[str, Callable[[Path], str]] = {"accuracy": accuracy, "cost": cost, "parity": parity}
+TABLES: dict[str, Callable[[Path], str]] = {"accuracy": accuracy, "cost": cost, "parity": parity, **FRONT_END}
 
 
 def read(path: Path) -> Any:
@@ -114,9 +115,13 @@ def main() -> int:
     parser.add_argument(
         "--check", action="store_true", help="write nothing; exit 1 where a document is out of date"
     )
+    parser.add_argument(
+        "documents", nargs="*", type=Path, help="only these (default: README.md and all of docs/)"
+    )
     args = parser.parse_args()
     stale = []
-    for path in sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")]):
+    every = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
+    for path in [path.resolve() for path in args.documents] or every:
         text = path.read_text(encoding="utf-8")
         fresh = rewrite(text, ROOT / "results")
         if fresh != text:
