@@ -37,7 +37,7 @@ def draw_image(
     ----------
     axes : Axes
     rows : (frames, rows)
-        Where there are more frames than dots, the largest of a few is drawn.
+        Where there are more frames than dots, the largest of a few is drawn. What is NaN stays white.
     extent : (left, right, bottom, top)
         Seconds and what the rows are.
     limits : (low, high)
@@ -51,7 +51,7 @@ def draw_image(
     """
     if len(rows) > MOST_COLUMNS:
         starts = np.arange(0, len(rows), -(-len(rows) // MOST_COLUMNS))
-        rows = np.maximum.reduceat(rows, starts, axis=0)
+        rows = np.fmax.reduceat(rows, starts, axis=0)
     picture = axes.imshow(
         rows.T,
         origin="lower",

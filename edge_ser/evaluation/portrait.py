@@ -33,7 +33,7 @@ __all__ = ["PANELS", "plot_recording"]
 _BLUE, _SKY = "#2f6f9f", "#7fd4ff"
 _WINDOWS = ("hann", "hamming", "rectangular")
 _NOTES = ("C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "A♯", "B")
-_QUIET_DB = 45.0  # the centroid of what is this much below the loudest is that of noise, and is not drawn
+_QUIET_DB = 45.0  # what is this much below the loudest has the shape of noise, which is not drawn
 
 
 class _Sound:
@@ -53,6 +53,12 @@ class _Sound:
     @cached_property
     def own_levels(self) -> np.ndarray:
         return self.levels(self.window)
+
+    @cached_property
+    def quiet(self) -> np.ndarray:
+        """(frames,) bool."""
+        loudness = self.own_levels.max(axis=1)
+        return loudness <= loudness.max() - _QUIET_DB
 
     @property
     def frame_seconds(self) -> float:
@@ -143,6 +149,7 @@ def _chroma(figure: Figure, row: Sequence[Axes], sound: _Sound) -> None:
     # Semitones of a voice are a few Hz apart: a longer frame than that of the other panels.
     n_fft = max(2048, sound.n_fft)
     chroma = dsp.chroma_stft(sound.wave, n_fft=n_fft, hop_length=sound.hop_length, window=sound.window)
+    chroma = np.where(sound.quiet[:, None], np.nan, chroma)
     picture = draw_image(row[0], chroma, (0, sound.seconds, -0.5, 11.5), (0, 1), cmap="viridis")
     row[0].set_yticks(range(12), [note if "♯" not in note else "" for note in _NOTES])
     row[0].set_ylabel("pitch class")
@@ -158,8 +165,7 @@ def _centroid(figure: Figure, row: Sequence[Axes], sound: _Sound) -> None:
     framing: Any = {"n_fft": sound.n_fft, "hop_length": sound.hop_length, "window": sound.window}
     centroid = dsp.spectral_centroid(sound.wave, **framing)
     bandwidth = dsp.spectral_bandwidth(sound.wave, centroid=centroid, **framing)
-    loudness = levels.max(axis=1)
-    centroid = np.where(loudness > loudness.max() - _QUIET_DB, centroid, np.nan)
+    centroid = np.where(sound.quiet, np.nan, centroid)
     times = np.arange(len(centroid)) * sound.frame_seconds
     low, high = np.maximum(centroid - bandwidth, 0), np.minimum(centroid + bandwidth, SAMPLE_RATE / 2)
     axes.fill_between(times, low, high, color="#d1343b", alpha=0.2, lw=0, label="± bandwidth")

@@ -38,7 +38,11 @@ def test_nothing_is_found_before_it_is_put(cache):
 
 
 def test_a_key_depends_on_content_and_description_and_not_on_the_order_of_words():
-    keys = {Cache.key("a", {"x": 1, "y": 2}), Cache.key("b", {"x": 1, "y": 2}), Cache.key("a", {"x": 1, "y": 3})}
+    keys = {
+        Cache.key("a", {"x": 1, "y": 2}),
+        Cache.key("b", {"x": 1, "y": 2}),
+        Cache.key("a", {"x": 1, "y": 3}),
+    }
     assert len(keys) == 3
     assert Cache.key("a", {"y": 2, "x": 1}) in keys
 

@@ -117,7 +117,9 @@ def test_a_damaged_entry_is_computed_again_and_said(sounds, tmp_path, jobs):
 def test_files_that_cannot_be_done_are_not_kept(sounds, tmp_path):
     cache = Cache(tmp_path / "cache")
     for _ in range(2):
-        results = list(extract([sounds / "5.wav", sounds / "gone.wav", sounds], computes.picky, {}, cache=cache))
+        results = list(
+            extract([sounds / "5.wav", sounds / "gone.wav", sounds], computes.picky, {}, cache=cache)
+        )
         assert [r.error for r in results] == [
             "this one is too long",
             f"there is no file {sounds / 'gone.wav'}; check its name",
@@ -189,7 +191,12 @@ def test_killed_in_the_middle_it_goes_on_from_there(tmp_path, jobs, blow):
     command = [sys.executable, str(script), str(folder), str(cache.folder), str(jobs)]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     run = subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
     for _ in range(4):
         assert run.stdout.readline()

@@ -13,7 +13,9 @@ from edge_ser.features.functionals import FUNCTIONALS, summarise
 
 NAMES = [*FUNCTIONALS, "q0", "q05", "q25", "q50", "q90", "q100"]
 #: Whole numbers over a few bits: sums of them are exact, so laws hold without a tolerance for rounding.
-COURSES = arrays(np.float64, st.tuples(st.integers(1, 30), st.integers(1, 4)), elements=st.integers(-512, 512))
+COURSES = arrays(
+    np.float64, st.tuples(st.integers(1, 30), st.integers(1, 4)), elements=st.integers(-512, 512)
+)
 
 
 def times(frames) -> np.ndarray:

@@ -1,0 +1,84 @@
+"""Descriptions of feature vectors: sets, TOML, and what is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+
+from edge_ser.dsp.features import FEATURES, FeatureSpec
+from edge_ser.errors import EdgeSerError
+from edge_ser.features import SETS, WHOLE, VectorSpec, load_spec, vector_names
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_a_set_goes_to_json_and_back(name):
+    spec = load_spec(name)
+    assert VectorSpec.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
+    assert load_spec(spec) is spec
+    names = vector_names(spec)
+    assert len(names) == len(set(names)) > 100
+    assert names[: len(spec.functionals)] == tuple(f"{spec.names[0]}_00_{f}" for f in spec.functionals) or (
+        names[0] == "log_mel_000_mean"
+    )
+
+
+def test_full_has_everything():
+    spec = load_spec("full")
+    assert set(spec.names) == set(FEATURES) and set(spec.whole) == set(WHOLE)
+
+
+def test_toml_says_what_differs_from_its_set(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        'set = "classic"\nnames = ["rms"]\nfunctionals = ["q10"]\n[frames]\nn_fft = 1024\nedges = [0, 100]\n'
+    )
+    classic = load_spec("classic")
+    frames = dataclasses.replace(classic.frames, n_fft=1024, edges=(0.0, 100.0))
+    assert load_spec(path) == VectorSpec(frames, ("rms",), ("q10",), classic.whole)
+    path.write_text("")
+    assert load_spec(path) == load_spec("speech")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("set = 'loud'", "no feature set 'loud'; there are speech"),
+        ("functional = []", "unknown functional; there are set, frames, names, functionals, whole"),
+        ("names = ['mfc']", "no feature 'mfc' for names; there are log_mel, mfcc"),
+        ("names = 'mfcc'", "names must be a list of names"),
+        ("names = [1]", "names must be a list of names"),
+        ("whole = ['duration', 'duration']", "whole holds duration twice"),
+        ("functionals = []", "needs names with functionals"),
+        ("names = []\nfunctionals = []\nwhole = []", "needs names with functionals"),
+        ("frames = 3", "frames must be a table"),
+        ("[frames]\nhop = 3", "does not know them: hop"),
+        ("[frames]\nn_mels = 'x'", "n_mfcc|n_mels|not supported"),
+        ("[frames]\nwindow = 'kaiser'", "window must be one of"),
+        ("names = [", "no TOML that can be read"),
+    ],
+)
+def test_a_toml_that_is_wrong_is_a_sentence_that_names_the_file(tmp_path, text, says):
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(EdgeSerError, match=says) as caught:
+        load_spec(path)
+    assert "mine.toml" in str(caught.value)
+
+
+def test_what_is_not_there(tmp_path):
+    with pytest.raises(
+        EdgeSerError, match="no feature set 'loud'; there are speech, classic, full, or name a TOML"
+    ):
+        load_spec("loud")
+    with pytest.raises(EdgeSerError, match="cannot read .*gone.toml: No such file"):
+        load_spec(tmp_path / "gone.toml")
+    fields = load_spec("speech").to_dict()
+    del fields["whole"]
+    with pytest.raises(EdgeSerError, match="lacks these fields or does not know them: whole"):
+        VectorSpec.from_dict(fields)
+
+
+def test_only_the_whole_needs_no_functionals():
+    assert vector_names(VectorSpec(FeatureSpec(), (), (), ("duration", "level"))) == ("duration", "level")

@@ -1,0 +1,163 @@
+"""From words to recordings, from recordings to tables, from tables to files and back."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge_ser.audio import load_audio, write_wav
+from edge_ser.dsp.features import FeatureSpec
+from edge_ser.errors import EdgeSerError
+from edge_ser.features import VectorSpec, extract_rows, feature_vector, find_recordings
+from edge_ser.features.recordings import Recording
+
+SPEC = VectorSpec(
+    FeatureSpec(n_fft=512, hop_length=256, n_mels=20, n_mfcc=5), ("mfcc", "rms"), ("mean", "std")
+)
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    """A table of three recordings, one without an emotion."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    rng = np.random.default_rng(3)
+    for name in "abc":
+        write_wav(folder / f"{name}.wav", rng.normal(0, 0.1, 3000))
+    (folder / "metadata.csv").write_text(
+        "file,speaker,emotion,arousal,fold\na.wav,x,happy,0.5,0\nb.wav,y,,,1\nc.wav,x,sad,0.25,0\n"
+    )
+    return folder
+
+
+def test_a_folder_with_a_table_is_a_corpus(corpus):
+    recordings, left_out = find_recordings([corpus])
+    assert [r.path.name for r in recordings] == ["a.wav", "b.wav", "c.wav"] and not left_out
+    assert recordings[0].known["emotion"] == "happy" and recordings[0].known["fold"] == 0
+    assert "emotion" not in recordings[1].known
+    by_table, _ = find_recordings([str(corpus / "metadata.csv")])
+    assert [(r.path, r.known["speaker"]) for r in by_table] == [
+        (r.path, r.known["speaker"]) for r in recordings
+    ]
+
+
+def test_a_folder_of_any_sounds_and_files_keep_their_order(sounds, corpus):
+    recordings, _ = find_recordings([corpus / "c.wav", sounds, corpus / "a.wav"])
+    assert [r.path.name for r in recordings] == [
+        "c.wav", "0.wav", "1.wav", "2-bad.wav", "2.wav", "3.wav", "4.wav", "5.wav", "a.wav",
+    ]  # fmt: skip
+    assert all(r.known == {} for r in recordings)
+
+
+def test_a_folder_of_official_names_is_that_corpus(sounds, tmp_path):
+    folder = tmp_path / "copy"
+    folder.mkdir()
+    shutil.copy(sounds / "0.wav", folder / "03-01-05-01-02-01-12.wav")
+    (recording,), _ = find_recordings([folder])
+    assert recording.known["corpus"] == "ravdess" and recording.known["speaker"] == "ravdess-12"
+    assert recording.known["emotion"] == "angry"
+
+
+def test_what_is_no_source_is_a_sentence(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(EdgeSerError, match="empty holds no sound files"):
+        find_recordings([tmp_path / "empty"])
+    with pytest.raises(EdgeSerError, match="'ravdes' is neither a file or folder .* nor a corpus .*ravdess"):
+        find_recordings(["ravdes"])
+    with pytest.raises(EdgeSerError, match="name a corpus, a folder or sound files"):
+        find_recordings([])
+    assert find_recordings([tmp_path / "gone.wav"])[0] == [
+        Recording(tmp_path / "gone.wav")
+    ]  # said when its turn comes
+
+
+def test_rows_are_the_vectors_and_what_is_known(corpus, sounds):
+    recordings = find_recordings([corpus, sounds / "2-bad.wav", sounds / "3.wav"])[0]
+    rows, failed = extract_rows(recordings, SPEC)
+    assert [r.path.name for r in failed] == ["2-bad.wav"]
+    assert len(rows) == 4 and list(rows.known)[:4] == ["file", "corpus", "speaker", "emotion"]
+    assert rows.known["emotion"] == ["happy", None, "sad", None]
+    assert rows.known["speaker"][3] is None
+    for file, values in zip(rows.known["file"], rows.values, strict=True):
+        np.testing.assert_array_equal(values, feature_vector(load_audio(file), SPEC))
+
+
+def test_a_file_gives_back_what_was_written(corpus, tmp_path):
+    rows, _ = extract_rows(find_recordings([corpus])[0], SPEC)
+    rows.write(tmp_path / "t.csv")
+    with (tmp_path / "t.csv").open(newline="") as file:
+        head, *lines = csv.reader(file)
+    assert head == [*rows.known, *rows.names] and len(head) == len(set(head))
+    at = head.index(rows.names[0])
+    np.testing.assert_array_equal(np.array([line[at:] for line in lines]).astype(np.float32), rows.values)
+    assert [line[head.index("emotion")] for line in lines] == ["happy", "", "sad"]
+
+    rows.write(tmp_path / "t.npz")
+    with np.load(tmp_path / "t.npz") as held:
+        np.testing.assert_array_equal(held["values"], rows.values)
+        assert held["names"].tolist() == list(rows.names) and held["file"].tolist() == rows.known["file"]
+        assert VectorSpec.from_dict(json.loads(str(held["spec"]))) == SPEC
+        assert held["fold"].tolist() == [0, 1, 0] and held["emotion"].tolist() == ["happy", "", "sad"]
+        np.testing.assert_array_equal(held["arousal"], [0.5, np.nan, 0.25])
+    before = (tmp_path / "t.npz").read_bytes()
+    rows.write(tmp_path / "t.npz")
+    assert (tmp_path / "t.npz").read_bytes() == before
+
+
+def test_records_and_pandas_hold_the_same(corpus, tmp_path):
+    rows, _ = extract_rows(find_recordings([corpus])[0], SPEC)
+    records = rows.to_records()
+    assert records.dtype.names == (*rows.known, *rows.names)
+    np.testing.assert_array_equal(records["mfcc_0_mean"], rows.values[:, 0])
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed (extra 'features')")
+    frame = rows.to_pandas()
+    assert list(frame.columns) == list(records.dtype.names) and frame["mfcc_0_mean"].dtype == np.float32
+    assert frame["emotion"].isna().tolist() == [False, True, False]
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed (extra 'features')")
+    rows.write(tmp_path / "t.parquet")
+    pandas.testing.assert_frame_equal(pandas.read_parquet(tmp_path / "t.parquet"), frame, check_dtype=False)
+
+
+def test_a_table_of_nothing_has_its_columns(tmp_path):
+    rows, failed = extract_rows([Recording(tmp_path / "gone.wav")], SPEC)
+    assert len(rows) == 0 and len(failed) == 1 and rows.values.shape == (0, len(rows.names))
+    assert rows.to_csv().splitlines() == [",".join(["file", *rows.names])]
+
+
+def test_what_cannot_be_written_or_read_is_a_sentence(corpus, tmp_path, monkeypatch):
+    rows, _ = extract_rows(find_recordings([corpus])[0], SPEC)
+    with pytest.raises(EdgeSerError, match=r"t.xlsx is no kind of table .* .csv, .npz, .parquet"):
+        rows.write(tmp_path / "t.xlsx")
+    with pytest.raises(EdgeSerError, match="there is no folder"):
+        rows.write(tmp_path / "gone" / "t.csv")
+    other = VectorSpec(FeatureSpec(sample_rate=8000), ("rms",), ("mean",))
+    with pytest.raises(EdgeSerError, match="files are read at 16000 Hz, but the features want 8000 Hz"):
+        extract_rows(find_recordings([corpus])[0], other)
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(EdgeSerError, match=r"for tables of pandas: pip install 'edge-ser\[features\]'"):
+        rows.to_pandas()
+    with pytest.raises(EdgeSerError, match=r"writing .parquet files: pip install 'edge-ser\[features\]'"):
+        rows.write(tmp_path / "t.parquet")
+    assert [p for p in tmp_path.iterdir() if p.is_file()] == []
+
+
+def test_real_recordings(tmp_path):
+    from edge_ser.corpora import data_root
+
+    try:
+        folder = data_root() / "ravdess"
+    except EdgeSerError as error:
+        pytest.skip(str(error))
+    if not folder.is_dir():
+        pytest.skip("RAVDESS is not among the corpora here")
+    recordings, left_out = find_recordings(["ravdess"])
+    assert len(recordings) == 1439 and len(left_out) == 1
+    rows, failed = extract_rows(recordings[::160], SPEC)
+    assert not failed and len(rows) == 9 and set(rows.known["corpus"]) == {"ravdess"}
+    assert Path(rows.known["file"][0]).is_file()
