@@ -274,9 +274,7 @@ def frame_features(
     spec = dataclasses.replace(spec, **{key: value for key, value in changes.items() if value is not None})
     recording = _Recording(checked_signal(y), spec, center, threads)
     columns = {name: FEATURES[name](recording) for name in _known(names)}
-    return {
-        name: values.reshape(len(values), -1 if values.ndim > 1 else 1) for name, values in columns.items()
-    }
+    return {name: values if values.ndim == 2 else values[:, None] for name, values in columns.items()}
 
 
 def column_names(spec: FeatureSpec | None = None, names: Sequence[str] | None = None) -> list[str]:

@@ -36,15 +36,15 @@ def _cache_dir() -> str:
     return str(folder) if os.access(folder, os.W_OK) else ""
 
 
-_CACHE_DIR = _cache_dir()
+CACHE_DIR = _cache_dir()
 
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile at the first call and keep the result on disk; it runs without the interpreter's lock."""
-    if not _CACHE_DIR:
+    if not CACHE_DIR:
         return numba.njit(**_OPTIONS)(function)
     before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = _CACHE_DIR  # read while decorating only
+    numba.config.CACHE_DIR = CACHE_DIR  # read while decorating only
     try:
         return numba.njit(cache=True, **_OPTIONS)(function)
     finally:

@@ -83,7 +83,8 @@ def _tables(n_fft: int, dtype: Any) -> tuple[npt.NDArray[Any], ...]:
 
 def fft_plan(window: npt.NDArray[np.float64], double: bool = False) -> FftPlan:
     """Plan for frames of ``len(window)`` samples, which are multiplied by `window`, in single or double precision."""
-    n_fft, dtype = len(window), np.float64 if double else np.float32
+    n_fft = len(window)
+    dtype: Any = np.float64 if double else np.float32
     radices, twiddles, roots, places, post = _tables(n_fft, dtype)
     even = n_fft % 2 == 0
     # The join of the two halves of an even length needs a factor of 1/2 (exact).

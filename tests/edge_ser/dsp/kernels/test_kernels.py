@@ -1,0 +1,138 @@
+"""The compiled kernels against their NumPy twins, and the parts they are made of."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+pytest.importorskip("numba", reason="numba is not installed (extra 'fast')")
+
+from edge_ser.dsp import kernels, twins
+from edge_ser.dsp.kernels import simd
+from edge_ser.dsp.kernels.jit import kernel
+from edge_ser.dsp.kernels.rows import bands_of
+from edge_ser.dsp.spec import MelSpec
+
+SPECS = [
+    MelSpec(),
+    MelSpec(win_length=400, hop_length=160, padding="none"),
+    MelSpec(win_length=64, n_fft=64, hop_length=32, n_mels=26, log="ln", mean=-4.0, scale=3.0),
+    MelSpec(win_length=2048, n_fft=2048, hop_length=512, n_mels=128, log="log10", mel_scale="htk"),
+    MelSpec(win_length=16384, n_fft=16384, hop_length=240, n_mels=3401, log="none"),
+    MelSpec(win_length=399, n_fft=399, hop_length=200, n_mels=40, power=1.0, window="hamming"),
+    MelSpec(win_length=10, n_fft=14, hop_length=50, n_mels=3, padding="none", log="none", mel_norm="none"),
+    MelSpec(win_length=200, n_fft=202, hop_length=202, n_mels=16, window="blackman"),  # 101 is prime
+]
+
+
+def noise(samples: int, seed: int = 0) -> np.ndarray:
+    return (0.1 * np.random.default_rng(seed).standard_normal(samples)).astype(np.float32)
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: f"{spec.n_fft}-{spec.n_mels}-{spec.log}")
+@pytest.mark.parametrize("frames", [0, 1, 15, 16, 17, 40])
+def test_log_mel_of_both_agrees(spec: MelSpec, frames: int) -> None:
+    if spec.n_mels > 1000 and frames > 17:
+        pytest.skip("as good as the others, and slow")
+    x = noise(max(0, spec.n_fft + (frames - 1) * spec.hop_length))
+    compiled, reference = kernels.log_mel_frames(x, spec), twins.log_mel_frames(x, spec)
+    assert compiled.shape == reference.shape == (frames, spec.n_mels)
+    assert compiled.dtype == np.float32
+    if spec.log == "none":
+        np.testing.assert_allclose(compiled, reference, atol=1e-5 * reference.max(initial=1e-30), rtol=1e-4)
+    else:
+        np.testing.assert_allclose(compiled, reference, atol=1e-3)
+
+
+@pytest.mark.parametrize("n_fft", [1, 2, 15, 16, 31, 97, 512, 2048])
+def test_frames_do_not_depend_on_the_frames_beside_them(n_fft: int) -> None:
+    spec = MelSpec(win_length=n_fft, n_fft=n_fft, hop_length=n_fft, n_mels=min(5, n_fft), fmin=0.0)
+    x = noise(40 * n_fft)
+    whole = kernels.log_mel_frames(x, spec)
+    for first, last in itertools.combinations((0, 1, 7, 16, 33, 40), 2):
+        part = kernels.log_mel_frames(x[first * n_fft : last * n_fft], spec)
+        np.testing.assert_array_equal(part, whole[first:last])
+    np.testing.assert_array_equal(kernels.log_mel_frames(x, spec, threads=2), whole)
+
+
+def test_autocorrelation_is_the_sum_of_products() -> None:
+    x, window = noise(700), np.hanning(300)
+    frames = [x[i : i + 300] * window for i in range(0, 401, 50)]
+    expected = [[frame[: 300 - lag] @ frame[lag:] for lag in range(120)] for frame in frames]
+    for module, limit in ((kernels, 2e-6), (twins, 1e-7)):
+        found = module.autocorrelation(x, window, 50, 120)
+        np.testing.assert_allclose(found, expected, atol=limit * np.max(expected))
+
+
+def test_bands_keep_what_is_not_zero() -> None:
+    filters = np.array([[0, 0, 1, 2, 0], [0, 0, 0, 0, 0], [3, 0, 4, 0, 0], [1, 1, 1, 1, 1]], float)
+    bands = bands_of(filters)
+    assert list(bands.first) == [2, 0, 0, 0]
+    assert list(bands.weights) == [1, 2, 3, 0, 4, 1, 1, 1, 1, 1]
+    rows = noise(35).reshape(7, 5)
+    for module in (kernels, twins):
+        np.testing.assert_allclose(module.weigh(rows, filters), rows @ filters.T, atol=1e-7)
+
+
+@kernel
+def _apply(which, x, y, out):
+    for i in range(0, len(x), 16):
+        a, b = simd.load(x, i), simd.load(y, i)
+        if which == 0:
+            value = simd.log(a)
+        elif which == 1:
+            value = simd.exp2(a)
+        elif which == 2:
+            value = simd.sqrt(a)
+        elif which == 3:
+            value = simd.maximum(a, b) - simd.minimum(a, b)
+        elif which == 4:
+            value = simd.where_ge(a, b, a * 2.0, simd.negative(b))
+        else:
+            value = (1.0 - a) / b + simd.broadcast(np.float32(3.0)) + simd.zeros(x)
+        simd.store(out, i, value)
+
+
+def apply(which: int, x: np.ndarray, y: np.ndarray | None = None) -> np.ndarray:
+    x = np.ascontiguousarray(x, np.float32)
+    out = np.empty_like(x)
+    _apply(which, x, x if y is None else y, out)
+    return out
+
+
+def test_elementary_functions_are_exact_to_a_few_last_places() -> None:
+    spread = np.exp(np.linspace(-80, 80, 1 << 16)).astype(np.float32)
+    np.testing.assert_allclose(apply(0, spread), np.log(spread.astype(np.float64)), rtol=2.5e-7)
+    near = np.linspace(0.7, 1.4, 1 << 16).astype(np.float32)
+    np.testing.assert_allclose(apply(0, near), np.log(near.astype(np.float64)), rtol=3e-7, atol=1e-9)
+    powers = np.linspace(-125, 126, 1 << 16).astype(np.float32)
+    np.testing.assert_allclose(apply(1, powers), np.exp2(powers.astype(np.float64)), rtol=2e-7)
+    assert list(apply(1, np.repeat([-1e4, 1e4], 8))[[0, 15]]) == [2.0**-126, 2.0**127]
+    np.testing.assert_array_equal(apply(2, spread), np.sqrt(spread))
+
+
+def test_operators_work_lane_by_lane() -> None:
+    x, y = noise(64, 1), noise(64, 2)
+    np.testing.assert_array_equal(apply(3, x, y), np.abs(x - y))
+    np.testing.assert_array_equal(apply(4, x, y), np.where(x >= y, 2 * x, -y))
+    np.testing.assert_allclose(apply(5, x, y), (1 - x) / y + 3, rtol=1e-6)
+
+
+@pytest.mark.parametrize("width", [1, 5, 15, 16, 17, 40])
+def test_rows_become_columns_and_rows_again(width: int) -> None:
+    @kernel
+    def there_and_back(source, width, count, ones, places, out):
+        columns = simd.aligned(width * 16)
+        starts = np.empty(16, np.int64)
+        simd.lane_starts(0, count, width, starts)
+        simd.take_rows(source, width, starts, ones, places, columns)
+        simd.put_rows(columns, width, out, starts)
+        return columns.ctypes.data % 64
+
+    for count in (1, 9, 16):
+        rows = noise(width * count)
+        out = np.full_like(rows, np.nan)
+        assert there_and_back(rows, width, count, *simd.row_places(width), out) == 0
+        np.testing.assert_array_equal(out, rows)
