@@ -22,8 +22,8 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 SOURCE = Path("edge_ser/dsp/front_end.c")
 LIBRARY = Path("edge_ser/dsp/_front_end.so")
-# No -march: a wheel runs on every machine of its kind, and the source chooses AVX2 at run time. No
-# contraction to fused operations and no -ffast-math: results are the same bits for any split and any of the two.
+# No -march: a wheel runs on every machine of its kind. No contraction to fused operations and no -ffast-math:
+# results are the same bits for any split and on every machine.
 FLAGS = (
     "-std=c11 -O3 -fPIC -shared -fvisibility=hidden -ffp-contract=off -fno-math-errno -fno-trapping-math -s"
 )
