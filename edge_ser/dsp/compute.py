@@ -6,20 +6,24 @@ The two agree to float32's rounding; each alone gives the same bits for any spli
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import importlib.util
 import os
+from collections.abc import Iterator
+from contextvars import ContextVar
 from types import ModuleType
 
 from edge_ser.errors import EdgeSerError, require
 
-__all__ = ["VARIABLE", "features_backend", "implementation", "use_features_backend"]
+__all__ = ["VARIABLE", "features_backend", "implementation", "use_features_backend", "within_backend"]
 
 VARIABLE = "EDGE_SER_FEATURES"
 _NAMES = ("numba", "numpy")
 
 _chosen: str | None = None
+_within: ContextVar[str | None] = ContextVar("_within", default=None)
 
 
 def use_features_backend(name: str | None) -> None:
@@ -45,6 +49,17 @@ def use_features_backend(name: str | None) -> None:
     _chosen = name
 
 
+@contextlib.contextmanager
+def within_backend(name: str) -> Iterator[None]:
+    """Compute with 'numba' or 'numpy' inside a ``with`` block, in this thread alone."""
+    _check(name, "the features' backend")
+    before = _within.set(name)
+    try:
+        yield
+    finally:
+        _within.reset(before)
+
+
 def _check(name: str, what: str) -> None:
     if name not in _NAMES:
         raise EdgeSerError(f"{what} is {name!r}; it may be 'numba' or 'numpy'")
@@ -58,6 +73,8 @@ def features_backend() -> str:
     EdgeSerError
         ``EDGE_SER_FEATURES`` is neither.
     """
+    if (here := _within.get()) is not None:
+        return here
     if _chosen is not None:
         return _chosen
     forced = os.environ.get(VARIABLE, "")
