@@ -8,6 +8,11 @@
 Arrays are time-major, ``(frames, ...)``, audio is float in -1..1, ``sr`` is 16000 unless given. Computed by
 Numba's kernels where numba is installed (the extra ``fast``) and by NumPy otherwise: see
 `edge_ser.dsp.compute`. Importing this module does not import numba; the first call of a feature does.
+
+The numbers are librosa 0.11's to a relative error of 1e-5 (`tests/edge_ser/dsp/test_parity.py` lists where single
+precision does not allow it), with these differences of meaning: arrays are frames first and features of one number
+have one axis; `tonnetz` and `chroma_stft` know no constant-Q transform; a stream needs ``top_db=None`` and
+``tuning=0.0``, since librosa's defaults look at the whole recording.
 """
 
 from edge_ser.dsp.cepstral import dct, delta, mfcc

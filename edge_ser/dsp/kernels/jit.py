@@ -10,7 +10,14 @@ from typing import Any
 
 import numba
 
+from edge_ser.errors import EdgeSerError
+
 __all__ = ["forceinline", "kernel"]
+
+if numba.config.DISABLE_JIT:
+    raise EdgeSerError(
+        "NUMBA_DISABLE_JIT is set, and the kernels exist compiled only: set EDGE_SER_FEATURES=numpy"
+    )
 
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
 

@@ -83,6 +83,13 @@ def test_numpy_alone_computes_them() -> None:
 
 
 @NUMBA
+def test_numba_without_its_compiler_is_refused_in_a_sentence() -> None:
+    code = "import numpy as np; from edge_ser.dsp import features as f; f.rms(np.ones(4000))"
+    done = run(code, NUMBA_DISABLE_JIT="1")
+    assert "EDGE_SER_FEATURES=numpy" in done.stderr.splitlines()[-1]
+
+
+@NUMBA
 def test_both_have_the_same_functions() -> None:
     from edge_ser.dsp import kernels, twins
 

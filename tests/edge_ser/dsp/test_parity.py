@@ -34,7 +34,7 @@ DATA = Path(os.environ.get("EDGE_SER_DATA", Path(__file__).parents[4] / "shared"
 CORPORA = ("ravdess", "emodb", "emotale", "nemo", "aesdd")
 SR = 16000
 
-pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore:divide by zero:RuntimeWarning")
 
 
 class Case(NamedTuple):
@@ -167,6 +167,9 @@ def whole_recordings() -> dict[str, Case]:
         return librosa.onset.onset_strength(S=mels(y), sr=SR)
 
     cases = {
+        "contrast-as-it-comes": Case(
+            ours.spectral_contrast, lambda y: lf.spectral_contrast(y=y, sr=SR), least=1.0
+        ),
         "chroma-tuned": Case(ours.chroma_stft, lambda y: lf.chroma_stft(y=y, sr=SR), single=True),
         "tuning": Case(
             lambda y: ours.estimate_tuning(magnitude(y).T),
