@@ -18,18 +18,14 @@ from edge_ser.dsp.kernels.jit import forceinline, kernel
 from edge_ser.dsp.kernels.plan import ROW, FftPlan, fft_plan
 from edge_ser.dsp.kernels.simd import (
     LANES,
-    aligned,
-    aligned_like,
-    lane_starts,
     load,
     negative,
-    put_rows,
-    rows_to_columns,
     sqrt,
     store,
     zeros,
 )
 from edge_ser.dsp.kernels.threads import in_threads
+from edge_ser.dsp.kernels.transpose import aligned, aligned_like, lane_starts, put_rows, rows_to_columns
 
 __all__ = ["complex_fft", "load_frames", "power_spectrum", "spectra", "spectrum"]
 

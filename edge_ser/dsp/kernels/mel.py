@@ -15,17 +15,15 @@ from edge_ser.dsp.kernels.plan import ROW, FftPlan, fft_plan
 from edge_ser.dsp.kernels.rows import Bands, bands_of
 from edge_ser.dsp.kernels.simd import (
     LANES,
-    aligned,
     broadcast,
-    lane_starts,
     load,
     log,
     maximum,
-    put_rows,
     sqrt,
     store,
 )
 from edge_ser.dsp.kernels.threads import in_threads
+from edge_ser.dsp.kernels.transpose import aligned, lane_starts, put_rows
 from edge_ser.dsp.spec import MelSpec
 
 __all__ = ["log_mel_frames"]

@@ -13,8 +13,14 @@ import numpy.typing as npt
 from edge_ser.dsp.kernels.fft import load_frames, power_spectrum, spectrum
 from edge_ser.dsp.kernels.jit import forceinline, kernel
 from edge_ser.dsp.kernels.plan import ROW, FftPlan, fft_plan
-from edge_ser.dsp.kernels.simd import LANES, aligned, broadcast, lane_starts, load, put_rows, store
+from edge_ser.dsp.kernels.simd import (
+    LANES,
+    broadcast,
+    load,
+    store,
+)
 from edge_ser.dsp.kernels.threads import in_threads
+from edge_ser.dsp.kernels.transpose import aligned, lane_starts, put_rows
 from edge_ser.dsp.twins.pitch import transform_length
 
 __all__ = ["autocorrelation", "yin"]

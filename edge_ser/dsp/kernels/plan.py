@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from edge_ser.dsp.kernels.simd import LANES
+from edge_ser.dsp.kernels.simd import (
+    LANES,
+)
 
 __all__ = ["ROW", "FftPlan", "fft_plan"]
 

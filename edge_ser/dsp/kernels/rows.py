@@ -14,18 +14,14 @@ import numpy.typing as npt
 from edge_ser.dsp.kernels.jit import forceinline, kernel
 from edge_ser.dsp.kernels.simd import (
     LANES,
-    aligned,
     broadcast,
-    lane_starts,
     load,
     log,
     maximum,
-    put_rows,
-    row_places,
     store,
-    take_rows,
 )
 from edge_ser.dsp.kernels.threads import in_threads
+from edge_ser.dsp.kernels.transpose import aligned, lane_starts, put_rows, row_places, take_rows
 
 __all__ = ["Bands", "bands_of", "by_rows", "logarithm", "weigh"]
 

@@ -9,40 +9,33 @@ bit for bit. Which of the two a kernel works in follows from the type of its buf
 
 from __future__ import annotations
 
-import functools
 import operator
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
-from edge_ser.dsp.kernels.jit import forceinline, kernel
+from edge_ser.dsp.kernels.jit import forceinline
 
 __all__ = [
+    "ELEMENT",
+    "INDICES",
     "LANES",
-    "aligned",
-    "aligned_like",
     "broadcast",
-    "columns_to_rows",
+    "convert",
     "exp2",
-    "lane_starts",
     "load",
     "log",
     "maximum",
     "minimum",
     "negative",
-    "put_rows",
-    "row_places",
-    "rows_to_columns",
+    "pointer_to",
     "sqrt",
     "store",
-    "take_rows",
     "where_ge",
     "zeros",
 ]
@@ -54,7 +47,7 @@ _F64 = ir.DoubleType()
 _I32 = ir.IntType(32)
 _VEC = ir.VectorType(_F32, LANES)
 _WIDE = ir.VectorType(_F64, LANES)
-_IVEC = ir.VectorType(_I32, LANES)
+INDICES = ir.VectorType(_I32, LANES)
 _FLAGS = ("contract",)  # a product and a sum may become one fused operation
 
 
@@ -73,7 +66,7 @@ class WideLanesType(types.Type):
 
 
 lanes, wide = LanesType(), WideLanesType()
-_ELEMENT = {types.float32: _F32, types.float64: _F64, lanes: _F32, wide: _F64}
+ELEMENT = {types.float32: _F32, types.float64: _F64, lanes: _F32, wide: _F64}
 
 
 @register_model(LanesType)
@@ -88,7 +81,7 @@ class _WideLanesModel(models.PrimitiveModel):
         super().__init__(dmm, fe_type, _WIDE)
 
 
-def _convert(builder: Any, value: Any, element: Any) -> Any:
+def convert(builder: Any, value: Any, element: Any) -> Any:
     """A number or vector in the precision of `element`."""
     vector = isinstance(value.type, ir.VectorType)
     if (value.type.element if vector else value.type) == element:
@@ -100,11 +93,11 @@ def _convert(builder: Any, value: Any, element: Any) -> Any:
 def _splat(builder: Any, value: Any) -> Any:
     none = ir.Constant(ir.VectorType(value.type, LANES), ir.Undefined)
     one = builder.insert_element(none, value, ir.Constant(_I32, 0))
-    return builder.shuffle_vector(one, none, ir.Constant(_IVEC, [0] * LANES))
+    return builder.shuffle_vector(one, none, ir.Constant(INDICES, [0] * LANES))
 
 
 def _widen(builder: Any, value: Any, kind: Any, result: Any) -> Any:
-    value = _convert(builder, value, _ELEMENT[result])
+    value = convert(builder, value, ELEMENT[result])
     return value if kind == result else _splat(builder, value)
 
 
@@ -166,14 +159,15 @@ def zeros(typingctx: Any, array: Any) -> Any:
     vector = _vector_of(array)
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return ir.Constant(ir.VectorType(_ELEMENT[vector], LANES), [0.0] * LANES)
+        return ir.Constant(ir.VectorType(ELEMENT[vector], LANES), [0.0] * LANES)
 
     return vector(array), codegen
 
 
-def _pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
+def pointer_to(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
+    """Where the vector lies that begins at element `index` of an array."""
     data = context.make_array(array_type)(context, builder, array).data
-    vector = ir.VectorType(_ELEMENT[array_type.dtype], LANES)
+    vector = ir.VectorType(ELEMENT[array_type.dtype], LANES)
     return builder.bitcast(builder.gep(data, [index]), vector.as_pointer())
 
 
@@ -182,7 +176,7 @@ def load(typingctx: Any, array: Any, index: Any) -> Any:
     """``load(array, i)``: elements ``i .. i + 15`` of a contiguous array, unaligned."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return builder.load(_pointer(context, builder, sig.args[0], args[0], args[1]), align=4)
+        return builder.load(pointer_to(context, builder, sig.args[0], args[0], args[1]), align=4)
 
     return _vector_of(array)(array, types.intp), codegen
 
@@ -192,8 +186,8 @@ def store(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
     """``store(array, i, lanes)``: the inverse of `load`, rounded to the array's precision."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        value = _convert(builder, args[2], _ELEMENT[sig.args[0].dtype])
-        builder.store(value, _pointer(context, builder, sig.args[0], args[0], args[1]), align=4)
+        value = convert(builder, args[2], ELEMENT[sig.args[0].dtype])
+        builder.store(value, pointer_to(context, builder, sig.args[0], args[0], args[1]), align=4)
         return context.get_dummy_value()
 
     return types.void(array, types.intp, value), codegen
@@ -255,9 +249,9 @@ def _exponent_and_mantissa(typingctx: Any, x: Any) -> Any:
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         def constant(value: int) -> Any:
-            return ir.Constant(_IVEC, [value] * LANES)
+            return ir.Constant(INDICES, [value] * LANES)
 
-        shifted = builder.sub(builder.bitcast(args[0], _IVEC), constant(_SQRT_HALF_BITS))
+        shifted = builder.sub(builder.bitcast(args[0], INDICES), constant(_SQRT_HALF_BITS))
         exponent = builder.sitofp(builder.ashr(shifted, constant(23)), _VEC)
         mantissa = builder.add(builder.and_(shifted, constant(0x7FFFFF)), constant(_SQRT_HALF_BITS))
         return context.make_tuple(builder, pair, [exponent, builder.bitcast(mantissa, _VEC)])
@@ -270,8 +264,8 @@ def _times_power_of_two(typingctx: Any, x: Any, exponent: Any) -> Any:
     """``x 2**e`` for a whole ``e``, as long as the result is a normal number."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        bits = builder.shl(builder.fptosi(args[1], _IVEC), ir.Constant(_IVEC, [23] * LANES))
-        return builder.bitcast(builder.add(builder.bitcast(args[0], _IVEC), bits), _VEC)
+        bits = builder.shl(builder.fptosi(args[1], INDICES), ir.Constant(INDICES, [23] * LANES))
+        return builder.bitcast(builder.add(builder.bitcast(args[0], INDICES), bits), _VEC)
 
     return lanes(lanes, lanes), codegen
 
@@ -311,145 +305,3 @@ def exp2(x: Any) -> Any:
     p = f * p + _EXP2[1]
     p = f * p + _EXP2[0]
     return _times_power_of_two(f * p + 1.0, whole)
-
-
-def _transposed(builder: Any, rows: list[Any]) -> list[Any]:
-    """16 vectors to the 16 vectors of their columns, by 64 shuffles that all instruction sets have."""
-
-    def shuffle(a: Any, b: Any, mask: list[int]) -> Any:
-        return builder.shuffle_vector(a, b, ir.Constant(_IVEC, mask))
-
-    groups = range(0, LANES, 4)
-    low = [g + i for g in groups for i in (0, LANES, 1, LANES + 1)]
-    high = [g + i for g in groups for i in (2, LANES + 2, 3, LANES + 3)]
-    low2 = [g + i for g in groups for i in (0, 1, LANES, LANES + 1)]
-    high2 = [g + i for g in groups for i in (2, 3, LANES + 2, LANES + 3)]
-    quads = []  # quads[4 r + c]: column c of each 4 x 4 block of rows 4 r .. 4 r + 3
-    for r in groups:
-        a, b, c, d = rows[r : r + 4]
-        ab, cd = shuffle(a, b, low), shuffle(c, d, low)
-        quads += [shuffle(ab, cd, low2), shuffle(ab, cd, high2)]
-        ab, cd = shuffle(a, b, high), shuffle(c, d, high)
-        quads += [shuffle(ab, cd, low2), shuffle(ab, cd, high2)]
-    even = [g + i for g in (0, 8, 16, 24) for i in range(4)]
-    odd = [i + 4 for i in even]
-    columns: list[Any] = [None] * LANES
-    for c in range(4):
-        first, second = quads[c], quads[4 + c]
-        third, fourth = quads[8 + c], quads[12 + c]
-        for parity, mask in enumerate((even, odd)):
-            left, right = shuffle(first, second, mask), shuffle(third, fourth, mask)
-            # left holds blocks (parity, parity + 2) of rows 0-3, then of rows 4-7
-            columns[4 * parity + c] = shuffle(left, right, even)
-            columns[4 * (parity + 2) + c] = shuffle(left, right, odd)
-    return columns
-
-
-def _at(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
-    """Element `index` of an index array."""
-    data = context.make_array(array_type)(context, builder, array).data
-    return builder.load(builder.gep(data, [index]))
-
-
-@intrinsic
-def rows_to_columns(
-    typingctx: Any, source: Any, starts: Any, i: Any, weights: Any, target: Any, places: Any, k: Any
-) -> Any:
-    """``target[places[k + c] + l] = source[starts[l] + i + c] * weights[i + c]``, 16 lanes l and 16 columns c."""
-
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        source_type, starts_type, _, weights_type, target_type, places_type, _ = sig.args
-        a_source, a_starts, a_i, a_weights, a_target, a_places, a_k = args
-        element = _ELEMENT[target_type.dtype]
-        weight = builder.load(_pointer(context, builder, weights_type, a_weights, a_i), align=4)
-        rows = []
-        for lane in range(LANES):
-            start = _at(context, builder, starts_type, a_starts, ir.Constant(a_i.type, lane))
-            pointer = _pointer(context, builder, source_type, a_source, builder.add(start, a_i))
-            row = _convert(builder, builder.load(pointer, align=4), element)
-            rows.append(builder.fmul(row, _convert(builder, weight, element)))
-        for c, column in enumerate(_transposed(builder, rows)):
-            index = builder.add(a_k, ir.Constant(a_k.type, c))
-            place = _at(context, builder, places_type, a_places, index)
-            builder.store(column, _pointer(context, builder, target_type, a_target, place), align=4)
-        return context.get_dummy_value()
-
-    return types.void(source, starts, types.intp, weights, target, places, types.intp), codegen
-
-
-@intrinsic
-def columns_to_rows(typingctx: Any, source: Any, k: Any, target: Any, starts: Any, i: Any) -> Any:
-    """``target[starts[l] + i + c] = source[k + 16 c + l]`` for 16 lanes l and 16 columns c."""
-
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        source_type, _, target_type, starts_type, _ = sig.args
-        a_source, a_k, a_target, a_starts, a_i = args
-        columns = []
-        for c in range(LANES):
-            index = builder.add(a_k, ir.Constant(a_k.type, LANES * c))
-            column = builder.load(_pointer(context, builder, source_type, a_source, index), align=4)
-            columns.append(_convert(builder, column, _ELEMENT[target_type.dtype]))
-        for lane, row in enumerate(_transposed(builder, columns)):
-            start = _at(context, builder, starts_type, a_starts, ir.Constant(a_i.type, lane))
-            pointer = _pointer(context, builder, target_type, a_target, builder.add(start, a_i))
-            builder.store(row, pointer, align=4)
-        return context.get_dummy_value()
-
-    return types.void(source, types.intp, target, starts, types.intp), codegen
-
-
-@forceinline
-def aligned(size: int) -> Any:
-    """`size` float32 that start at a cache line."""
-    memory = np.empty(size + 16, np.float32)
-    start = ((64 - memory.ctypes.data % 64) % 64) // 4
-    return memory[start : start + size]
-
-
-@forceinline
-def aligned_like(array: Any, size: int) -> Any:
-    """`size` numbers of an array's type that start at a cache line."""
-    memory = np.empty(size + 16, array.dtype)
-    start = ((64 - memory.ctypes.data % 64) % 64) // array.itemsize
-    return memory[start : start + size]
-
-
-@forceinline
-def lane_starts(first: int, count: int, hop: int, starts: Any) -> None:
-    """Starts of 16 frames from `first` on; beyond the last one it is repeated."""
-    for lane in range(LANES):
-        starts[lane] = min(first + lane, count - 1) * hop
-
-
-@kernel
-def take_rows(source: Any, width: int, starts: Any, ones: Any, places: Any, columns: Any) -> None:
-    """Inverse of `put_rows`; `ones` and `places` as `row_places` gives them."""
-    if width < LANES:
-        for c in range(width):
-            for lane in range(LANES):
-                columns[c * LANES + lane] = source[starts[lane] + c]
-        return
-    for c in range(0, width - LANES + 1, LANES):
-        rows_to_columns(source, starts, c, ones, columns, places, c)
-    if width % LANES:
-        rows_to_columns(source, starts, width - LANES, ones, columns, places, width - LANES)
-
-
-@functools.lru_cache(maxsize=16)
-def row_places(width: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-    """What `take_rows` needs for rows of `width`."""
-    return np.ones(width, np.float32), np.arange(width, dtype=np.int64) * LANES
-
-
-@kernel
-def put_rows(columns: Any, width: int, target: Any, starts: Any) -> None:
-    """Write `width` columns of 16 lanes as rows: lane l to ``target[starts[l] : starts[l] + width]``."""
-    if width < LANES:
-        for c in range(width):
-            for lane in range(LANES):
-                target[starts[lane] + c] = columns[c * LANES + lane]
-        return
-    for c in range(0, width - LANES + 1, LANES):
-        columns_to_rows(columns, c * LANES, target, starts, c)
-    if width % LANES:  # the last 16, part of which are written twice
-        columns_to_rows(columns, (width - LANES) * LANES, target, starts, width - LANES)

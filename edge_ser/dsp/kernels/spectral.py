@@ -15,22 +15,18 @@ from edge_ser.dsp.kernels.jit import forceinline, kernel
 from edge_ser.dsp.kernels.rows import by_rows
 from edge_ser.dsp.kernels.simd import (
     LANES,
-    aligned,
     broadcast,
     exp2,
-    lane_starts,
     load,
     log,
     maximum,
     minimum,
-    put_rows,
-    row_places,
     sqrt,
     store,
-    take_rows,
     where_ge,
 )
 from edge_ser.dsp.kernels.threads import in_threads
+from edge_ser.dsp.kernels.transpose import aligned, lane_starts, put_rows, row_places, take_rows
 
 __all__ = ["bandwidth", "centroid", "contrast", "flatness", "peaks", "rolloff"]
 

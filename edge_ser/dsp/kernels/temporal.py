@@ -11,8 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_ser.dsp.kernels.jit import kernel
-from edge_ser.dsp.kernels.simd import LANES, aligned, broadcast, load, store
+from edge_ser.dsp.kernels.simd import (
+    LANES,
+    broadcast,
+    load,
+    store,
+)
 from edge_ser.dsp.kernels.threads import in_threads
+from edge_ser.dsp.kernels.transpose import aligned
 
 __all__ = ["mean_square", "smooth"]
 

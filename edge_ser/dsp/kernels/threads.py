@@ -6,7 +6,9 @@ import itertools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from edge_ser.dsp.kernels.simd import LANES
+from edge_ser.dsp.kernels.simd import (
+    LANES,
+)
 
 __all__ = ["in_threads"]
 

@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("numba", reason="numba is not installed (extra 'fast')")
 
 from edge_ser.dsp import kernels, twins
-from edge_ser.dsp.kernels import simd
+from edge_ser.dsp.kernels import simd, transpose
 from edge_ser.dsp.kernels.jit import kernel
 from edge_ser.dsp.kernels.rows import bands_of
 from edge_ser.dsp.spec import MelSpec
@@ -124,15 +124,15 @@ def test_operators_work_lane_by_lane() -> None:
 def test_rows_become_columns_and_rows_again(width: int) -> None:
     @kernel
     def there_and_back(source, width, count, ones, places, out):
-        columns = simd.aligned(width * 16)
+        columns = transpose.aligned(width * 16)
         starts = np.empty(16, np.int64)
-        simd.lane_starts(0, count, width, starts)
-        simd.take_rows(source, width, starts, ones, places, columns)
-        simd.put_rows(columns, width, out, starts)
+        transpose.lane_starts(0, count, width, starts)
+        transpose.take_rows(source, width, starts, ones, places, columns)
+        transpose.put_rows(columns, width, out, starts)
         return columns.ctypes.data % 64
 
     for count in (1, 9, 16):
         rows = noise(width * count)
         out = np.full_like(rows, np.nan)
-        assert there_and_back(rows, width, count, *simd.row_places(width), out) == 0
+        assert there_and_back(rows, width, count, *transpose.row_places(width), out) == 0
         np.testing.assert_array_equal(out, rows)
