@@ -9,13 +9,13 @@ from dataclasses import replace
 from edge_ser.audio import SAMPLE_RATE
 from edge_ser.errors import EdgeSerError
 
+from .blocks import Block, Source
 from .ledger import Ledger
 from .meter import Meter
 from .pipeline import Pipeline
 from .prediction import Prediction
 from .recorder import Recorder
 from .sinks import Sink
-from .sources import Block, Source
 from .stop import Stop
 from .summary import Run, Summary
 

@@ -12,8 +12,8 @@ import numpy as np
 from edge_ser.audio import SAMPLE_RATE
 from edge_ser.errors import EdgeSerError, MissingExtraError, require
 
+from .blocks import Block
 from .capture import Capture
-from .sources import Block
 from .stop import Stop
 
 __all__ = ["InputDevice", "MicrophoneSource", "find_device", "input_devices"]

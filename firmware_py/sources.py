@@ -7,19 +7,16 @@ import select
 import stat
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
-
-import numpy as np
 
 from edge_ser.audio import SAMPLE_RATE, AudioBlocks, pcm16_to_float
 from edge_ser.errors import EdgeSerError
 
+from .blocks import Block, Source
 from .stop import Stop
 
-__all__ = ["Block", "FileSource", "PcmSource", "Source", "open_source"]
+__all__ = ["FileSource", "PcmSource", "open_source"]
 
 _LOOK_S = 0.2  # how often a source that waits for audio looks whether it shall end
 _REALTIME_BLOCK = 1000  # 62.5 ms, as a microphone gives them
@@ -27,49 +24,6 @@ _FAST_BLOCK = 4000
 _READ_BYTES = 1 << 15
 # What a file that was piped by mistake begins with.
 _CONTAINERS = {b"RIFF": "WAV", b"fLaC": "FLAC", b"OggS": "Ogg", b"ID3\x03": "MP3", b"ID3\x04": "MP3"}
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """A piece of audio.
-
-    Attributes
-    ----------
-    samples : (n,) float32
-        16 kHz mono in -1..1.
-    arrival : float
-        `time.monotonic` when the last of them was there to be taken.
-    lost : mapping of str to int
-        Samples lost just before them, by place (see `Ledger`).
-    """
-
-    samples: np.ndarray
-    arrival: float
-    lost: Mapping[str, int] = field(default_factory=dict)
-
-
-class Source(Protocol):
-    """Something that can be heard."""
-
-    @property
-    def name(self) -> str:
-        """What it is, for people."""
-
-    @property
-    def live(self) -> bool:
-        """Its audio comes at its own pace, and goes on until somebody ends it."""
-
-    def blocks(self, stop: Stop) -> Iterator[Block]:
-        """The audio, once, until it ends or `stop` is requested.
-
-        Raises
-        ------
-        EdgeSerError
-            It cannot be heard, or breaks off.
-        """
-
-    def close(self) -> None:
-        """Let go of the file or the device; further calls do nothing."""
 
 
 class FileSource:

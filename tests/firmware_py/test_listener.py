@@ -9,13 +9,14 @@ import pytest
 
 from edge_ser.audio import load_audio, write_wav
 from edge_ser.errors import EdgeSerError
+from firmware_py.blocks import Block
 from firmware_py.engines import open_engine
 from firmware_py.ledger import DRIVER, RING
 from firmware_py.listener import Listener
 from firmware_py.pipeline import Pipeline
 from firmware_py.recorder import Recorder
 from firmware_py.sinks.lines import JsonlSink
-from firmware_py.sources import Block, FileSource
+from firmware_py.sources import FileSource
 from firmware_py.stop import Stop
 
 
