@@ -44,10 +44,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--figures",
-        action="append",
+        action="extend",
+        nargs="+",
         default=[],
         metavar="FILE",
-        help="result of edge-ser train or evaluate to record; may be given more than once",
+        help="results of edge-ser train or evaluate to record on the card",
     )
     parser.add_argument(
         "--audio",
