@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from functools import cache as remember
 from functools import partial
@@ -111,7 +111,7 @@ def extract(
     cache : Cache, optional
         Where results are kept as soon as they are there; none is used when left out.
     jobs : int
-        Processes. More than 1 are started by "spawn", so a script has to keep its own work under
+        Processes, this one among them. The others are started by "spawn", so a script has to keep its own work under
         ``if __name__ == "__main__"``. The results are the same, bit for bit, for any number.
 
     Yields
@@ -142,23 +142,34 @@ def extract(
 
 
 def _spread(job: _Job, files: Sequence[Path], jobs: int) -> Iterator[Result]:
+    """Over `jobs` processes, this one among them: it has paid for its start already, and would only wait."""
     import multiprocessing
 
-    pool = ProcessPoolExecutor(
-        jobs, multiprocessing.get_context("spawn"), initializer=_begin, initargs=(job,)
-    )
+    spawn = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(jobs - 1, spawn, initializer=_begin, initargs=(job,))
     try:
-        pending: list[Future[Result]] = [pool.submit(_work, path) for path in files]
-        pending.reverse()  # popped from its end, so that results are not kept once they are handed on
-        while pending:
-            yield pending.pop().result()
+        asked: dict[int, Future[Result]] = {}
+        own: dict[int, Result] = {}
+        begun = 0
+        for i in range(len(files)):
+            while i not in own and not (i in asked and asked[i].done()):
+                # Two files ahead for each worker, so that none waits while this process computes.
+                while begun < len(files) and sum(not f.done() for f in asked.values()) < 2 * (jobs - 1):
+                    asked[begun] = pool.submit(_work, files[begun])
+                    begun += 1
+                if begun < len(files):
+                    own[begun] = job(files[begun])
+                    begun += 1
+                elif i in asked:
+                    wait([asked[i]])
+            yield own.pop(i) if i in own else asked.pop(i).result()
     except BrokenProcessPool as error:
         raise EdgeSerError(
             "a process that computes features ended unexpectedly (is there enough memory for so many jobs?); "
             "run it again with fewer: what is in the cache need not be done again"
         ) from error
     finally:
-        # On Ctrl-C too: the files in hand are finished, and so in the cache; the others are not begun.
+        # On Ctrl-C too: what workers have in hand is finished, and so in the cache; the rest is not begun.
         pool.shutdown(wait=True, cancel_futures=True)
 
 

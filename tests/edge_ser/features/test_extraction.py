@@ -144,7 +144,13 @@ def test_what_is_no_files_fault_ends_it(sounds, jobs, tmp_path):
 
 def test_a_worker_that_dies_is_a_sentence(sounds):
     with pytest.raises(EdgeSerError, match="ended unexpectedly .* run it again with fewer"):
-        list(extract([sounds / "0.wav", sounds / "1.wav"], computes.dying, {}, jobs=2))
+        list(extract([sounds / "0.wav"] * 200, computes.dying, {}, jobs=2))
+
+
+def test_both_processes_work(sounds):
+    """Files are shared, in order: neither this process nor the worker does them all."""
+    pids = [int(r.values[0]) for r in extract([sounds / "0.wav"] * 100, computes.who, {}, jobs=2)]
+    assert len(set(pids)) == 2 and os.getpid() in pids
 
 
 def test_no_files_give_no_results():
