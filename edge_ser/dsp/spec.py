@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from edge_ser.errors import EdgeSerError
+from edge_ser.errors import EdgeSerError, require_fields
 
 __all__ = ["LOGS", "MEL_NORMS", "MEL_SCALES", "PADDINGS", "WINDOWS", "MelSpec"]
 
@@ -126,9 +126,5 @@ class MelSpec:
         EdgeSerError
             A field is missing, unknown or out of its range.
         """
-        known = {field.name for field in dataclasses.fields(cls)}
-        if missing := sorted(known - set(fields)):
-            raise EdgeSerError(f"the front end's description lacks {', '.join(missing)}")
-        if unknown := sorted(set(fields) - known):
-            raise EdgeSerError(f"the front end's description has unknown fields: {', '.join(unknown)}")
+        require_fields(cls, fields, "the front end's description")
         return cls(**fields)

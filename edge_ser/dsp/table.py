@@ -28,7 +28,7 @@ from edge_ser.dsp.spectral import (
 from edge_ser.dsp.spectrum import Floats, checked_signal, mel_filter_bank, spectrogram
 from edge_ser.dsp.temporal import rms, zero_crossing_rate
 from edge_ser.dsp.tonal import chroma_stft, tonnetz
-from edge_ser.errors import EdgeSerError
+from edge_ser.errors import EdgeSerError, require_fields
 
 __all__ = ["FEATURES", "FRAME_FEATURES", "FeatureSpec", "column_names", "frame_features"]
 
@@ -102,10 +102,7 @@ class FeatureSpec:
         EdgeSerError
             A field is missing, unknown or out of its range.
         """
-        known = {field.name for field in dataclasses.fields(cls)}
-        if known != set(fields):
-            wrong = ", ".join(sorted(known ^ set(fields)))
-            raise EdgeSerError(f"the features' description lacks these fields or does not know them: {wrong}")
+        require_fields(cls, fields, "the features' description")
         return cls(**fields)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_ser.dsp.features import FEATURES, FeatureSpec
-from edge_ser.errors import EdgeSerError
+from edge_ser.errors import EdgeSerError, require_fields
 from edge_ser.features.functionals import check_functionals
 
 __all__ = ["SETS", "WHOLE", "VectorSpec", "load_spec"]
@@ -87,12 +87,7 @@ class VectorSpec:
         EdgeSerError
             A field is missing, unknown or out of its range.
         """
-        known = {field.name for field in dataclasses.fields(cls)}
-        if known != set(fields):
-            wrong = ", ".join(sorted(known ^ set(fields)))
-            raise EdgeSerError(
-                f"the feature vector's description lacks these fields or does not know them: {wrong}"
-            )
+        require_fields(cls, fields, "the feature vector's description")
         return cls(**{**fields, "frames": FeatureSpec.from_dict(fields["frames"])})
 
 

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edge_ser.dsp import MelSpec
-from edge_ser.errors import EdgeSerError
+from edge_ser.errors import EdgeSerError, require_fields
 
 __all__ = ["Stream72k", "Stream72kConfig"]
 
@@ -91,11 +91,7 @@ class Stream72kConfig:
         EdgeSerError
             A field is missing or unknown, or the shape is impossible.
         """
-        known = {field.name for field in dataclasses.fields(cls)}
-        if known != set(fields):
-            raise EdgeSerError(
-                f"stream72k's description lacks or has too much: {sorted(known ^ set(fields))}"
-            )
+        require_fields(cls, fields, "stream72k's description")
         values: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in fields.items()}
         return cls(**values)
 

@@ -86,7 +86,7 @@ def fit(
             losses = _losses(model, batch, recipe)
             total = losses[0] + part.adv_weight * losses[1]
             if not torch.isfinite(total):
-                raise EdgeSerError(f"the loss is {float(total)} in epoch {epoch + 1}: lower [fit] lr")
+                raise EdgeSerError(f"the loss is {total.item()} in epoch {epoch + 1}: lower [fit] lr")
             optimiser.zero_grad()
             total.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)

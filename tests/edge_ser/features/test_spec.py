@@ -76,7 +76,7 @@ def test_what_is_not_there(tmp_path):
         load_spec(tmp_path / "gone.toml")
     fields = load_spec("speech").to_dict()
     del fields["whole"]
-    with pytest.raises(EdgeSerError, match="lacks these fields or does not know them: whole"):
+    with pytest.raises(EdgeSerError, match="description lacks whole"):
         VectorSpec.from_dict(fields)
 
 
