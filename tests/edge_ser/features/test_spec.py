@@ -53,7 +53,7 @@ def test_toml_says_what_differs_from_its_set(tmp_path):
         ("functionals = []", "needs names with functionals"),
         ("names = []\nfunctionals = []\nwhole = []", "needs names with functionals"),
         ("frames = 3", "frames must be a table"),
-        ("[frames]\nhop = 3", "does not know them: hop"),
+        ("[frames]\nhop = 3", "unknown fields: hop"),
         ("[frames]\nn_mels = 'x'", "n_mfcc|n_mels|not supported"),
         ("[frames]\nwindow = 'kaiser'", "window must be one of"),
         ("names = [", "no TOML that can be read"),
