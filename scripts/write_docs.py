@@ -43,13 +43,13 @@ def shipped(results: Path) -> str:
 def _scores(figures: Sequence[Mapping[str, Any]], *, folds: bool) -> str:
     rows = []
     for one in figures:
-        low, high = one["uar"]["ci95"]
+        interval = one["uar"]["ci95"]
         row = {
             "corpus": one["corpus"],
-            "classes": len(one["labels"]),
+            "classes": sum(any(row) for row in one["confusion"]),  # those that the fold's speakers show
             "clips": sum(fold["n"] for fold in one["folds"]),
             "UAR": f"**{one['uar']['mean']:.3f}**",
-            "95 % over speakers": f"{low:.3f} to {high:.3f}",
+            "95 % over speakers": "{:.3f} to {:.3f}".format(*interval) if interval else "one speaker",
         }
         if folds:
             row["folds"] = " ".join(f"{fold['uar']:.3f}" for fold in one["folds"])

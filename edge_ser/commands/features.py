@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from edge_ser.commands._output import markdown_table
 from edge_ser.errors import EdgeSerError, MissingExtraError, require
+from firmware_py.stop import Stop, stop_on_signals
 
 if TYPE_CHECKING:
     from edge_ser.corpora import LeftOut
@@ -79,9 +80,11 @@ def run(args: argparse.Namespace) -> int:
     recordings, left_out = find_recordings(args.sources)
     _say_left_out(left_out)
     cache = None if args.no_cache else Cache(args.cache)
-    watch = _Watch(len(recordings))
     try:
-        rows, failed = extract_rows(recordings, spec, cache=cache, jobs=args.jobs, progress=watch)
+        # A flag that is looked at after each file: an exception out of a signal can be lost where Python ignores it.
+        with stop_on_signals() as stop:
+            watch = _Watch(len(recordings), stop)
+            rows, failed = extract_rows(recordings, spec, cache=cache, jobs=args.jobs, progress=watch)
     except KeyboardInterrupt:
         if cache is not None:
             print(
@@ -105,10 +108,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 class _Watch:
-    """Sees results go by: a bar, each error as it comes, and counts."""
+    """Sees results go by: a bar, each error as it comes, and counts; ends the run when it is asked for."""
 
-    def __init__(self, total: int) -> None:
-        self.total = total
+    def __init__(self, total: int, stop: Stop) -> None:
+        self.total, self._stop = total, stop
         self.done = self.cached = self.damaged = self.failed = 0
 
     def __call__(self, results: Iterable[Result]) -> Iterator[Result]:
@@ -124,6 +127,8 @@ class _Watch:
                 yield result
 
     def _seen(self, result: Result) -> Result:
+        if self._stop.requested:
+            raise KeyboardInterrupt
         if result.error is not None:
             self.failed += 1
             where = "" if str(result.path) in result.error else f"{result.path}: "

@@ -142,7 +142,7 @@ def test_the_list_names_all_there_is(capsys):
 
 def test_interrupted_it_says_where_it_goes_on(sounds, tmp_path):
     pytest.importorskip("tqdm", reason="tqdm is not installed (extra 'features')")
-    for i in range(100):
+    for i in range(200):
         write_wav(sounds / f"{i:03d}.wav", np.random.default_rng(i).normal(0, 0.1, 160000))
     cache = tmp_path / "cache"
     run = subprocess.Popen(
