@@ -30,13 +30,18 @@ $(STAMPS)/dev: $(DESCRIPTION) $(STAMPS)/venv
 	$(PIP) -e '.[dev]'
 	touch $@ $(STAMPS)/demo
 
+# The peers that the front end is measured against.
+$(STAMPS)/bench: $(STAMPS)/dev
+	$(PIP) -e '.[bench]'
+	touch $@
+
 demo: $(STAMPS)/demo ## hear it work: live reading, what it costs here, a picture (needs no microphone)
 	@bash scripts/demo.sh $(BIN)/edge-ser $(OUT)/demo
 
 test: lint ## ruff, mypy and every test
 	$(BIN)/python -m pytest -n 2
 
-bench: $(STAMPS)/dev ## timings of the front end and the engines, by pytest-benchmark
+bench: $(STAMPS)/bench ## timings of the engines, and of the front end beside its peers'
 	$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-sort=name \
 		--benchmark-columns=median,iqr,min,max,rounds $(ARGS)
 	$(BIN)/python -m benchmarks.front_end
