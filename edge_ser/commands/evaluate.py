@@ -13,7 +13,7 @@ from edge_ser.commands._output import add_output_argument, write_table
 from edge_ser.corpora import ADV, Clip, load_corpus
 from edge_ser.errors import EdgeSerError, require
 
-__all__ = ["add_arguments", "run"]
+__all__ = ["add_arguments", "print_figures", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

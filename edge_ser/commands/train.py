@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from edge_ser.commands.evaluate import print_figures
 from edge_ser.errors import EdgeSerError, require
 
 __all__ = ["add_arguments", "run"]
@@ -65,12 +66,6 @@ def run(args: argparse.Namespace) -> int:
     print(f"checkpoints and curves: {args.runs / recipe.name}", file=sys.stderr)
     if figures is None:
         return 0
-    if "uar" in figures:
-        low, high = figures["uar"]["ci95"]
-        print(f"UAR {figures['uar']['mean']:.3f} (95 % over speakers {low:.3f} to {high:.3f}), trivial "
-              f"{figures['baseline_uar']:.3f}")  # fmt: skip
-    for name in ("arousal", "dominance", "valence"):
-        if "adv" in figures:
-            print(f"CCC {name} {figures['adv'][name]['ccc']:.3f}")
+    print_figures(figures)
     print(f"figures: {args.results / recipe.name}.json", file=sys.stderr)
     return 0

@@ -92,6 +92,20 @@ def test_folds_are_trained_scored_and_scored_again_by_evaluate(
         assert again["adv"][name]["ccc"] == pytest.approx(result["adv"][name]["ccc"], abs=0.01)
 
 
+def test_a_fold_of_one_speaker_has_figures_without_an_interval(
+    tmp_path: Path, corpus: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = corpus.read_text().splitlines()  # fold 0 is speaker s0 alone, everybody else is fold 1
+    rows = [line[:-1] + ("0" if ",s0," in line else "1") for line in lines[1:]]
+    alone = corpus.with_name("alone.csv")
+    alone.write_text("\n".join([lines[0], *rows]) + "\n")
+    assert run_train(tmp_path, write_recipe(tmp_path, alone, "[0]")) == 0
+    printed = capsys.readouterr().out
+    assert "UAR" in printed and "over speakers" not in printed
+    result = json.loads((tmp_path / "results" / "tones.json").read_text())
+    assert result["uar"]["ci95"] is None and result["folds"][0]["n"] == 8
+
+
 def test_everything_is_trained_on_when_no_fold_is_held_out(tmp_path: Path, corpus: Path) -> None:
     assert run_train(tmp_path, write_recipe(tmp_path, corpus, "[]")) == 0
     assert (tmp_path / "runs" / "tones" / "all-seed0.safetensors").exists()
