@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from edge_ser.bundle import Bundle, write_bundle
+from edge_ser.corpora.roots import data_root, find_folder
 from edge_ser.dsp import MelSpec
+from edge_ser.errors import EdgeSerError
 from edge_ser.tensors import pack_tensors
 from export.description import describe
 
@@ -135,3 +138,19 @@ def _converted(weights: dict[str, np.ndarray], config: dict[str, Any], formats: 
     model.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
     rows = {row.name: row for row in FORMATS if row.precision == "fp32"}
     return {FILES[name]: rows[name].function(model) for name in sorted(formats)}
+
+
+def corpus_folder(name: str) -> Path | None:
+    """Where a corpus of real recordings lies, or None."""
+    try:
+        return find_folder(data_root(), name)
+    except EdgeSerError:
+        return None
+
+
+def need_corpus(name: str) -> Path:
+    """Where a corpus lies, or a skip that says what is missing."""
+    folder = corpus_folder(name)
+    if folder is None:
+        pytest.skip(f"no {name} recordings (set EDGE_SER_DATA, or put them into ../shared/data)")
+    return folder

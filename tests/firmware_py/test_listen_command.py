@@ -1,7 +1,6 @@
 """``edge-ser listen`` as people run it: in its own process."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -12,9 +11,9 @@ import numpy as np
 import pytest
 
 from edge_ser.audio import load_audio, write_wav
+from tests.support import need_corpus
 
 ROOT = Path(__file__).parents[2]
-DATA = Path(os.environ.get("EDGE_SER_DATA", ROOT / "../shared/data"))
 HEAVY = {"torch", "numba", "scipy", "librosa", "sklearn", "pandas", "matplotlib"}
 
 
@@ -245,9 +244,7 @@ def test_other_kinds_of_files_are_heard(listen, speech, tmp_path, subtype, rate,
 
 
 def test_one_actor_of_real_speech(numpy_bundle):
-    clips = sorted((DATA / "ravdess" / "audio").glob("*-01.flac"))
-    if not clips:
-        pytest.skip(f"no RAVDESS recordings under {DATA}")
+    clips = sorted((need_corpus("ravdess") / "audio").glob("*-01.flac"))
     pytest.importorskip("soundfile")
     options = ["-o", "jsonl", "--engine", "numpy", "--model", str(numpy_bundle.path)]
     code = (

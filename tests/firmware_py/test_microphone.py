@@ -1,7 +1,6 @@
 """The microphone: names, errors, losses that the driver tells, and real recordings through a virtual one."""
 
 import json
-import os
 import select
 import signal
 import subprocess
@@ -21,9 +20,9 @@ from firmware_py.capture import Capture
 from firmware_py.ledger import DRIVER
 from firmware_py.microphone import InputDevice, MicrophoneSource, find_device, input_devices
 from firmware_py.stop import Stop
+from tests.support import corpus_folder
 
 ROOT = Path(__file__).parents[2]
-DATA = Path(os.environ.get("EDGE_SER_DATA", ROOT / "../shared/data"))
 
 
 def device(index, name, default=False):
@@ -178,7 +177,8 @@ def test_a_stop_gives_what_is_in_the_ring():
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory):
     """Real speech where it is at hand, bursts of noise elsewhere; a second of silence before it."""
-    clips = sorted((DATA / "ravdess" / "audio").glob("03-01-05-02-01-01-1[12].flac"))
+    folder = corpus_folder("ravdess")
+    clips = sorted((folder / "audio").glob("03-01-05-02-01-01-1[12].flac")) if folder else []
     rng = np.random.default_rng(0)
     speech = [load_audio(clip) for clip in clips] or [rng.normal(0, 0.1, 60_000)]
     wave = np.concatenate([np.zeros(16_000), *speech, np.zeros(8_000)]).astype(np.float32)

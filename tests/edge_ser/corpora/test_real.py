@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from edge_ser.corpora import EMOTIONS, corpus_names, data_root, load_corpus, load_sounds, sound_names
+from edge_ser.corpora import EMOTIONS, corpus_names, load_corpus, load_sounds, sound_names
 from edge_ser.corpora.facts import CORPORA
 from edge_ser.corpora.official import read_name
-from edge_ser.errors import EdgeSerError
+from tests.support import need_corpus
 
 # clips, speakers, folds, labels, languages
 FACTS = {
@@ -31,12 +31,7 @@ RAVDESS_FOLDS = [
 
 def real(name: str, load=load_corpus):
     """The corpus, or a skip that says why."""
-    try:
-        root = data_root()
-    except EdgeSerError as error:
-        pytest.skip(str(error))
-    if not (root / name).is_dir():
-        pytest.skip(f"{name} is not in {root}")
+    need_corpus(name)
     return load(name)
 
 

@@ -17,11 +17,11 @@ import pytest
 
 import edge_ser.dsp
 from edge_ser.audio import load_audio
-from edge_ser.corpora.roots import data_root, find_folder
 from edge_ser.dsp import LogMelStream, MelSpec, _compiled, backend, log_mel
 from edge_ser.dsp.backends import VARIABLE
 from edge_ser.dsp.spec import LOGS, PADDINGS, WINDOWS
 from edge_ser.errors import EdgeSerError
+from tests.support import need_corpus
 
 ODD = MelSpec(n_fft=441, win_length=441)
 built = pytest.mark.skipif(not _compiled.LIBRARY.exists(), reason="the compiled front end is not built here")
@@ -182,12 +182,7 @@ def test_bands_beyond_the_bins_are_at_the_floor(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize("corpus", ["ravdess", "emodb", "emotale", "nemo", "aesdd"])
 def test_real_speech(corpus: str, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("soundfile", reason="soundfile is not installed (extra 'audio')")
-    try:
-        folder = find_folder(data_root(), corpus)
-    except EdgeSerError as error:
-        pytest.skip(str(error))
-    if folder is None:
-        pytest.skip(f"no {corpus} in EDGE_SER_DATA")
+    folder = need_corpus(corpus)
     sounds = sorted(path for path in folder.rglob("*") if path.suffix in (".wav", ".flac", ".ogg", ".opus"))
     for path in sounds[:: max(1, len(sounds) // 6)][:6]:
         c, numpy = both(load_audio(path), MelSpec(), monkeypatch)

@@ -17,9 +17,7 @@ librosa is given double precision where it takes it, so the error is ours. The e
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,10 +25,10 @@ import pytest
 
 from edge_ser.audio import load_audio
 from edge_ser.dsp import features as ours
+from tests.support import corpus_folder
 
 librosa: Any = pytest.importorskip("librosa", reason="librosa is not installed (extra 'dev')")
 
-DATA = Path(os.environ.get("EDGE_SER_DATA", Path(__file__).parents[4] / "shared" / "data"))
 CORPORA = ("ravdess", "emodb", "emotale", "nemo", "aesdd")
 SR = 16000
 
@@ -240,7 +238,8 @@ CASES = {
 def recordings() -> dict[str, np.ndarray]:
     found = {}
     for corpus in CORPORA:
-        files = sorted((DATA / corpus / "audio").rglob("*.*"))
+        folder = corpus_folder(corpus)
+        files = sorted((folder / "audio").rglob("*.*")) if folder else []
         if not files:
             continue
         found[corpus] = load_audio(files[len(files) // 3])[:32000]
@@ -277,5 +276,5 @@ def test_librosa_has_the_same_numbers(
 def test_recordings_of_five_corpora_were_compared(recordings: dict[str, np.ndarray]) -> None:
     missing = [corpus for corpus in CORPORA if corpus not in recordings]
     if missing:
-        pytest.skip(f"{', '.join(missing)}: not under {DATA} (EDGE_SER_DATA)")
+        pytest.skip(f"{', '.join(missing)}: not among the recordings here (EDGE_SER_DATA)")
     assert len(recordings) == len(CORPORA) + 1

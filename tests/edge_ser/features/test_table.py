@@ -16,6 +16,7 @@ from edge_ser.dsp.features import FeatureSpec
 from edge_ser.errors import EdgeSerError
 from edge_ser.features import VectorSpec, extract_rows, feature_vector, find_recordings
 from edge_ser.features.recordings import Recording
+from tests.support import need_corpus
 
 SPEC = VectorSpec(
     FeatureSpec(n_fft=512, hop_length=256, n_mels=20, n_mfcc=5), ("mfcc", "rms"), ("mean", "std")
@@ -148,14 +149,7 @@ def test_what_cannot_be_written_or_read_is_a_sentence(corpus, tmp_path, monkeypa
 
 
 def test_real_recordings(tmp_path):
-    from edge_ser.corpora import data_root
-
-    try:
-        folder = data_root() / "ravdess"
-    except EdgeSerError as error:
-        pytest.skip(str(error))
-    if not folder.is_dir():
-        pytest.skip("RAVDESS is not among the corpora here")
+    need_corpus("ravdess")
     recordings, left_out = find_recordings(["ravdess"])
     assert len(recordings) == 1439 and len(left_out) == 1
     rows, failed = extract_rows(recordings[::160], SPEC)
