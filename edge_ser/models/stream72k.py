@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError, require_fields
+from edge_ser.models.base import Network
 
 __all__ = ["Stream72k", "Stream72kConfig"]
 
@@ -154,7 +155,7 @@ class _Pointwise(nn.Module):
         return self.norm(self.conv(x))
 
 
-class Stream72k(nn.Module):
+class Stream72k(Network):
     """The streaming student.
 
     Parameters
@@ -167,9 +168,13 @@ class Stream72k(nn.Module):
         On the pooled vector, in training.
     """
 
+    spec: ClassVar[MelSpec] = MelSpec(mean=-50.0, scale=20.0)
+    streams: ClassVar[bool] = True
+    config: Stream72kConfig
+
     def __init__(self, config: Stream72kConfig, *, folded: bool = False, dropout: float = 0.2) -> None:
         super().__init__()
-        self.config, self.folded = config, folded
+        self.config, self.folded, self.hidden = config, folded, 2 * config.channels
         c = config
         self.stem = nn.ModuleList(
             _StemConv(i, o, folded) for i, o in zip((1, *c.stem[:-1]), c.stem, strict=True)
@@ -240,8 +245,8 @@ class Stream72k(nn.Module):
         rows = [weight.sum(4).flatten(1, 2), mean.squeeze(4).flatten(1, 2), spread]
         return torch.cat(rows, 1).transpose(1, 2), tuple(new)
 
-    def _answer(self, segments: Tensor) -> tuple[Tensor, Tensor]:
-        """Moments of a window's segments (..., N, heads + 2 channels) to (adv (..., 3), logits (..., labels))."""
+    def _merge(self, segments: Tensor) -> Tensor:
+        """Moments of a window's segments (..., N, heads + 2 channels) to mean and deviation (..., 2 channels)."""
         c = self.config
         weight, means, spreads = segments.split([c.heads, c.channels, c.channels], -1)
         weight = weight.repeat_interleave(c.channels // c.heads, -1)
@@ -252,7 +257,10 @@ class Stream72k(nn.Module):
         apart = means - mean
         squares = (spreads + weight * apart * apart).sum(-2) / total.squeeze(-2)
         pooled = torch.cat([mean.squeeze(-2), torch.sqrt(squares + c.eps)], -1)
-        pooled = self.norm(pooled.flatten(0, -2)).reshape(pooled.shape)
+        return self.norm(pooled.flatten(0, -2)).reshape(pooled.shape)
+
+    def answer(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
+        """As `Network.answer`."""
         pooled = self.dropout(pooled)
         return torch.sigmoid(self.adv(pooled)), self.emotion(pooled)
 
@@ -274,7 +282,7 @@ class Stream72k(nn.Module):
         """
         segment, new = self._segments(features, state, None)
         ring = torch.cat([state[-1][:, 1:], segment], 1)
-        return (*self._answer(ring), *new, ring)
+        return (*self.answer(self._merge(ring)), *new, ring)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """One pass over whole recordings: the answers after each step, as `step` gives them.
@@ -294,27 +302,14 @@ class Stream72k(nn.Module):
         state = self.initial_state(features.shape[0])
         segments, _ = self._segments(features[:, :whole], state, None)
         padded = F.pad(segments, (0, 0, c.window_segments - 1, 0))
-        return self._answer(padded.unfold(1, c.window_segments, 1).transpose(2, 3))
+        return self.answer(self._merge(padded.unfold(1, c.window_segments, 1).transpose(2, 3)))
 
-    def clip(self, features: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """Answers at the end of clips padded to one length, for training.
-
-        Parameters
-        ----------
-        features : Tensor (B, T, n_mels)
-            ``T`` a multiple of `step_frames`, at most the pool's window.
-        frames : Tensor (B,)
-            Valid frames of each clip.
-
-        Returns
-        -------
-        adv : Tensor (B, 3)
-        logits : Tensor (B, labels)
-        """
+    def pool(self, features: Tensor, frames: Tensor) -> Tensor:
+        """As `Network.pool`; ``T`` a multiple of `step_frames`, at most the window."""
         position = 2 * torch.arange(features.shape[1] // 2)
         valid = (position[None] < frames[:, None]).to(features.dtype)
         segments, _ = self._segments(features, self.initial_state(features.shape[0]), valid)
-        return self._answer(segments)
+        return self._merge(segments)
 
     def fold(self) -> Stream72k:
         """The same function in inference, with batch normalisation folded into the weights."""
@@ -339,12 +334,8 @@ class Stream72k(nn.Module):
                 module.bias.copy_(bias)
         return folded
 
-    def count_parameters(self) -> int:
-        """Values in weights and biases that training sets."""
-        return sum(p.numel() for p in self.parameters())
-
     def macs_per_second(self, spec: MelSpec) -> int:
-        """Multiply-accumulates of the folded network for one second of audio, the front end not counted."""
+        """As `Network.macs_per_second`, of the folded form."""
         c = self.config
         full, half = spec.frame_rate, spec.frame_rate / 2
         macs = 0.0
