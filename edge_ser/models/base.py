@@ -3,35 +3,59 @@
 from __future__ import annotations
 
 import abc
-from typing import Any, ClassVar, Protocol
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 
 from edge_ser.dsp import MelSpec
+from edge_ser.errors import require_fields
+from edge_ser.models.counting import Cost, cost_of
 
-__all__ = ["Network", "NetworkConfig"]
+__all__ = ["CLIP_S", "ClipNetwork", "Network", "NetworkConfig"]
+
+#: Seconds of the clip by which networks that do not stream are counted, as in the paper of Wav2Small.
+CLIP_S = 5.0
 
 
-class NetworkConfig(Protocol):
-    """Shape of a network; a frozen dataclass that goes through JSON unchanged."""
+@dataclasses.dataclass(frozen=True)
+class NetworkConfig:
+    """Shape of a network; goes through JSON unchanged.
 
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Emotion classes, in the order of the logits."""
-        ...
+    Attributes
+    ----------
+    labels : tuple of str
+        Emotion classes, in the order of the logits; none builds no emotion head.
+    n_mels : int
+        Bands of the front end.
+    """
 
-    @property
-    def n_mels(self) -> int:
-        """Bands of the front end."""
-        ...
+    labels: tuple[str, ...]
+    n_mels: int = 64
 
     def to_dict(self) -> dict[str, Any]:
         """All fields as plain values for JSON."""
-        ...
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Self:
+        """Build from `to_dict`'s form, also after a trip through JSON.
+
+        Raises
+        ------
+        EdgeSerError
+            A field is missing or unknown, or the shape is impossible.
+        """
+        require_fields(cls, fields, f"{cls.__name__.removesuffix('Config').lower()}'s description")
+        values: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in fields.items()}
+        return cls(**values)
 
 
 class Network(nn.Module, abc.ABC):
-    """A network that answers a clip from its log-mel features.
+    """A network that answers a clip from its log-mel features; built from its configuration alone.
 
     Attributes
     ----------
@@ -51,6 +75,21 @@ class Network(nn.Module, abc.ABC):
     config: NetworkConfig
     hidden: int
     dropout: nn.Dropout
+
+    @staticmethod
+    def prepare(wave: np.ndarray) -> np.ndarray:
+        """What is done to a whole recording before its features are taken; here, nothing.
+
+        Parameters
+        ----------
+        wave : (n,) float32
+            Audio in -1..1.
+
+        Returns
+        -------
+        (n,) float32
+        """
+        return wave
 
     @abc.abstractmethod
     def pool(self, features: Tensor, frames: Tensor) -> Tensor:
@@ -73,8 +112,8 @@ class Network(nn.Module, abc.ABC):
         """Answers from pooled vectors (..., hidden): A/D/V (..., 3) in 0..1 and logits (..., labels)."""
 
     @abc.abstractmethod
-    def macs_per_second(self, spec: MelSpec) -> int:
-        """Multiply-accumulates in inference for one second of audio, the front end not counted."""
+    def rehearse(self, spec: MelSpec) -> float:
+        """Infer once on zeros, a step or a clip of `CLIP_S`; returns the seconds of audio that it stands for."""
 
     def clip(self, features: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Answers at the end of clips padded to one length; the parameters are those of `pool`.
@@ -91,3 +130,56 @@ class Network(nn.Module, abc.ABC):
         """Values in weights and biases that training sets."""
         return sum(p.numel() for p in self.parameters() if p.requires_grad)
 
+    def cost(self, spec: MelSpec) -> tuple[Cost, float]:
+        """Cost of one inference of a batch of one, and the seconds of audio that it stands for, see `rehearse`."""
+        with torch.device("meta"), torch.no_grad():  # shapes alone: no arithmetic, no memory
+            twin = type(self)(self.config).eval()
+            return cost_of(twin, lambda: twin.rehearse(spec))
+
+    def macs_per_second(self, spec: MelSpec) -> int:
+        """Multiply-accumulates in inference for one second of audio, the front end not counted."""
+        cost, seconds = self.cost(spec)
+        return round(cost.macs / seconds)
+
+
+class ClipNetwork(Network):
+    """A network that hears a clip as a whole and does not stream.
+
+    Parameters
+    ----------
+    config : NetworkConfig
+    hidden : int
+        Width of the pooled vector.
+    dropout : float
+        On it, in training.
+    """
+
+    def __init__(self, config: NetworkConfig, hidden: int, *, dropout: float = 0.2) -> None:
+        super().__init__()
+        self.config, self.hidden = config, hidden
+        self.dropout = nn.Dropout(dropout)
+        self.adv = nn.Linear(hidden, 3)
+        self.emotion = nn.Linear(hidden, len(config.labels)) if config.labels else None
+
+    @abc.abstractmethod
+    def body(self, features: Tensor, frames: Tensor | None) -> Tensor:
+        """As `pool`, where ``frames`` None says that no clip is padded; that form can be exported."""
+
+    def pool(self, features: Tensor, frames: Tensor) -> Tensor:
+        """As `Network.pool`. Padding takes no part: a clip in a batch is answered as it is alone."""
+        padded = bool((frames < features.shape[1]).any())
+        return self.body(features, frames if padded else None)
+
+    def answer(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
+        """As `Network.answer`."""
+        pooled = self.dropout(pooled)
+        return torch.sigmoid(self.adv(pooled)), self._logits(pooled)
+
+    def _logits(self, pooled: Tensor) -> Tensor:
+        return pooled.new_zeros((*pooled.shape[:-1], 0)) if self.emotion is None else self.emotion(pooled)
+
+    def rehearse(self, spec: MelSpec) -> float:
+        """As `Network.rehearse`."""
+        features = torch.zeros(1, round(CLIP_S * spec.frame_rate), self.config.n_mels)
+        self.answer(self.body(features, None))
+        return CLIP_S

@@ -311,6 +311,15 @@ class Stream72k(Network):
         segments, _ = self._segments(features, self.initial_state(features.shape[0]), valid)
         return self._merge(segments)
 
+    def check_crop(self, frames: int) -> None:
+        """As `Network.check_crop`: whole steps, at most the window."""
+        c = self.config
+        if frames % c.step_frames or not 0 < frames <= c.step_frames * c.window_segments:
+            raise EdgeSerError(
+                f"[fit] crop_s gives {frames} frames; stream72k needs whole steps of {c.step_frames}, at most "
+                f"{c.window_segments} of them"
+            )
+
     def fold(self) -> Stream72k:
         """The same function in inference, with batch normalisation folded into the weights."""
         folded = Stream72k(self.config, folded=True).eval()

@@ -16,7 +16,19 @@ from edge_ser.dsp import MelSpec, log_mel
 from edge_ser.errors import EdgeSerError
 from edge_ser.training.augment import Augment, spread, warp
 
-__all__ = ["Batch", "ClipSet", "extract", "pool_corpora"]
+__all__ = ["Batch", "ClipSet", "Taught", "extract", "pool_corpora"]
+
+
+class Taught(NamedTuple):
+    """What a teacher says of V views of N clips; NaN where it says nothing."""
+
+    logits: Tensor  # (V, N, L), in the order of the student's classes
+    adv: Tensor  # (V, N, 3) in 0..1
+    hint: Tensor  # (V, N, K), the teacher's features; K may be 0
+
+    def pick(self, index: Tensor) -> Taught:
+        """What it says of some of the clips."""
+        return Taught(*(tensor[:, index] for tensor in self))
 
 
 class Batch(NamedTuple):
@@ -26,7 +38,9 @@ class Batch(NamedTuple):
     frames: Tensor  # (B,) valid frames
     labels: Tensor  # (B,) class indices, -1 where unknown
     allowed: Tensor  # (B, L) classes that each clip's corpus knows
-    adv: Tensor  # (B, 3) in 0..1, NaN where unknown
+    adv: Tensor  # (B, 3) in 0..1, NaN where unknown: the raters' where there are some, else the teacher's
+    logits: Tensor  # (B, L) the teacher's, NaN where there are none
+    hint: Tensor  # (B, K) the teacher's features, NaN where there are none; K may be 0
 
 
 def extract(
@@ -86,31 +100,39 @@ class ClipSet:
     Parameters
     ----------
     clips : sequence of Clip
-    features : sequence of (frames, n_mels) arrays
-        Of each clip, as `extract` gives them.
+    views : sequence of sequences of (frames, n_mels) arrays
+        For each view of the clips, the features of each clip, as `extract` gives them. The first is the clips
+        themselves.
     labels : sequence of str
         All classes, in the order of the logits.
     known : mapping
         From a corpus's name to the labels that it knows.
+    taught : Taught, optional
+        What a teacher says of each view of each clip.
     """
 
     def __init__(
         self,
         clips: Sequence[Clip],
-        features: Sequence[np.ndarray],
+        views: Sequence[Sequence[np.ndarray]],
         labels: Sequence[str],
         known: dict[str, tuple[str, ...]],
+        taught: Taught | None = None,
     ) -> None:
         index = {label: i for i, label in enumerate(labels)}
-        self.features = [torch.from_numpy(f) for f in features]
+        self.views = [[torch.from_numpy(f) for f in features] for features in views]
         self.labels = torch.tensor([index.get(clip.emotion or "", -1) for clip in clips])
         self.allowed = torch.tensor([[label in known[clip.corpus] for label in labels] for clip in clips])
         self.adv = torch.tensor([clip.adv or (float("nan"),) * 3 for clip in clips])
+        if taught is None:
+            silent = torch.full((len(views), len(clips), len(labels)), float("nan"))
+            taught = Taught(silent, silent[:, :, :1].repeat(1, 1, 3), silent[:, :, :0])
+        self.taught = taught
         counts = {name: sum(clip.corpus == name for clip in clips) for name in known}
         self.corpus_size = np.array([counts[clip.corpus] for clip in clips], dtype=float)
 
     def __len__(self) -> int:
-        return len(self.features)
+        return len(self.labels)
 
     def order(self, rng: np.random.Generator, balance: float) -> np.ndarray:
         """Clips of one epoch in random order; with `balance`, small corpora come more often."""
@@ -125,14 +147,24 @@ class ClipSet:
         """Random crops of `frames` frames, augmented; short clips are padded and their length given."""
         features = torch.zeros(len(index), frames, spec.n_mels)
         lengths = torch.zeros(len(index), dtype=torch.int64)
-        for row, i in enumerate(index):
-            clip = _crop(self.features[i], int(frames * (1 + how.speed)) + 1, rng).float()
+        drawn = rng.integers(len(self.views), size=len(index))
+        for row, (view, i) in enumerate(zip(drawn, index, strict=True)):
+            clip = _crop(self.views[view][i], int(frames * (1 + how.speed)) + 1, rng).float()
             clip = _crop(warp(clip, how, rng), frames, rng)
             features[row, : len(clip)] = clip
             lengths[row] = len(clip)
-        chosen = torch.as_tensor(np.asarray(index))
-        features = spread(features, how, spec)
-        return Batch(features, lengths, self.labels[chosen], self.allowed[chosen], self.adv[chosen])
+        chosen, view = torch.as_tensor(np.asarray(index)), torch.as_tensor(drawn)
+        said = Taught(*(tensor[view, chosen] for tensor in self.taught))
+        rated = self.adv[chosen]
+        return Batch(
+            features=spread(features, how, spec),
+            frames=lengths,
+            labels=self.labels[chosen],
+            allowed=self.allowed[chosen],
+            adv=torch.where(torch.isfinite(rated), rated, said.adv),
+            logits=said.logits,
+            hint=said.hint,
+        )
 
 
 def _crop(clip: Tensor, frames: int, rng: np.random.Generator) -> Tensor:

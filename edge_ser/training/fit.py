@@ -10,12 +10,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from edge_ser.errors import EdgeSerError
-from edge_ser.models.stream72k import Stream72k
-from edge_ser.training.data import Batch, ClipSet
-from edge_ser.training.losses import ccc_loss, emotion_loss, smooth_targets
+from edge_ser.models.base import Network
+from edge_ser.training.data import ClipSet
+from edge_ser.training.objective import Objective
 from edge_ser.training.recipe import Recipe
 
 __all__ = ["fit"]
@@ -23,14 +22,12 @@ __all__ = ["fit"]
 Report = Callable[[dict[str, float]], None]
 
 
-def fit(
-    model: Stream72k, clips: ClipSet, recipe: Recipe, seed: int, folder: Path, report: Report
-) -> Stream72k:
+def fit(model: Network, clips: ClipSet, recipe: Recipe, seed: int, folder: Path, report: Report) -> Network:
     """Train a model; the moving average of its weights after the last epoch is the result.
 
     Parameters
     ----------
-    model : Stream72k
+    model : Network
         With fresh weights drawn from `seed`.
     clips : ClipSet
         To train on, and nothing else: nothing here sees a test clip.
@@ -39,11 +36,11 @@ def fit(
     folder : Path
         Keeps ``last.pt``, from which an interrupted run goes on, and ``log.jsonl``, a line an epoch.
     report : callable
-        Called with each epoch's record: ``epoch``, ``loss``, ``emotion_loss``, ``adv_loss``, ``lr``.
+        Called with each epoch's record: ``epoch``, ``loss``, ``lr`` and each term of the loss as ``TERM_loss``.
 
     Returns
     -------
-    Stream72k
+    Network
         In inference mode.
 
     Raises
@@ -53,12 +50,7 @@ def fit(
     """
     part = recipe.fit
     frames = round(part.crop_s * recipe.spec.frame_rate)
-    config = model.config
-    if frames % config.step_frames or frames > config.step_frames * config.window_segments:
-        raise EdgeSerError(
-            f"[fit] crop_s {part.crop_s:g} must be whole steps of {config.step_frames / recipe.spec.frame_rate:g} s, "
-            f"at most {config.window_segments} of them"
-        )
+    model.check_crop(frames)
     if len(clips) < part.batch:
         raise EdgeSerError(f"{len(clips)} clips are fewer than one batch of {part.batch}: lower [fit] batch")
     torch.set_num_threads(part.threads)
@@ -66,10 +58,18 @@ def fit(
     average = torch.optim.swa_utils.AveragedModel(
         model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(part.ema), use_buffers=True
     )
-    optimiser = torch.optim.AdamW(model.parameters(), lr=part.lr, weight_decay=part.weight_decay)
+    objective = Objective(recipe, model.hidden, clips.taught.hint.shape[2])
+    trained = [*model.parameters(), *objective.parameters()]
+    optimiser = torch.optim.AdamW(trained, lr=part.lr, weight_decay=part.weight_decay)
     batches = len(clips) // part.batch
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, part.lr, part.epochs * batches)
-    parts = {"model": model, "average": average, "optimiser": optimiser, "schedule": schedule}
+    parts = {
+        "model": model,
+        "average": average,
+        "objective": objective,
+        "optimiser": optimiser,
+        "schedule": schedule,
+    }
     state, log = folder / "last.pt", folder / "log.jsonl"
     folder.mkdir(parents=True, exist_ok=True)
     done = _resume(state, log, parts, recipe, seed)
@@ -79,57 +79,34 @@ def fit(
         torch.manual_seed(seed * 1_000_003 + epoch)
         model.train()
         order = clips.order(rng, part.balance)
-        sums = np.zeros(2)
+        sums: dict[str, float] = {}
         for i in range(batches):
             index = order[i * part.batch : (i + 1) * part.batch]
             batch = clips.batch(index.tolist(), frames, recipe.augment, recipe.spec, rng)
-            losses = _losses(model, batch, recipe)
-            total = losses[0] + part.adv_weight * losses[1]
+            terms = objective(model, batch)
+            total = torch.stack(list(terms.values())).sum()
             if not torch.isfinite(total):
                 raise EdgeSerError(f"the loss is {total.item()} in epoch {epoch + 1}: lower [fit] lr")
             optimiser.zero_grad()
             total.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+            torch.nn.utils.clip_grad_norm_(trained, 5.0)
             optimiser.step()
             schedule.step()
             average.update_parameters(model)
-            sums += [float(losses[0].detach()), float(losses[1].detach())]
-        emotion, adv = sums / batches
+            for name, term in terms.items():
+                sums[name] = sums.get(name, 0.0) + float(term.detach()) / batches
         record = {
             "epoch": epoch + 1,
-            "loss": emotion + part.adv_weight * adv,
-            "emotion_loss": emotion,
-            "adv_loss": adv,
+            "loss": sum(sums.values()),
+            **{f"{name}_loss": value for name, value in sums.items()},
             "lr": schedule.get_last_lr()[0],
         }
         with log.open("a", encoding="utf-8") as lines:
             lines.write(json.dumps(record) + "\n")
         _save(state, parts, recipe, seed, epoch + 1)
         report(record)
-    assert isinstance(average.module, Stream72k)  # what torch wrapped above
+    assert isinstance(average.module, Network)  # what torch wrapped above
     return average.module.eval()
-
-
-def _losses(model: Stream72k, batch: Batch, recipe: Recipe) -> tuple[Tensor, Tensor]:
-    """Emotion and A/D/V loss of a batch, mixed up where the recipe says so."""
-    targets = smooth_targets(batch.labels, batch.allowed, recipe.fit.label_smoothing)
-    features, frames, allowed, adv = batch.features, batch.frames, batch.allowed, batch.adv
-    if recipe.augment.mixup > 0:
-        beta = torch.distributions.Beta(recipe.augment.mixup, recipe.augment.mixup)
-        share = beta.sample((len(features),))
-        share = torch.maximum(share, 1 - share)[:, None]
-        other = torch.randperm(len(features))
-        # Only clips that both have an emotion, or both lack one, have a mixture of targets.
-        same = (batch.labels >= 0) == (batch.labels[other] >= 0)
-        same &= torch.isfinite(adv).all(1) == torch.isfinite(adv[other]).all(1)
-        share = torch.where(same[:, None], share, 1.0)
-        features = share[:, :, None] * features + (1 - share[:, :, None]) * features[other]
-        targets = share * targets + (1 - share) * targets[other]
-        allowed = allowed | (allowed[other] & same[:, None])
-        adv = share * adv + (1 - share) * torch.nan_to_num(adv[other])
-        frames = torch.where(same, torch.maximum(frames, frames[other]), frames)
-    predicted, logits = model.clip(features, frames)
-    return emotion_loss(logits, targets, allowed), ccc_loss(predicted, adv)
 
 
 def _save(state: Path, parts: dict[str, Any], recipe: Recipe, seed: int, epoch: int) -> None:

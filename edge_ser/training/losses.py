@@ -1,11 +1,11 @@
-"""Losses: emotion with partial label sets, and concordance for arousal, dominance, valence."""
+"""Losses: emotion with partial label sets, concordance for A/D/V, and what a student learns from a teacher."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-__all__ = ["ccc_loss", "emotion_loss", "smooth_targets"]
+__all__ = ["ccc_loss", "emotion_loss", "hint_loss", "quadrant_loss", "smooth_targets", "soft_loss"]
 
 
 def smooth_targets(labels: Tensor, allowed: Tensor, smoothing: float) -> Tensor:
@@ -74,3 +74,72 @@ def ccc_loss(predicted: Tensor, target: Tensor) -> Tensor:
     covariance = ((x - mean_x) * (y - mean_y)).mean(0)
     spread = x.var(0, unbiased=False) + y.var(0, unbiased=False) + (mean_x - mean_y) ** 2
     return (1 - 2 * covariance / (spread + 1e-6)).mean()
+
+
+def soft_loss(logits: Tensor, teacher: Tensor, allowed: Tensor, temperature: float) -> Tensor:
+    """Cross-entropy of a teacher's softened answer (Hinton et al. 2015, arXiv 1503.02531), times ``temperature ** 2``.
+
+    Parameters
+    ----------
+    logits, teacher : Tensor (B, L)
+        Of the student and the teacher; rows of `teacher` with a NaN have no answer and do not count.
+    allowed : Tensor (B, L) bool
+        Classes that take part.
+    temperature : float
+        Above 0; both are divided by it before the softmax.
+
+    Returns
+    -------
+    Tensor ()
+        0 where no row has an answer.
+    """
+    rows = torch.isfinite(teacher).all(1)
+    if not bool(rows.any()):
+        return logits.sum() * 0.0
+    closed = ~allowed[rows]
+    target = torch.softmax((teacher[rows] / temperature).masked_fill(closed, -1e4), 1)
+    said = torch.log_softmax((logits[rows] / temperature).masked_fill(closed, -1e4), 1)
+    return -(target * said).sum(1).mean() * temperature**2
+
+
+def hint_loss(predicted: Tensor, hint: Tensor) -> Tensor:
+    """One minus the cosine between a student's guess and a teacher's features (FitNets, arXiv 1412.6550).
+
+    Parameters
+    ----------
+    predicted, hint : Tensor (B, K)
+        Rows of `hint` with a NaN do not count.
+
+    Returns
+    -------
+    Tensor ()
+        In 0..2; 0 where no row counts.
+    """
+    rows = torch.isfinite(hint).all(1)
+    if not bool(rows.any()):
+        return predicted.sum() * 0.0
+    return 1 - torch.nn.functional.cosine_similarity(predicted[rows], hint[rows], dim=1).mean()
+
+
+def quadrant_loss(predicted: Tensor, target: Tensor) -> Tensor:
+    """How far a student's arousal and valence lie on the other side of 0.5 than the teacher's.
+
+    Wav2Small (arXiv 2408.13920) penalises answers in another quadrant of the arousal-valence plane and does not give
+    the formula. Here: the mean of ``relu(-(predicted - 0.5) * sign(target - 0.5))`` over both axes.
+
+    Parameters
+    ----------
+    predicted, target : Tensor (B, 3)
+        Arousal, dominance, valence in 0..1; rows with a NaN in `target` do not count.
+
+    Returns
+    -------
+    Tensor ()
+        In 0..0.5; 0 where no row counts.
+    """
+    rows = torch.isfinite(target).all(1)
+    if not bool(rows.any()):
+        return predicted.sum() * 0.0
+    axes = [0, 2]
+    apart = (predicted[rows][:, axes] - 0.5) * torch.sign(target[rows][:, axes] - 0.5)
+    return torch.relu(-apart).mean()

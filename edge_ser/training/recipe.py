@@ -11,7 +11,7 @@ from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError
 from edge_ser.training.augment import Augment
 
-__all__ = ["DataPart", "FitPart", "Recipe"]
+__all__ = ["DataPart", "DistilPart", "FitPart", "Recipe"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,6 +76,35 @@ class FitPart:
 
 
 @dataclasses.dataclass(frozen=True)
+class DistilPart:
+    """``[distil]``: what a teacher adds; without this table a recipe trains on labels alone.
+
+    Attributes
+    ----------
+    targets : str
+        Folder of the teacher's targets, as ``edge-ser label`` writes them. ``{fold}`` in it becomes the number of the
+        fold held out (``all`` where none is), so that each student learns from a teacher that never heard its test.
+    views : int
+        Versions of each clip to learn from: the clip itself and ``views - 1`` perturbed ones.
+    soft : float
+        Share of the teacher's softened answer in the emotion loss, 0..1; the rest is the label's.
+    temperature : float
+        That softens it.
+    hint : float
+        Weight of the loss of the teacher's features, guessed from the pooled vector.
+    quadrant : float
+        Weight of the penalty on arousal and valence on the wrong side of 0.5.
+    """
+
+    targets: str
+    views: int = 1
+    soft: float = 0.5
+    temperature: float = 2.0
+    hint: float = 0.5
+    quadrant: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
 class Recipe:
     """A training run.
 
@@ -91,6 +120,7 @@ class Recipe:
         The front end.
     config : dict
         Fields of the model's configuration that differ from its defaults.
+    distil : DistilPart, optional
     """
 
     name: str
@@ -100,6 +130,7 @@ class Recipe:
     augment: Augment
     spec: MelSpec
     config: dict[str, Any]
+    distil: DistilPart | None = None
 
     @classmethod
     def read(cls, path: str | Path) -> Recipe:
@@ -117,7 +148,7 @@ class Recipe:
             raise EdgeSerError(f"cannot read the recipe {path}: {error.strerror}") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise EdgeSerError(f"{path} is not TOML: {error}") from error
-        known = {"name", "model", "data", "fit", "augment", "spec", "config"}
+        known = {field.name for field in dataclasses.fields(cls)}
         if unknown := sorted(set(fields) - known):
             raise EdgeSerError(
                 f"{path}: unknown fields {', '.join(unknown)}; there are {', '.join(sorted(known))}"
@@ -132,6 +163,7 @@ class Recipe:
             augment=_part(Augment, fields.get("augment", {}), path, "augment"),
             spec=_part(MelSpec, fields.get("spec", {}), path, "spec"),
             config=fields.get("config", {}),
+            distil=_part(DistilPart, fields["distil"], path, "distil") if "distil" in fields else None,
         )
         if recipe.fit.epochs < 1 or recipe.fit.batch < 2 or not recipe.fit.seeds:
             raise EdgeSerError(f"{path}: [fit] needs epochs of at least 1, batch of at least 2, and a seed")
@@ -139,7 +171,8 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """All fields as plain values, for results and checkpoints."""
-        return dataclasses.asdict(self)
+        fields = dataclasses.asdict(self)
+        return fields if self.distil else {n: v for n, v in fields.items() if n != "distil"}
 
 
 def _part(kind: type[Any], fields: dict[str, Any], path: Path, where: str) -> Any:
@@ -160,4 +193,7 @@ def _part(kind: type[Any], fields: dict[str, Any], path: Path, where: str) -> An
         if actual != str(expected).split("[")[0]:
             raise EdgeSerError(f"{path}: [{where}] {name} must be of type {expected}, not {value!r}")
         values[name] = value
+    needed = [n for n, field in defaults.items() if field.default is dataclasses.MISSING and n not in values]
+    if needed:
+        raise EdgeSerError(f"{path}: [{where}] lacks {', '.join(needed)}")
     return kind(**values)

@@ -92,7 +92,7 @@ def run_recipe(
         model = build_model(recipe.model, shape)
         model.dropout.p = recipe.fit.dropout
         own = folder / target.stem
-        data = ClipSet(chosen, [features[i] for i in part], corpus.labels, known)
+        data = ClipSet(chosen, [[features[i] for i in part]], corpus.labels, known)
         with _EpochBar(target.stem, recipe.fit.epochs) as bar:
             model = fit(model, data, recipe, run.seed, own, bar.report)
         plot_curves(own / "curves.png", _records(own / "log.jsonl"), title=f"{recipe.name} {target.stem}")

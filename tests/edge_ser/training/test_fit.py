@@ -48,7 +48,7 @@ def clip_set(count: int = 40) -> ClipSet:
             if rated
             else Clip(Path(f"{i}.wav"), "named", f"s{i}", emotion=label)
         )
-    return ClipSet(clips, features, LABELS, {"named": LABELS, "rated": ()})
+    return ClipSet(clips, [features], LABELS, {"named": LABELS, "rated": ()})
 
 
 def train(folder: Path, recipe: Recipe = RECIPE, stop_after: int | None = None, seed: int = 0) -> Stream72k:

@@ -1,0 +1,99 @@
+"""What a batch costs: labels, raters and teacher, each term by its name."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from edge_ser.models.base import Network
+from edge_ser.training.data import Batch
+from edge_ser.training.losses import (
+    ccc_loss,
+    emotion_loss,
+    hint_loss,
+    quadrant_loss,
+    smooth_targets,
+    soft_loss,
+)
+from edge_ser.training.recipe import Recipe
+
+__all__ = ["Objective"]
+
+
+class Objective(nn.Module):
+    """The loss of a recipe.
+
+    It holds the one layer that only training needs: the guess of the teacher's features from the pooled vector.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    hidden : int
+        Width of the network's pooled vector.
+    hint_size : int
+        Of the teacher's features; 0 where there are none.
+    """
+
+    def __init__(self, recipe: Recipe, hidden: int, hint_size: int) -> None:
+        super().__init__()
+        self.recipe = recipe
+        wanted = recipe.distil is not None and recipe.distil.hint > 0 and hint_size > 0
+        self.guess = nn.Linear(hidden, hint_size) if wanted else None
+
+    def forward(self, model: Network, batch: Batch) -> dict[str, Tensor]:
+        """Terms of the loss, weighted: their sum is what is made small.
+
+        Returns
+        -------
+        dict of str to Tensor ()
+            ``emotion`` and ``adv``; with a teacher also ``soft``, ``hint``, ``quadrant`` where they have a weight.
+        """
+        part, distil = self.recipe.fit, self.recipe.distil
+        targets = smooth_targets(batch.labels, batch.allowed, part.label_smoothing)
+        if self.recipe.augment.mixup > 0:
+            batch, targets = _mix_up(batch, targets, self.recipe.augment.mixup)
+        pooled = model.pool(batch.features, batch.frames)
+        adv, logits = model.answer(pooled)
+        soft = distil.soft if distil else 0.0
+        terms = {
+            "emotion": (1 - soft) * emotion_loss(logits, targets, batch.allowed),
+            "adv": part.adv_weight * ccc_loss(adv, batch.adv),
+        }
+        if distil is None:
+            return terms
+        if soft > 0:
+            terms["soft"] = soft * soft_loss(logits, batch.logits, batch.allowed, distil.temperature)
+        if self.guess is not None:
+            terms["hint"] = distil.hint * hint_loss(self.guess(pooled), batch.hint)
+        if distil.quadrant > 0:
+            terms["quadrant"] = distil.quadrant * quadrant_loss(adv, batch.adv)
+        return terms
+
+
+def _mix_up(batch: Batch, targets: Tensor, parameter: float) -> tuple[Batch, Tensor]:
+    """Clips mixed in pairs, their targets alike."""
+    beta = torch.distributions.Beta(parameter, parameter)
+    share = beta.sample((len(targets),))
+    share = torch.maximum(share, 1 - share)[:, None]
+    other = torch.randperm(len(targets))
+    # Only clips that know the same things have a mixture of targets.
+    same = (batch.labels >= 0) == (batch.labels[other] >= 0)
+    for known in (batch.adv, batch.logits, batch.hint):
+        finite = torch.isfinite(known).all(1)
+        same &= finite == finite[other]
+    share = torch.where(same[:, None], share, 1.0)
+
+    def mixed(values: Tensor) -> Tensor:
+        return share * values + (1 - share) * torch.where(same[:, None], values[other], values)
+
+    features = share[:, :, None] * batch.features + (1 - share[:, :, None]) * batch.features[other]
+    frames = torch.where(same, torch.maximum(batch.frames, batch.frames[other]), batch.frames)
+    batch = batch._replace(
+        features=features,
+        frames=frames,
+        allowed=batch.allowed | (batch.allowed[other] & same[:, None]),
+        adv=mixed(batch.adv),
+        logits=mixed(batch.logits),
+        hint=mixed(batch.hint),
+    )
+    return batch, mixed(targets)
