@@ -1,47 +1,119 @@
-"""The networks: one table that names, builds and describes them."""
+"""The networks: one table that names, builds, describes and counts them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from edge_ser.errors import EdgeSerError
+from edge_ser.models.base import Network, NetworkConfig
+from edge_ser.models.cnn14 import Cnn14
+from edge_ser.models.mobilenetv4 import MobileNetV4L, MobileNetV4M, MobileNetV4S
+from edge_ser.models.resnet import ResNet50
 from edge_ser.models.stream72k import Stream72k, Stream72kConfig
+from edge_ser.models.wav2small import Wav2Small, Wav2Small17k, Wav2SmallConfig
 
-__all__ = ["ARCHITECTURES", "Architecture", "build_model"]
+__all__ = ["ARCHITECTURES", "Architecture", "architecture", "build_model", "describe"]
 
 
 class Architecture(NamedTuple):
     """A row of the table of networks."""
 
-    model: type[Stream72k]
-    config: type[Stream72kConfig]
+    model: type[Network]
+    config: type[NetworkConfig]
     about: str
 
 
 ARCHITECTURES = {
     "stream72k": Architecture(Stream72k, Stream72kConfig, "the streaming student, at most 72 000 parameters"),
+    "wav2small-72k": Architecture(Wav2Small, Wav2SmallConfig, "Wav2Small as published (arXiv 2408.13920)"),
+    "wav2small-17k": Architecture(Wav2Small17k, Wav2SmallConfig, "Wav2Small 2.0, a quarter of its size"),
+    "mobilenetv4-s": Architecture(MobileNetV4S, NetworkConfig, "MobileNetV4-Conv-S (arXiv 2404.10518)"),
+    "mobilenetv4-m": Architecture(MobileNetV4M, NetworkConfig, "MobileNetV4-Conv-M"),
+    "mobilenetv4-l": Architecture(MobileNetV4L, NetworkConfig, "MobileNetV4-Conv-L"),
+    "cnn14": Architecture(Cnn14, NetworkConfig, "CNN14 of PANNs (arXiv 1912.10211), a large teacher"),
+    "resnet50": Architecture(ResNet50, NetworkConfig, "ResNet-50 (arXiv 1512.03385), a large teacher"),
 }
 
 
-def build_model(architecture: str, config: Mapping[str, Any], *, folded: bool = False) -> Stream72k:
+def architecture(name: str) -> Architecture:
+    """A row of `ARCHITECTURES`.
+
+    Raises
+    ------
+    EdgeSerError
+        There is none of that name.
+    """
+    if name not in ARCHITECTURES:
+        raise EdgeSerError(f"unknown network {name!r}; there are: {', '.join(ARCHITECTURES)}")
+    return ARCHITECTURES[name]
+
+
+def build_model(name: str, config: Mapping[str, Any], *, folded: bool = False) -> Network:
     """A network with fresh weights.
 
     Parameters
     ----------
-    architecture : str
-        A name of `ARCHITECTURES`.
+    name : str
+        Of `ARCHITECTURES`.
     config : mapping
         Its configuration's `to_dict` form.
     folded : bool
-        The inference form without batch normalisation.
+        The inference form without batch normalisation, which stream72k alone has.
 
     Raises
     ------
     EdgeSerError
         Unknown architecture, or a configuration that is not its own.
     """
-    if architecture not in ARCHITECTURES:
-        raise EdgeSerError(f"unknown network {architecture!r}; there are: {', '.join(ARCHITECTURES)}")
-    row = ARCHITECTURES[architecture]
-    return row.model(row.config.from_dict(config), folded=folded)
+    row = architecture(name)
+    shape = row.config.from_dict(config)
+    if not folded:
+        return row.model(shape)
+    if row.model is not Stream72k:
+        raise EdgeSerError(f"{name} has no folded form; only networks that stream are shipped in one")
+    return row.model(shape, folded=True)
+
+
+def describe(names: Sequence[str] = tuple(ARCHITECTURES)) -> list[dict[str, Any]]:
+    """Networks of the default shape with the A/D/V head alone, counted without a weight being made.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Of `ARCHITECTURES`.
+
+    Returns
+    -------
+    list of dict
+        ``name``, ``about``, ``parameters`` (that training sets), ``frozen`` (a front end inside), ``buffers``
+        (statistics of batch normalisation), ``per_class`` (parameters that each emotion adds), ``hidden``,
+        ``streams``, ``macs_per_second``, ``activation_bytes`` (the largest tensor of one inference in fp32: a step
+        where it streams, else 5 s), ``n_mels`` and ``frame_rate`` of its front end.
+    """
+    import torch
+
+    rows = []
+    for name in names:
+        row = architecture(name)
+        with torch.device("meta"):
+            model = row.model(row.config(labels=()))
+        parameters = model.count_parameters()
+        cost, _ = model.cost(model.spec)
+        rows.append(
+            {
+                "name": name,
+                "about": row.about,
+                "parameters": parameters,
+                "frozen": sum(p.numel() for p in model.parameters()) - parameters,
+                "buffers": sum(b.numel() for b in model.buffers()),
+                "per_class": model.hidden + 1,
+                "hidden": model.hidden,
+                "streams": model.streams,
+                "macs_per_second": model.macs_per_second(model.spec),
+                "activation_bytes": cost.activation_bytes,
+                "n_mels": model.spec.n_mels,
+                "frame_rate": model.spec.frame_rate,
+            }
+        )
+    return rows

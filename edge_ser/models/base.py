@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from edge_ser.dsp import MelSpec
-from edge_ser.errors import require_fields
+from edge_ser.errors import EdgeSerError, require_fields
 from edge_ser.models.counting import Cost, cost_of
 
 __all__ = ["CLIP_S", "ClipNetwork", "Network", "NetworkConfig"]
@@ -68,6 +68,8 @@ class Network(nn.Module, abc.ABC):
         Width of the vector that `pool` gives.
     dropout : nn.Dropout
         On that vector, in training.
+    emotion : nn.Linear or None
+        The emotion head on it; None where the configuration has no labels.
     """
 
     spec: ClassVar[MelSpec]
@@ -75,6 +77,7 @@ class Network(nn.Module, abc.ABC):
     config: NetworkConfig
     hidden: int
     dropout: nn.Dropout
+    emotion: nn.Linear | None
 
     @staticmethod
     def prepare(wave: np.ndarray) -> np.ndarray:
@@ -111,6 +114,10 @@ class Network(nn.Module, abc.ABC):
     def answer(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
         """Answers from pooled vectors (..., hidden): A/D/V (..., 3) in 0..1 and logits (..., labels)."""
 
+    def logits(self, pooled: Tensor) -> Tensor:
+        """What the emotion head alone says: (..., labels), of width 0 where there is none."""
+        return pooled.new_zeros((*pooled.shape[:-1], 0)) if self.emotion is None else self.emotion(pooled)
+
     @abc.abstractmethod
     def rehearse(self, spec: MelSpec) -> float:
         """Infer once on zeros, a step or a clip of `CLIP_S`; returns the seconds of audio that it stands for."""
@@ -125,6 +132,17 @@ class Network(nn.Module, abc.ABC):
         logits : Tensor (B, labels)
         """
         return self.answer(self.pool(features, frames))
+
+    def check_crop(self, frames: int) -> None:
+        """Refuse a training crop of so many frames that the network cannot be trained on; here, only an empty one.
+
+        Raises
+        ------
+        EdgeSerError
+            It cannot.
+        """
+        if frames < 1:
+            raise EdgeSerError(f"[fit] crop_s gives {frames} frames; at least one is needed")
 
     def count_parameters(self) -> int:
         """Values in weights and biases that training sets."""
@@ -173,10 +191,7 @@ class ClipNetwork(Network):
     def answer(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
         """As `Network.answer`."""
         pooled = self.dropout(pooled)
-        return torch.sigmoid(self.adv(pooled)), self._logits(pooled)
-
-    def _logits(self, pooled: Tensor) -> Tensor:
-        return pooled.new_zeros((*pooled.shape[:-1], 0)) if self.emotion is None else self.emotion(pooled)
+        return torch.sigmoid(self.adv(pooled)), self.logits(pooled)
 
     def rehearse(self, spec: MelSpec) -> float:
         """As `Network.rehearse`."""

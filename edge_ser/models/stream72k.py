@@ -11,16 +11,15 @@ each step (Chan et al. 1979), so nothing drifts and nothing cancels.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edge_ser.dsp import MelSpec
-from edge_ser.errors import EdgeSerError, require_fields
-from edge_ser.models.base import Network
+from edge_ser.errors import EdgeSerError
+from edge_ser.models.base import Network, NetworkConfig
 
 __all__ = ["Stream72k", "Stream72kConfig"]
 
@@ -28,15 +27,13 @@ State = tuple[Tensor, ...]
 
 
 @dataclasses.dataclass(frozen=True)
-class Stream72kConfig:
+class Stream72kConfig(NetworkConfig):
     """Shape of a Stream72k; stored in checkpoints and bundles.
 
     Attributes
     ----------
-    labels : tuple of str
-        Emotion classes, in the order of the logits.
-    n_mels : int
-        Bands of the front end.
+    labels, n_mels
+        As in `NetworkConfig`.
     stem : tuple of int
         Channels of the 3 x 3 convolutions over (frame, band); each halves the bands.
     channels, kernel : int
@@ -55,8 +52,6 @@ class Stream72kConfig:
         Added to the variance under the root.
     """
 
-    labels: tuple[str, ...]
-    n_mels: int = 64
     stem: tuple[int, ...] = (8,)
     channels: int = 96
     kernel: int = 5
@@ -78,23 +73,6 @@ class Stream72kConfig:
     def mixed_bands(self) -> int:
         """Bands left after the stem."""
         return self.n_mels >> len(self.stem)
-
-    def to_dict(self) -> dict[str, Any]:
-        """All fields as plain values for JSON."""
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_dict(cls, fields: Mapping[str, Any]) -> Stream72kConfig:
-        """Build from `to_dict`'s form, also after a trip through JSON.
-
-        Raises
-        ------
-        EdgeSerError
-            A field is missing or unknown, or the shape is impossible.
-        """
-        require_fields(cls, fields, "stream72k's description")
-        values: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in fields.items()}
-        return cls(**values)
 
 
 class _StemConv(nn.Module):
@@ -186,7 +164,7 @@ class Stream72k(Network):
         self.attend = nn.Conv1d(c.channels, c.heads, 1)
         self.norm: nn.Module = nn.Identity() if folded else nn.BatchNorm1d(2 * c.channels)
         self.dropout = nn.Dropout(dropout)
-        self.emotion = nn.Linear(2 * c.channels, len(c.labels))
+        self.emotion = nn.Linear(2 * c.channels, len(c.labels)) if c.labels else None
         self.adv = nn.Linear(2 * c.channels, 3)
 
     @property
@@ -262,7 +240,7 @@ class Stream72k(Network):
     def answer(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
         """As `Network.answer`."""
         pooled = self.dropout(pooled)
-        return torch.sigmoid(self.adv(pooled)), self.emotion(pooled)
+        return torch.sigmoid(self.adv(pooled)), self.logits(pooled)
 
     def step(self, features: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         """One step: the new frames and the state before them to the answer and the state after.
@@ -342,6 +320,12 @@ class Stream72k(Network):
                 module.weight.copy_(weight)
                 module.bias.copy_(bias)
         return folded
+
+    def rehearse(self, spec: MelSpec) -> float:
+        """As `Network.rehearse`: a step."""
+        c = self.config
+        self.step(torch.zeros(1, c.step_frames, c.n_mels), *self.initial_state())
+        return c.step_frames / spec.frame_rate
 
     def macs_per_second(self, spec: MelSpec) -> int:
         """As `Network.macs_per_second`, of the folded form."""

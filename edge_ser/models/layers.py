@@ -1,0 +1,73 @@
+"""Layers over (clip, channel, frame, band) that leave the padding of short clips out.
+
+A clip alone has zeros beyond its end in front of every convolution. Beside a longer one in a batch it has
+whatever normalisation and bias made of them, so these layers blank that before they reach into it: a clip
+is answered in a batch as it is alone. (Batch normalisation in training does count the padded frames.)
+Valid frames travel with the features; None says that no clip is padded, and then nothing is blanked.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+__all__ = ["ConvNorm", "blank", "max_pool", "mean_frames", "thinned"]
+
+
+def blank(x: Tensor, frames: Tensor | None) -> Tensor:
+    """Features (B, C, T, M) with zeros after each clip's own frames (B,)."""
+    if frames is None:
+        return x
+    beyond = torch.arange(x.shape[2], device=x.device)[None] >= frames[:, None]
+    return x.masked_fill(beyond[:, None, :, None], 0.0)
+
+
+def thinned(frames: Tensor | None, stride: int) -> Tensor | None:
+    """Valid frames after a layer whose first output is centred on the first frame: every `stride`-th."""
+    return frames if frames is None or stride == 1 else (frames + stride - 1) // stride
+
+
+def max_pool(x: Tensor, frames: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Largest of 3 x 3, halving frames and bands; of values of at least 0, so that blanks never win."""
+    return F.max_pool2d(blank(x, frames), 3, stride=2, padding=1), thinned(frames, 2)
+
+
+def mean_frames(x: Tensor, frames: Tensor | None) -> Tensor:
+    """Mean over bands and valid frames: (B, C, T, M) to (B, C)."""
+    if frames is None:
+        return x.mean((2, 3))
+    return blank(x, frames).mean(3).sum(2) / frames[:, None]
+
+
+class ConvNorm(nn.Module):
+    """Convolution without bias, batch normalisation and, where `active`, ReLU.
+
+    Parameters
+    ----------
+    inputs, outputs : int
+        Channels.
+    kernel : int
+        Odd, in frames and bands; the edges are padded with half of it.
+    stride : int
+        In frames and bands.
+    groups : int
+        As many as channels makes it depthwise.
+    active : bool
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, *, stride: int = 1, groups: int = 1, active: bool = True
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(
+            inputs, outputs, kernel, stride=stride, padding=kernel // 2, groups=groups, bias=False
+        )
+        self.norm = nn.BatchNorm2d(outputs)
+        self.kernel, self.stride, self.active = kernel, stride, active
+        nn.init.kaiming_normal_(self.conv.weight, nonlinearity="relu")
+
+    def forward(self, x: Tensor, frames: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Features (B, inputs, T, M) and valid frames (B,) or None, to the same of what comes out."""
+        x = self.norm(self.conv(blank(x, frames) if self.kernel > 1 else x))
+        return F.relu(x) if self.active else x, thinned(frames, self.stride)

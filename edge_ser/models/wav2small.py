@@ -1,0 +1,206 @@
+"""Wav2Small (Kounadis-Bastian et al. 2024, arXiv 2408.13920): the published 72 K and 17 K networks.
+
+Written from a description of them. Both hear a clip as a whole: its samples are normalised by its own mean
+and power, and the 72 K network's pool takes rows of 13 frames of one channel, laid out by the clip's length.
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from typing import ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from edge_ser.dsp import MelSpec
+from edge_ser.dsp.filters import mel_filters, window
+from edge_ser.errors import EdgeSerError
+from edge_ser.models.base import ClipNetwork, NetworkConfig
+from edge_ser.models.layers import ConvNorm, max_pool
+
+__all__ = ["Wav2Small", "Wav2Small17k", "Wav2SmallConfig"]
+
+_CHANNELS = 13
+_MELS = 26
+_POWER_FLOOR = 1e-7
+_PUBLISHED = MelSpec(
+    win_length=64, n_fft=64, hop_length=32, n_mels=_MELS, fmin=0.0, fmax=8000.0, padding="reflect"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Wav2SmallConfig(NetworkConfig):
+    """Labels of the emotion head; the rest of the shape is the published one. No labels: the published network."""
+
+    n_mels: int = _MELS
+
+    def __post_init__(self) -> None:
+        if self.n_mels != _MELS:
+            raise EdgeSerError(
+                f"wav2small hears {_MELS} bands, not {self.n_mels}: give its recipe the [spec] of the network"
+            )
+
+
+class _FrontEnd(nn.Module):
+    """Samples to log-mel as frozen convolutions, the numbers of `edge_ser.dsp.log_mel` up to rounding."""
+
+    def __init__(self, spec: MelSpec) -> None:
+        super().__init__()
+        bins = spec.n_fft // 2 + 1
+        self.pad = spec.n_fft // 2 if spec.padding == "reflect" else 0
+        self.floor = spec.floor
+        self.real = nn.Conv1d(1, bins, spec.n_fft, stride=spec.hop_length, bias=False)
+        self.imaginary = nn.Conv1d(1, bins, spec.n_fft, stride=spec.hop_length, bias=False)
+        self.mel = nn.Conv1d(bins, spec.n_mels, 1, bias=False)
+        turn = 2 * np.pi * np.outer(np.arange(bins), np.arange(spec.n_fft)) / spec.n_fft
+        weight = window(spec.window, spec.win_length)
+        frozen = (
+            (self.real, weight * np.cos(turn)),
+            (self.imaginary, weight * np.sin(turn)),
+            (self.mel, mel_filters(spec)),
+        )
+        for conv, values in frozen:
+            with torch.no_grad():
+                conv.weight.copy_(torch.from_numpy(np.asarray(values)).reshape(conv.weight.shape))
+            conv.weight.requires_grad_(False)
+
+    def forward(self, wave: Tensor) -> Tensor:
+        """(B, samples) to (B, T, mels) in dB."""
+        x = wave[:, None]
+        if self.pad:
+            x = F.pad(x, (self.pad, self.pad), mode="reflect")
+        real, imaginary = self.real(x), self.imaginary(x)
+        bands = self.mel(real * real + imaginary * imaginary)
+        return 10 * torch.log10(bands.clamp_min(self.floor)).transpose(1, 2)
+
+
+class _Wav2Small(ClipNetwork):
+    """What both have: front end, convolutions, and linear outputs."""
+
+    def __init__(self, config: Wav2SmallConfig, hidden: int, *, dropout: float) -> None:
+        super().__init__(config, hidden, dropout=dropout)
+        self.front_end = _FrontEnd(self.spec)
+        wide = [ConvNorm(1 if i == 0 else _CHANNELS, _CHANNELS, 3) for i in range(7)]
+        self.before, self.after = nn.ModuleList(wide[:3]), nn.ModuleList(wide[3:])
+
+    @staticmethod
+    def prepare(wave: np.ndarray) -> np.ndarray:
+        """A whole recording (n,) without its mean and at a power of one."""
+        wave = np.asarray(wave, np.float64) - np.mean(wave, dtype=np.float64)
+        return (wave / np.sqrt(np.mean(wave * wave) + _POWER_FLOOR)).astype(np.float32)
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """The published function.
+
+        Parameters
+        ----------
+        waveform : Tensor (B, samples)
+            Audio at 16 kHz, clips of one length, more than 32 samples (the 17 K network: at least 64).
+
+        Returns
+        -------
+        Tensor (B, 3)
+            Arousal, dominance, valence; about 0..1, not clipped.
+        """
+        x = waveform - waveform.mean(1, keepdim=True)
+        x = x / torch.sqrt((x * x).mean(1, keepdim=True) + _POWER_FLOOR)
+        adv, _ = self.answer(self.body(self.front_end(x), None))
+        return adv
+
+    def body(self, features: Tensor, frames: Tensor | None) -> Tensor:
+        """As `ClipNetwork.body`."""
+        x = features[:, None]
+        for conv in self.before:
+            x, frames = conv(x, frames)
+        x, frames = max_pool(x, frames)
+        for conv in self.after:
+            x, frames = conv(x, frames)
+        return self.attend(x, frames)
+
+    @abc.abstractmethod
+    def attend(self, x: Tensor, tokens: Tensor | None) -> Tensor:
+        """Maps (B, 13, T, 13) of clips with so many tokens (B,) to the pooled vector (B, hidden)."""
+
+    def answer(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
+        """As `Network.answer`, but A/D/V is linear as published: about 0..1, not clipped."""
+        pooled = self.dropout(pooled)
+        return self.adv(pooled), self.logits(pooled)
+
+
+class Wav2Small(_Wav2Small):
+    """The 72 K network: 72 659 values, of which 67 577 are trained.
+
+    Parameters
+    ----------
+    config : Wav2SmallConfig
+    dropout : float
+        On the pooled vector, in training; the paper names none.
+    """
+
+    spec: ClassVar[MelSpec] = _PUBLISHED
+
+    def __init__(self, config: Wav2SmallConfig, *, dropout: float = 0.0) -> None:
+        super().__init__(config, _CHANNELS * _CHANNELS, dropout=dropout)
+        self.mix = nn.Conv2d(_CHANNELS, _CHANNELS, 1)
+        self.score = nn.Linear(self.hidden, self.hidden)
+        self.value = nn.Linear(self.hidden, self.hidden)
+
+    def attend(self, x: Tensor, tokens: Tensor | None) -> Tensor:
+        """See `_rows`; then attention over the rows, for each of the 169 columns its own."""
+        rows = _rows(self.mix(x), tokens)
+        score = self.score(rows)
+        if tokens is not None:
+            score = score.masked_fill(_beyond(score, tokens)[:, :, None], float("-inf"))
+        return (torch.softmax(score, 1) * self.value(rows)).sum(1)
+
+
+class Wav2Small17k(_Wav2Small):
+    """The 17 K network, "Wav2Small 2.0": 15 888 values; 17 244 with four emotions.
+
+    Its pool does not depend on the order of the tokens.
+
+    Parameters
+    ----------
+    config : Wav2SmallConfig
+    dropout : float
+        On the pooled vector, in training; none is published.
+    """
+
+    spec: ClassVar[MelSpec] = dataclasses.replace(_PUBLISHED, padding="none")
+
+    def __init__(self, config: Wav2SmallConfig, *, dropout: float = 0.0) -> None:
+        super().__init__(config, 2 * _CHANNELS * _CHANNELS, dropout=dropout)
+        self.score = nn.Conv2d(_CHANNELS, _CHANNELS, 1)
+        self.value = nn.Conv2d(_CHANNELS, _CHANNELS, 1)
+
+    def attend(self, x: Tensor, tokens: Tensor | None) -> Tensor:
+        """Attention over time for each channel and band, beside the channels' Gram matrix."""
+        score = self.score(x)
+        if tokens is not None:
+            score = score.masked_fill(_beyond(score.transpose(1, 2), tokens)[:, None, :, None], float("-inf"))
+        pooled = (torch.softmax(score, 2) * self.value(x)).sum(2)  # (B, channels, bands)
+        return torch.cat([pooled, pooled @ pooled.transpose(1, 2)], 2).flatten(1)
+
+
+def _beyond(x: Tensor, tokens: Tensor) -> Tensor:
+    """Which of the rows of (B, T, ...) are padding: (B, T)."""
+    return torch.arange(x.shape[1], device=x.device)[None] >= tokens[:, None]
+
+
+def _rows(x: Tensor, tokens: Tensor | None) -> Tensor:
+    """The published reshape of (B, C, T, M) to (B, T, C M) without a permute, on purpose.
+
+    A row is then 13 frames in a row of one channel, and where T is no multiple of 13 some rows straddle two
+    channels. Where one channel ends depends on the clip's own length, so padded clips are laid out one by one:
+    row by row as each is alone, and after its own tokens rows that mean nothing.
+    """
+    batch, channels, length, bands = x.shape
+    if tokens is None:
+        return x.reshape(batch, length, channels * bands)
+    place = torch.arange(length * channels * bands, device=x.device)[None]  # in the clip alone
+    size = tokens[:, None] * bands  # values of one channel there
+    source = (place // size).clamp_max(channels - 1) * length * bands + place % size
+    return x.reshape(batch, -1).gather(1, source).reshape(batch, length, channels * bands)
