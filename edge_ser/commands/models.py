@@ -8,7 +8,7 @@ from typing import Any
 
 from edge_ser.bundle import Bundle, bundle_names, load_bundle
 from edge_ser.commands._output import add_output_argument, write_table
-from edge_ser.errors import EdgeSerError
+from edge_ser.errors import EdgeSerError, require
 
 __all__ = ["add_arguments", "run"]
 
@@ -24,6 +24,19 @@ _COLUMNS = {
     "error": "error",
 }
 
+_NETWORK_COLUMNS = {
+    "name": "network",
+    "parameters": "parameters",
+    "frozen": "frozen",
+    "buffers": "buffers",
+    "per_class": "each emotion",
+    "hidden": "hidden",
+    "macs_per_second": "MAC/s",
+    "largest": "largest tensor",
+    "streams": "streams",
+    "about": "what it is",
+}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
@@ -36,15 +49,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "  edge-ser models                what comes with the package\n"
         "  edge-ser models ./my-bundle    one of yours\n"
         "  edge-ser models -o json        everything that is known of them\n"
+        "  edge-ser models --networks     the networks that a recipe can name, and what they cost\n"
     )
     parser.add_argument(
         "bundles", nargs="*", metavar="MODEL", help="names or folders (default: all that came along)"
+    )
+    parser.add_argument(
+        "--networks",
+        action="store_true",
+        help="list the networks that can be trained instead: parameters with the arousal, dominance and valence head "
+        "alone and what each emotion adds; multiply-accumulates a second; the largest tensor in fp32 of one "
+        "inference, which is a step of a network that streams and 5 s for the others (needs torch)",
     )
     add_output_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Do it; 1 when one is damaged."""
+    if args.networks:
+        return _networks(args)
     rows: list[dict[str, Any]] = []
     damaged = False
     for name in args.bundles or bundle_names():
@@ -60,6 +83,19 @@ def run(args: argparse.Namespace) -> int:
     columns = {key: head for key, head in _COLUMNS.items() if any(row.get(key) is not None for row in rows)}
     write_table(rows, args.output, columns=columns, document={"models": rows})
     return 1 if damaged else 0
+
+
+def _networks(args: argparse.Namespace) -> int:
+    if args.bundles:
+        raise EdgeSerError("--networks lists the networks that can be trained; name no model with it")
+    require("torch", extra="train", purpose="counting networks")
+    from edge_ser.models import describe
+
+    rows = describe()
+    if args.output == "md":
+        rows = [row | {"largest": f"{row['activation_bytes'] / 1024:.0f} KB"} for row in rows]
+    write_table(rows, args.output, columns=_NETWORK_COLUMNS, document={"networks": rows})
+    return 0
 
 
 def _row(bundle: Bundle) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+import functools
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,10 +17,10 @@ from edge_ser.evaluation.metrics import bootstrap_ci, ccc, confusion, mae, major
 if TYPE_CHECKING:
     import torch
 
+    from edge_ser.models.base import Network
     from edge_ser.models.stream72k import Stream72k
 
-__all__ = ["Scored", "best_label", "score", "stream_clip", "summarise"]
-
+__all__ = ["Scored", "answered_as", "best_label", "score", "stream_clip", "summarise", "whole_clip"]
 
 Ratings = tuple[float, float, float]
 
@@ -85,21 +86,60 @@ def stream_clip(folded: Stream72k, features: np.ndarray) -> tuple[np.ndarray, np
     return adv[0].numpy(), logits[0].numpy()
 
 
+def whole_clip(model: Network, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Let a network that does not stream hear a whole clip at once.
+
+    Parameters
+    ----------
+    model : Network
+        In inference mode.
+    features : (T, n_mels)
+        Log-mel of the clip, as `Network.pool` takes it.
+
+    Returns
+    -------
+    adv : (3,) float32
+    logits : (labels,) float32
+
+    Raises
+    ------
+    EdgeSerError
+        The clip has no frame.
+    """
+    if len(features) == 0:
+        raise EdgeSerError("a clip without a frame has no answer")
+    import torch  # as above
+
+    with torch.inference_mode():
+        whole = torch.from_numpy(np.asarray(features, dtype=np.float32))[None]
+        adv, logits = model.clip(whole, torch.tensor([len(features)]))
+    return adv[0].numpy(), logits[0].numpy()
+
+
+def answered_as(model: Network) -> str:
+    """How `score` asks a model, as a protocol says it."""
+    return "streaming form fed step by step" if model.streams else "each clip heard as a whole"
+
+
 def score(
-    model: Stream72k,
+    model: Network,
     clips: Iterable[tuple[Clip, np.ndarray]],
     labels: Sequence[str],
     *,
     fold: int = 0,
     seed: int = 0,
 ) -> list[Scored]:
-    """Answer clips in the streaming form.
+    """Answer clips as the model will answer them in use.
+
+    A network that streams is folded and fed step by step, `stream_clip`; one that does not hears each clip as a
+    whole, `whole_clip`. `answered_as` says which, for a protocol.
 
     Parameters
     ----------
-    model : Stream72k
+    model : Network
         Folded or not.
     clips : iterable of (Clip, features)
+        Features of recordings that `Network.prepare` has prepared.
     labels : sequence of str
         Classes to choose among, those of the corpus; the model must know each.
     fold, seed : int
@@ -115,14 +155,22 @@ def score(
             f"the model does not know {', '.join(unknown)}; it knows {', '.join(model.config.labels)}"
         )
     columns = [model.config.labels.index(label) for label in labels]
-    folded = (model if model.folded else model.fold()).eval()
+    ask = _way_of_asking(model.eval())
     scored = []
     for clip, features in clips:
-        adv, logits = stream_clip(folded, features)
+        adv, logits = ask(features)
         label = best_label(logits[columns], labels) if clip.emotion is not None else None
         arousal, dominance, valence = (float(value) for value in adv)
         scored.append(Scored(clip, label, (arousal, dominance, valence), fold, seed))
     return scored
+
+
+def _way_of_asking(model: Network) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    from edge_ser.models.stream72k import Stream72k  # here, since the scores of a bundle need no torch
+
+    if not isinstance(model, Stream72k):
+        return functools.partial(whole_clip, model)
+    return functools.partial(stream_clip, model if model.folded else model.fold())
 
 
 def summarise(scored: Sequence[Scored], labels: Sequence[str]) -> dict[str, Any]:

@@ -163,8 +163,10 @@ def _torch_model(bundle: Bundle) -> Stream72k | None:
     import torch
 
     from edge_ser.models import build_model
+    from edge_ser.models.stream72k import Stream72k
 
     model = build_model(bundle.architecture, bundle.config, folded=True).eval()
+    assert isinstance(model, Stream72k)  # the one network that has a folded form
     weights = read_safetensors(bundle.file("numpy", "fp32"))
     try:
         model.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})

@@ -70,9 +70,9 @@ def build_model(name: str, config: Mapping[str, Any], *, folded: bool = False) -
     shape = row.config.from_dict(config)
     if not folded:
         return row.model(shape)
-    if row.model is not Stream72k:
-        raise EdgeSerError(f"{name} has no folded form; only networks that stream are shipped in one")
-    return row.model(shape, folded=True)
+    if not isinstance(shape, Stream72kConfig):
+        raise EdgeSerError(f"{name} has no folded form; stream72k alone is shipped in one")
+    return Stream72k(shape, folded=True)
 
 
 def describe(names: Sequence[str] = tuple(ARCHITECTURES)) -> list[dict[str, Any]]:

@@ -11,7 +11,8 @@ import torch
 
 from edge_ser.errors import EdgeSerError
 from edge_ser.files import parse_json_object
-from edge_ser.models import Stream72k, build_model
+from edge_ser.models import build_model
+from edge_ser.models.base import Network
 from edge_ser.tensors import read_metadata, read_safetensors, write_safetensors
 
 __all__ = ["load_checkpoint", "save_checkpoint"]
@@ -32,16 +33,26 @@ def save_checkpoint(
     meta : dict
         Holds ``architecture``, ``config`` and ``spec``, and what else should be kept (``training``).
     half : bool
-        Store floating point values as float16, half the size; they are read back as float32.
+        Store floating point values as float16, half the size; they are read back as float32. A front end in the
+        model (weights that training does not set) and what float16 cannot hold stay whole.
     """
+    frozen = {name for name, weight in model.named_parameters() if not weight.requires_grad}
     arrays = {}
     for name, tensor in model.state_dict().items():
         array = tensor.detach().cpu().numpy()
-        arrays[name] = array.astype(np.float16) if half and array.dtype == np.float32 else array
+        if half and array.dtype == np.float32 and name not in frozen:
+            array = _halved(array)
+        arrays[name] = array
     write_safetensors(path, arrays, {_KEY: json.dumps(meta, sort_keys=True)})
 
 
-def load_checkpoint(path: str | Path) -> tuple[Stream72k, dict[str, Any]]:
+def _halved(array: np.ndarray) -> np.ndarray:
+    """As float16, or as it is where a value is beyond 65 504 (a variance of features in decibels may be)."""
+    largest = np.max(np.abs(array), initial=0.0)
+    return array.astype(np.float16) if largest <= np.finfo(np.float16).max else array
+
+
+def load_checkpoint(path: str | Path) -> tuple[Network, dict[str, Any]]:
     """Read a checkpoint: the model, in inference mode, and its description.
 
     Raises

@@ -19,10 +19,21 @@ _WIDTHS = (64, 128, 256, 512, 1024, 2048)
 _SHORTEST = 2 ** (len(_WIDTHS) - 1)  # every block but the last halves frames and bands
 
 
-class Cnn14(ClipNetwork):
-    """Six pairs of 3 x 3 convolutions, then the mean and the largest value over time; 80.8 M with AudioSet's 527 classes.
+class _Pair(nn.Module):
+    """Two 3 x 3 convolutions."""
 
-    A clip shorter than 32 frames is heard with zeros after it.
+    def __init__(self, inputs: int, width: int) -> None:
+        super().__init__()
+        self.first, self.second = ConvNorm(inputs, width, 3), ConvNorm(width, width, 3)
+
+    def forward(self, x: Tensor, frames: Tensor | None) -> Tensor:
+        return self.second(self.first(x, frames)[0], frames)[0]
+
+
+class Cnn14(ClipNetwork):
+    """Six pairs of 3 x 3 convolutions, then the mean and the largest value over time.
+
+    It has 80.8 M parameters with AudioSet's 527 classes. A clip shorter than 32 frames is heard with zeros after it.
 
     Parameters
     ----------
@@ -40,9 +51,7 @@ class Cnn14(ClipNetwork):
             raise EdgeSerError(f"cnn14 needs at least {_SHORTEST} bands, not {config.n_mels}")
         self.level = nn.BatchNorm1d(config.n_mels)  # each band to its own mean and spread
         pairs = zip((1, *_WIDTHS[:-1]), _WIDTHS, strict=True)
-        self.blocks = nn.ModuleList(
-            nn.ModuleList([ConvNorm(inputs, width, 3), ConvNorm(width, width, 3)]) for inputs, width in pairs
-        )
+        self.blocks = nn.ModuleList(_Pair(inputs, width) for inputs, width in pairs)
         self.between = nn.Dropout(0.2)
         self.head = nn.Linear(self.hidden, self.hidden)
 
@@ -53,9 +62,8 @@ class Cnn14(ClipNetwork):
             features = F.pad(features, (0, 0, 0, _SHORTEST - length))
             frames = torch.full((batch,), length, device=features.device) if frames is None else frames
         x = self.level(features.transpose(1, 2)).transpose(1, 2)[:, None]
-        for i, (first, second) in enumerate(self.blocks):  # type: ignore[misc]  # a pair, which ModuleList cannot say
-            x, _ = first(x, frames)
-            x, _ = second(x, frames)
+        for i, block in enumerate(self.blocks):
+            x = block(x, frames)
             if i < len(self.blocks) - 1:
                 x = F.avg_pool2d(blank(x, frames), 2)
                 frames = None if frames is None else (frames // 2).clamp_min(1)

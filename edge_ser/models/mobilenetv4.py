@@ -38,7 +38,7 @@ class Fused(NamedTuple):
 
 
 class Uib(NamedTuple):
-    """Universal inverted bottlenecks: kernels of the depthwise convolutions before and after the expansion, 0 for none."""
+    """Universal inverted bottlenecks; `before` and `after` the expansion a depthwise kernel, 0 for none."""
 
     before: int
     after: int
