@@ -45,6 +45,9 @@ COMMANDS: dict[str, Command] = {
     "models": Command("edge_ser.commands.models", "models that can be run", True),
     "verify": Command("edge_ser.commands.verify", "does every engine give the trained model's answers?"),
     "train": Command("edge_ser.commands.train", "train a model from a recipe"),
+    "label": Command(
+        "edge_ser.commands.label", "have a large teacher hear recordings, for students to learn from"
+    ),
     "evaluate": Command("edge_ser.commands.evaluate", "score a model on a corpus, speaker-independent"),
     "features": Command("edge_ser.commands.features", "a table of features, a row a recording", True),
     "plot": Command("edge_ser.commands.plot", "pictures of a recording: spectra, mel, MFCC, chroma"),

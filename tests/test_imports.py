@@ -36,6 +36,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "edge_ser.corpora": SHARED,
     "edge_ser.features": SHARED | {"edge_ser.corpora"},
     "edge_ser.models": SHARED,
+    "edge_ser.teachers": SHARED | {"edge_ser.corpora"},
     "edge_ser.training": SHARED | {"edge_ser.corpora", "edge_ser.models", "edge_ser.evaluation"},
     "edge_ser.evaluation": SHARED
     | {"edge_ser.corpora", "edge_ser.models", "edge_ser.recognizer", "firmware_py"},
@@ -59,6 +60,7 @@ OPTIONAL = (
     "onnxruntime",
     "onnx",
     "litert_torch",
+    "transformers",
 )
 
 
