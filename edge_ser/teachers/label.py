@@ -135,7 +135,7 @@ def _hear(
     answers: dict[str, Targets] = {}
     for k in range(views):
         sound = wave if k == 0 or view is None else view(wave, content, k)
-        key = store.key(sound)
+        key = content if k == 0 else content_key(sound)
         if key not in store and key not in answers:
             answers[key] = teacher.targets(sound)
     return answers, views - len(answers)

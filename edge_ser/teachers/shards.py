@@ -25,14 +25,14 @@ PATTERN = "targets-*.npz"
 _KEY_BYTES = 32
 
 
-def write_shard(folder: Path, keys: Sequence[str], arrays: Mapping[str, Array]) -> Path:
+def write_shard(folder: Path, keys: Sequence[bytes], arrays: Mapping[str, Array]) -> Path:
     """Write rows under their keys.
 
     Parameters
     ----------
     folder : Path
-    keys : sequence of str
-        SHA-256 in hexadecimal, one a row.
+    keys : sequence of bytes
+        A SHA-256 for each row.
     arrays : mapping of str to (rows, size) array
 
     Returns
@@ -45,7 +45,7 @@ def write_shard(folder: Path, keys: Sequence[str], arrays: Mapping[str, Array]) 
     EdgeSerError
         The disk refuses.
     """
-    raw = np.frombuffer(bytes.fromhex("".join(keys)), np.uint8).reshape(-1, _KEY_BYTES)
+    raw = np.frombuffer(b"".join(keys), np.uint8).reshape(-1, _KEY_BYTES)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, keys=raw, **arrays)
     data = buffer.getvalue()
@@ -54,9 +54,9 @@ def write_shard(folder: Path, keys: Sequence[str], arrays: Mapping[str, Array]) 
     return path
 
 
-def shard_keys(path: Path) -> list[str]:
+def shard_keys(path: Path) -> list[bytes]:
     """Keys of a shard's rows, after its bytes have been checked against its name. Errors as `read_shard`."""
-    return [bytes(key).hex() for key in read_shard(path, {"keys": _KEY_BYTES})["keys"]]
+    return [key.tobytes() for key in read_shard(path, {"keys": _KEY_BYTES})["keys"]]
 
 
 def read_shard(path: Path, sizes: Mapping[str, int]) -> dict[str, Array]:

@@ -66,27 +66,24 @@ class Teacher(Protocol):
         """Answer to a recording (n,) at 16 kHz; an EdgeSerError if it cannot hear it."""
 
 
-def content_key(wave: npt.ArrayLike, teacher_id: str = "") -> str:
-    """SHA-256, in hexadecimal, of samples and a teacher: the same for a recording under any name, in any container.
+def content_key(wave: npt.ArrayLike) -> str:
+    """SHA-256, in hexadecimal, of the samples: the same for a recording under any name, in any container.
 
     Parameters
     ----------
     wave : (n,) array_like
-        Taken as little-endian float32.
-    teacher_id : str
-        A teacher's `identity`.
+        At 16 kHz; taken as little-endian float32.
     """
-    digest = hashlib.sha256(np.ascontiguousarray(wave, dtype="<f4").tobytes())
-    digest.update(teacher_id.encode())
-    return digest.hexdigest()
+    return hashlib.sha256(np.ascontiguousarray(wave, dtype="<f4").tobytes()).hexdigest()
 
 
 class TargetStore:
     """A folder of one teacher's targets.
 
-    It holds ``store.json`` and shards, NPZ files of half-precision arrays that are named after the SHA-256 of their own
-    bytes. A shard is written whole and never changed, so any number of processes, on one machine or on many, may write
-    into the folder at once, and folders of one teacher are merged by copying their shards into one.
+    It holds ``store.json`` and shards: NPZ files of half-precision arrays, named after the SHA-256 of their own bytes,
+    whose rows lie under the SHA-256 of the recording's content and the teacher's identity. A shard is written whole
+    and never changed, so any number of processes, on one machine or on many, may write into the folder at once, and
+    folders of one teacher are merged by copying their shards into one.
 
     Parameters
     ----------
@@ -109,7 +106,7 @@ class TargetStore:
     Examples
     --------
     >>> store = TargetStore("targets", teacher.identity, teacher.labels, teacher.hint_size)    # doctest: +SKIP
-    >>> key = store.key(wave)                                                                   # doctest: +SKIP
+    >>> key = content_key(wave)                                                                 # doctest: +SKIP
     >>> if key not in store:                                                                    # doctest: +SKIP
     ...     store.add(key, teacher.targets(wave))
     >>> store.flush()                                                                           # doctest: +SKIP
@@ -131,8 +128,8 @@ class TargetStore:
         self.hint_size = hint_size
         self.shard_size = shard_size
         self._sizes = dict(zip(_PARTS, (3, len(self.labels), hint_size), strict=True))
-        self._pending: dict[str, dict[str, Array]] = {}
-        self._where: dict[str, tuple[Path, int]] = {}
+        self._pending: dict[bytes, dict[str, Array]] = {}
+        self._where: dict[bytes, tuple[Path, int]] = {}
         self._open: dict[Path, Mapping[str, Array]] = {}
         self._seen: set[Path] = set()
         self._claim()
@@ -159,29 +156,30 @@ class TargetStore:
         return len(self._where) + len(self._pending)
 
     def __contains__(self, key: object) -> bool:
-        return key in self._where or key in self._pending
+        row = self._row(key)
+        return row in self._where or row in self._pending
 
     def __repr__(self) -> str:
         return f"TargetStore({str(self.folder)!r}, {len(self)} recordings)"
 
-    def key(self, wave: npt.ArrayLike) -> str:
-        """Key of a recording (n,) at 16 kHz; see `content_key`."""
-        return content_key(wave, self.teacher_id)
-
     def missing(self, keys: Iterable[str]) -> list[str]:
-        """Those of the keys that have no targets yet, each once, in their order."""
+        """Those of the recordings' keys (`content_key`) that have no targets yet, each once, in their order."""
         return [key for key in dict.fromkeys(keys) if key not in self]
 
     def add(self, key: str, targets: Targets) -> None:
-        """Keep a recording's targets, rounded to half precision; a key that is there already stays as it is.
+        """Keep a recording's targets, rounded to half precision; what is there already stays as it is.
+
+        Parameters
+        ----------
+        key : str
+            The recording's `content_key`.
+        targets : Targets
 
         Raises
         ------
         EdgeSerError
             The targets are not finite or not of this store's sizes, or the disk refuses.
         """
-        if len(key) != 64 or not set(key) <= set("0123456789abcdef"):
-            raise EdgeSerError(f"{key!r} is no key of a target store; take store.key(wave)")
         if key in self:
             return
         row: dict[str, Array] = {}
@@ -200,7 +198,7 @@ class TargetStore:
                     f"the teacher's {part} holds a value that is no number or beyond 65504; mend it"
                 )
             row[part] = given.astype(np.float16)
-        self._pending[key] = row
+        self._pending[self._row(key)] = row
         if len(self._pending) >= self.shard_size:
             self.flush()
 
@@ -224,15 +222,21 @@ class TargetStore:
     def get(self, key: str) -> Targets:
         """Targets of a recording, float32 (after half precision).
 
+        Parameters
+        ----------
+        key : str
+            The recording's `content_key`.
+
         Raises
         ------
         EdgeSerError
             There are none.
         """
-        if key in self._pending:
-            row = self._pending[key]
-        elif key in self._where:
-            path, i = self._where[key]
+        at = self._row(key)
+        if at in self._pending:
+            row = self._pending[at]
+        elif at in self._where:
+            path, i = self._where[at]
             if path not in self._open:
                 self._open[path] = read_shard(path, self._sizes)
             row = {part: self._open[path][part][i] for part in _PARTS}
@@ -255,9 +259,19 @@ class TargetStore:
             if path not in self._seen:
                 self._where |= {key: (path, row) for row, key in enumerate(shard_keys(path))}
                 self._seen.add(path)
-        for key in self._where.keys() & self._pending.keys():  # another process was quicker
-            del self._pending[key]
+        for at in self._where.keys() & self._pending.keys():  # another process was quicker
+            del self._pending[at]
         return len(self) - before
+
+    def _row(self, key: object) -> bytes:
+        """Where a recording's targets lie: under its content and the teacher, so that no shard serves another one."""
+        try:
+            content = bytes.fromhex(str(key))
+        except ValueError:
+            content = b""
+        if len(content) != 32:
+            raise EdgeSerError(f"{key!r} is no key of a recording; take content_key(wave)")
+        return hashlib.sha256(content + self.teacher_id.encode()).digest()
 
     def _claim(self) -> None:
         """Say whose targets these are, or see that they are this teacher's."""
