@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 
 import pytest
 
@@ -52,3 +53,30 @@ def test_none_at_all(tmp_path, monkeypatch, capsys):
     out, err = capsys.readouterr()
     assert json.loads(out) == {"models": []}
     assert "no model comes with this installation" in err
+
+
+def test_networks(capsys):
+    pytest.importorskip("torch")
+    assert main(["models", "--networks", "-o", "json"]) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["networks"]}
+    assert rows["wav2small-72k"]["parameters"] + rows["wav2small-72k"]["frozen"] == 72_659
+    assert rows["mobilenetv4-s"]["parameters"] == 2_496_291
+    assert rows["stream72k"]["streams"] is True
+    assert set(rows["cnn14"]) >= {"hidden", "buffers", "macs_per_second", "activation_bytes", "about"}
+
+
+def test_networks_for_people_and_with_a_model_beside(monkeypatch, capsys):
+    models = pytest.importorskip("edge_ser.models")
+    row = models.describe(["resnet50"])
+    monkeypatch.setattr(models, "describe", lambda: row)
+    assert main(["models", "--networks"]) == 0
+    out = capsys.readouterr().out
+    assert "| resnet50 |   23507907 |" in out and "| 1600 KB" in out
+    assert main(["models", "--networks", "tiny"]) == 2
+    assert "name no model with it" in capsys.readouterr().err
+
+
+def test_networks_need_torch(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert main(["models", "--networks"]) == 2
+    assert "pip install 'edge-ser[train]'" in capsys.readouterr().err

@@ -11,8 +11,17 @@ torch = pytest.importorskip("torch")
 
 from edge_ser.corpora import Clip  # noqa: E402
 from edge_ser.errors import EdgeSerError  # noqa: E402
-from edge_ser.evaluation.score import Scored, best_label, score, stream_clip, summarise  # noqa: E402
+from edge_ser.evaluation.score import (  # noqa: E402
+    Scored,
+    answered_as,
+    best_label,
+    score,
+    stream_clip,
+    summarise,
+    whole_clip,
+)
 from edge_ser.models.stream72k import Stream72k, Stream72kConfig  # noqa: E402
+from tests.edge_ser.models.networks import lively  # noqa: E402
 
 LABELS = ("angry", "sad")
 
@@ -68,6 +77,38 @@ def test_the_answer_is_that_of_the_last_full_step() -> None:
     np.testing.assert_allclose(logits, whole[1][0, -1], atol=1e-5)
     with pytest.raises(EdgeSerError, match="shorter than one step"):
         stream_clip(model.fold(), features[:19])
+
+
+def test_a_network_that_streams_is_fed_step_by_step() -> None:
+    torch.manual_seed(0)
+    model = Stream72k(Stream72kConfig(labels=LABELS))
+    features = np.random.default_rng(1).standard_normal((95, 64)).astype(np.float16)
+    clip = one("sad", None).clip
+    [answer] = score(model, [(clip, features)], LABELS, fold=2, seed=3)
+    assert answered_as(model) == "streaming form fed step by step"
+    assert answer.adv == pytest.approx(stream_clip(model.eval().fold(), features)[0].tolist(), abs=1e-6)
+    assert (answer.fold, answer.seed) == (2, 3)
+
+
+def test_a_network_that_does_not_hears_each_clip_as_a_whole() -> None:
+    model = lively("wav2small-17k").train()
+    features = [np.random.default_rng(n).standard_normal((n, 26)).astype(np.float16) for n in (190, 61)]
+    clips = [one("sad", None).clip, one(None, None, adv=0.5).clip]
+    answers = score(model, zip(clips, features, strict=True), LABELS)
+    assert answered_as(model) == "each clip heard as a whole"
+    assert not model.training
+    for answer, own in zip(answers, features, strict=True):
+        with torch.inference_mode():
+            adv, logits = model.answer(model.body(torch.from_numpy(own).float()[None], None))
+        np.testing.assert_allclose(answer.adv, adv[0], atol=1e-5)
+        np.testing.assert_allclose(whole_clip(model, own)[1], logits[0], atol=1e-5)
+    angry, sad = (
+        float(whole_clip(model, features[0])[1][model.config.labels.index(name)]) for name in LABELS
+    )
+    assert answers[0].label == ("angry" if angry >= sad else "sad")  # among the corpus's classes alone
+    assert answers[1].label is None
+    with pytest.raises(EdgeSerError, match="without a frame"):
+        score(model, [(clips[0], features[0][:0])], LABELS)
 
 
 def test_labels_that_the_model_does_not_know_are_refused() -> None:
