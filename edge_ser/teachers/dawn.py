@@ -18,7 +18,7 @@ from edge_ser.corpora import ADV
 from edge_ser.errors import EdgeSerError
 from edge_ser.teachers.dimensional import Dimensional, output_order, transformers
 from edge_ser.teachers.registry import DAWN
-from edge_ser.teachers.sources import Source, build_config, fill
+from edge_ser.teachers.sources import Source, described, fill
 from edge_ser.teachers.waves import standardised
 
 __all__ = ["Dawn"]
@@ -71,9 +71,12 @@ class Dawn(Dimensional):
                 f"{at} is a {description.get('model_type')!r}, not the wav2vec2 that Dawn is built on"
             )
         if description.get("vocab_size") is None:
-            description["vocab_size"] = 32  # the published file says null, which transformers 5 refuses
-        config = build_config(transformers().Wav2Vec2Config, description, at)
-        model = cls(config, output_order(description, at), at.standardises())
+            description["vocab_size"] = (
+                32  # the published file says null, which some of transformers 5 refuse
+            )
+        order, standardises = output_order(description, at), at.standardises()
+        with described(at):
+            model = cls(transformers().Wav2Vec2Config(**description), order, standardises)
         fill(model, at.weights(), str(at), unused=frozenset({"wav2vec2.masked_spec_embed"}))
         return model.eval()
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from edge_ser.audio import SAMPLE_RATE
 from edge_ser.errors import EdgeSerError, require
-from edge_ser.teachers.sources import Source, build_config, identity_of, load_pretrained
+from edge_ser.teachers.sources import Source, described, identity_of, load_pretrained
 from edge_ser.teachers.waves import checked_wave, standardised
 from edge_ser.teachers.whisper import WhisperEncoder
 
@@ -119,11 +119,14 @@ def _waves(name: str) -> Callable[[Source], Encoder]:
         kind = getattr(transformers, name)
         description = at.json("config.json")
         if "vocab_size" in description and description["vocab_size"] is None:
-            description["vocab_size"] = 32  # some published files say null, which transformers 5 refuses
+            description["vocab_size"] = (
+                32  # some published files say null, which some of transformers 5 refuse
+            )
         description["add_adapter"] = False  # it would change the rate of the last state alone
         standardises = at.standardises()
-        network = load_pretrained(kind, at, config=build_config(kind.config_class, description, at))
-        return WaveEncoder(network, standardises)
+        with described(at):
+            network = load_pretrained(kind, at, config=kind.config_class(**description))
+        return WaveEncoder(network, standardises).eval()
 
     return load
 

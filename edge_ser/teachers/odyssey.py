@@ -19,7 +19,7 @@ from edge_ser.corpora import ADV
 from edge_ser.errors import EdgeSerError
 from edge_ser.teachers.dimensional import Dimensional, output_order, transformers
 from edge_ser.teachers.registry import ODYSSEY
-from edge_ser.teachers.sources import Source, build_config, fill
+from edge_ser.teachers.sources import Source, described, fill
 
 __all__ = ["AttentiveStatistics", "Odyssey"]
 
@@ -131,14 +131,16 @@ class Odyssey(Dimensional):
                 f"{at}/config.json lacks {', '.join(missing)}; get the current one of {ODYSSEY}"
             )
         weights = at.weights()
-        model = cls(
-            build_config(transformers().WavLMConfig, _wavlm_large(about, weights, at), at),
-            float(about["mean"]),
-            float(about["std"]),
-            output_order(about, at),
-            layers=int(about["classifier_hidden_layers"]),
-            dropout=float(about.get("classifier_dropout_prob", 0.5)),
-        )
+        order, sizes = output_order(about, at), _wavlm_large(about, weights, at)
+        with described(at):
+            model = cls(
+                transformers().WavLMConfig(**sizes),
+                float(about["mean"]),
+                float(about["std"]),
+                order,
+                layers=int(about["classifier_hidden_layers"]),
+                dropout=float(about.get("classifier_dropout_prob", 0.5)),
+            )
         fill(model, weights, str(at), unused=frozenset({"ssl_model.masked_spec_embed"}))
         return model.eval()
 

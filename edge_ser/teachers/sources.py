@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from edge_ser.errors import EdgeSerError, require
 from edge_ser.files import parse_json_object
 
-__all__ = ["Source", "build_config", "fill", "first_line", "identity_of", "load_pretrained"]
+__all__ = ["Source", "described", "fill", "first_line", "identity_of", "load_pretrained"]
 
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
@@ -124,32 +124,28 @@ class Source:
             No such file, or damaged.
         """
         path = self.path(*WEIGHTS)
-        safetensors = require("safetensors", extra="teach", purpose="teachers' weights")
         load_file = require("safetensors.torch", extra="teach", purpose="teachers' weights").load_file
         try:
             if path.suffix == ".safetensors":
                 found = load_file(path)
             else:
                 found = torch.load(path, map_location="cpu", weights_only=True)
-        except (
-            OSError,
-            EOFError,
-            RuntimeError,
-            pickle.UnpicklingError,
-            safetensors.SafetensorError,
-        ) as error:
-            raise EdgeSerError(f"{path} cannot be read ({first_line(error)}); get a fresh copy") from error
+        except Exception as error:  # a damaged pickle may raise any, says pickle's documentation
+            raise EdgeSerError(
+                f"{path} cannot be read as tensors and nothing else ({type(error).__name__}); get a fresh copy"
+            ) from error
         if not isinstance(found, Mapping) or not all(isinstance(value, Tensor) for value in found.values()):
             raise EdgeSerError(f"{path} is not a dictionary of tensors; get the model's own file")
         return {_today(name): value.float() for name, value in found.items()}
 
 
-def build_config(kind: Any, description: Mapping[str, Any], at: Source) -> Any:
-    """A configuration of transformers; what it does not take is an EdgeSerError."""
+@contextmanager
+def described(at: Source) -> Iterator[None]:
+    """What transformers does not take of a ``config.json`` becomes an EdgeSerError."""
     strict = require("huggingface_hub", extra="teach", purpose="teachers").errors.StrictDataclassError
     try:
-        return kind(**description)
-    except (AttributeError, TypeError, ValueError, strict) as error:
+        yield
+    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError, strict) as error:
         raise EdgeSerError(
             f"{at}/config.json is not one that transformers takes ({first_line(error)}); get the model's own"
         ) from error
@@ -208,13 +204,14 @@ def load_pretrained(kind: Any, at: Source, **options: Any) -> Any:
         Nothing of the kind is there, or not whole.
     """
     logs = require("transformers", extra="teach", purpose="teachers").utils.logging
+    damage = require("safetensors", extra="teach", purpose="teachers").SafetensorError
     before = logs.get_verbosity()
     logs.set_verbosity_error()  # its report of tensors is a table; ours is a sentence
     try:
         model, about = kind.from_pretrained(
             str(at), dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=True, **options
         )
-    except (OSError, RuntimeError, TypeError, ValueError) as error:
+    except (OSError, RuntimeError, TypeError, ValueError, damage) as error:
         raise EdgeSerError(f"{at} cannot be loaded ({first_line(error)}); get a fresh copy") from error
     finally:
         logs.set_verbosity(before)

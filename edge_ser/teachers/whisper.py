@@ -77,13 +77,13 @@ class WhisperEncoder(nn.Module):
         transformers = require("transformers", extra="teach", purpose="teachers")
         at = Source(source)
         if at.folder.is_dir() and (at.folder / "model.bin").exists():
-            return cls(_from_ct2(transformers, at.folder / "model.bin"))
+            return cls(_from_ct2(transformers, at.folder / "model.bin")).eval()
         kind = at.json("config.json").get("model_type")
         if kind != "whisper":
             raise EdgeSerError(
                 f"{at} is of the family {kind!r}, not a Whisper; edge_ser.teachers.encoders loads others"
             )
-        return cls(load_pretrained(transformers.WhisperModel, at).encoder)
+        return cls(load_pretrained(transformers.WhisperModel, at).encoder).eval()
 
     @cached_property
     def identity(self) -> str:
@@ -156,14 +156,18 @@ def _from_ct2(transformers: Any, path: Path) -> Any:
         for i in range(depth):
             state |= _layer(weights, f"encoder/layer_{i}", f"layers.{i}")
     except KeyError as error:
-        raise EdgeSerError(f"{path} is no Whisper encoder: it has no {error.args[0]}") from error
+        raise EdgeSerError(
+            f"{path} is no Whisper encoder (it has no {error.args[0]}); get another file"
+        ) from error
+    except ValueError as error:
+        raise EdgeSerError(f"{path} is no Whisper encoder ({error}); get another file") from error
     encoder = Encoder(config)
     fill(
         encoder,
         {name: torch.from_numpy(value.astype(np.float32)) for name, value in state.items()},
         str(path),
     )
-    return encoder.eval()
+    return encoder
 
 
 Arrays = dict[str, npt.NDArray[Any]]
