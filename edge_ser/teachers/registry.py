@@ -87,6 +87,6 @@ def load_teacher(kind: str, sources: Sequence[str] = ()) -> Teacher:
         raise EdgeSerError(f"a teacher of the kind {kind!r} has to be named; give it with --teacher")
     if len(chosen) > row.most:
         raise EdgeSerError(
-            f"a teacher of the kind {kind!r} has one source, not {len(chosen)}; use 'mean' for several"
+            f"a teacher of the kind {kind!r} has at most {row.most} --teacher, not {len(chosen)}"
         )
     return row.load(chosen)
