@@ -36,15 +36,24 @@ MAY_IMPORT: dict[str, set[str]] = {
     "edge_ser.corpora": SHARED,
     "edge_ser.features": SHARED | {"edge_ser.corpora"},
     "edge_ser.models": SHARED,
+    "edge_ser.perturb": SHARED | {"edge_ser.corpora"},
     "edge_ser.teachers": SHARED | {"edge_ser.corpora"},
-    "edge_ser.training": SHARED | {"edge_ser.corpora", "edge_ser.models", "edge_ser.evaluation"},
+    "edge_ser.training": SHARED
+    | {
+        "edge_ser.corpora",
+        "edge_ser.models",
+        "edge_ser.evaluation",
+        "edge_ser.features",
+        "edge_ser.perturb",
+        "edge_ser.teachers",
+    },
     "edge_ser.evaluation": SHARED
-    | {"edge_ser.corpora", "edge_ser.models", "edge_ser.recognizer", "firmware_py"},
+    | {"edge_ser.corpora", "edge_ser.models", "edge_ser.perturb", "edge_ser.recognizer", "firmware_py"},
     "edge_ser.recognizer": SHARED | {"firmware_py"},
     "edge_ser.commands": {"edge_ser", "export", "firmware_py"},
     "edge_ser.cli": {"edge_ser", "edge_ser.errors"},
     "edge_ser.__main__": {"edge_ser.cli"},
-    "export": SHARED | {"edge_ser.models", "edge_ser.evaluation", "firmware_py"},
+    "export": SHARED | {"edge_ser.corpora", "edge_ser.models", "edge_ser.evaluation", "firmware_py"},
     "firmware_py": SHARED,
 }
 

@@ -1,0 +1,285 @@
+"""Views of a clip: copies that another voice, room, microphone or line might have made, the same ones every time."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_ser.errors import EdgeSerError
+from edge_ser.perturb.codecs import CODECS, codec, telephone
+from edge_ser.perturb.level import clip, dc, gain_db, invert, lose_packets
+from edge_ser.perturb.noises import add_noise, babble, coloured_noise
+from edge_ser.perturb.rooms import reverberate, room_response
+from edge_ser.perturb.sounds import Sounds
+from edge_ser.perturb.spectrum import formants, lowpass, microphone, tilt
+from edge_ser.perturb.timing import pitch, speed, tempo
+from edge_ser.perturb.waves import Floats, as_wave
+
+__all__ = ["Perturb", "Perturber"]
+
+#: Counts up when the same fields no longer give the same views.
+_VERSION = 1
+
+Range = tuple[float, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Perturb:
+    """How often and how far each perturbation goes, in the order in which sound comes to a device.
+
+    A field ``p_NAME`` is the chance of a step, 0..1; 0 turns it off. Pairs are the ends of a range. Speed, tempo,
+    pitch, formants and level are part of how a feeling sounds: wide ranges are for views that a teacher labels
+    itself, narrow ones for a clip's own label.
+
+    Attributes
+    ----------
+    speed : float
+        0 to 0.5; factors of 1 to ``1 + speed``, either way.
+    tempo : float
+        0 to 1; the same without pitch.
+    pitch : float
+        Up to so many semitones up or down, 0 to 12.
+    formants : float
+        0 to 0.4; factors of 1 to ``1 + formants``, either way.
+    rt60_s, direct_db : (float, float)
+        Reverberation time in seconds and direct sound over echoes in dB of made rooms; half of the rooms are
+        real ones where `Sounds` has some.
+    snr_db : (float, float)
+        Signal to noise in dB. The noise is of `Sounds`, or coloured, or babble of its voices; each kind that there
+        is comes as often, but real noise twice.
+    microphone_db : float
+        0 to 20, see `edge_ser.perturb.microphone`.
+    tilt_db : float
+        0 to 12; up to so many dB per octave either way.
+    lowpass_hz : (float, float)
+    clip : (float, float)
+        Share of the peak that is left.
+    gain_db : float
+        Standard deviation of the level in dB, 0 to 40, cut at two of them; full scale is not passed.
+    dc : float
+        0 to 1; offset in full scale, up to so much either way.
+    codecs : tuple of str
+        Names of `edge_ser.perturb.CODECS`, drawn alike; those that can be squeezed are, at random.
+    loss : (float, float)
+        Share of lost packets, 0 to 0.9.
+    """
+
+    p_speed: float = 0.25
+    speed: float = 0.1
+    p_tempo: float = 0.25
+    tempo: float = 0.2
+    p_pitch: float = 0.25
+    pitch: float = 2.0
+    p_formants: float = 0.15
+    formants: float = 0.12
+    p_room: float = 0.3
+    rt60_s: Range = (0.15, 1.0)
+    direct_db: Range = (-3.0, 12.0)
+    p_noise: float = 0.5
+    snr_db: Range = (0.0, 30.0)
+    p_microphone: float = 0.3
+    microphone_db: float = 3.0
+    p_tilt: float = 0.2
+    tilt_db: float = 3.0
+    p_lowpass: float = 0.1
+    lowpass_hz: Range = (2000.0, 7000.0)
+    p_clip: float = 0.1
+    clip: Range = (0.15, 0.8)
+    p_gain: float = 0.7
+    gain_db: float = 8.0
+    p_invert: float = 0.5
+    p_dc: float = 0.05
+    dc: float = 0.02
+    p_telephone: float = 0.1
+    p_codec: float = 0.2
+    codecs: tuple[str, ...] = ("mu-law", "adpcm", "gsm", "vorbis", "mp3")
+    p_loss: float = 0.05
+    loss: Range = (0.01, 0.15)
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.name.startswith("p_"):
+                self._check(field.name, value, 0, 1)
+            elif field.name in _LIMITS:
+                limits = _LIMITS[field.name]
+                if isinstance(field.default, tuple):
+                    if not isinstance(value, tuple | list) or len(value) != 2 or not value[0] <= value[1]:
+                        raise EdgeSerError(
+                            f"{field.name} must be two numbers, the lower one first, not {value!r}"
+                        )
+                    object.__setattr__(self, field.name, (float(value[0]), float(value[1])))
+                for one in value if isinstance(field.default, tuple) else (value,):
+                    self._check(field.name, one, *limits)
+        object.__setattr__(self, "codecs", tuple(self.codecs))
+        if unknown := sorted(set(self.codecs) - set(CODECS)):
+            raise EdgeSerError(f"there is no codec {', '.join(unknown)}; there are {', '.join(CODECS)}")
+        if self.p_codec > 0 and not self.codecs:
+            raise EdgeSerError("p_codec is above 0 and codecs names none; name one, or set p_codec to 0")
+
+    @staticmethod
+    def _check(name: str, value: object, low: float, high: float) -> None:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            raise EdgeSerError(f"{name} must be a number from {low:g} to {high:g}, not {value!r}")
+
+    def steps(self, key: str, k: int) -> tuple[str, ...]:
+        """Names of the steps that a view takes, in their order; none for ``k = 0``."""
+        return tuple(name for name, _ in self._drawn(key, k))
+
+    def view(self, wave: npt.ArrayLike, key: str, k: int, sounds: Sounds | None = None) -> Floats:
+        """One of a clip's views.
+
+        A step's chance and figures depend on the key, the view's number and the step's name alone, so that turning
+        one step off leaves the others as they are.
+
+        Parameters
+        ----------
+        wave : array_like of shape (samples,)
+            The clip, 16 kHz mono.
+        key : str
+            What stands for the clip: a hash of its content, so that names and order do not matter.
+        k : int
+            The view's number, 0 or more. 0 is the clip itself, every other one a chain of perturbations.
+        sounds : Sounds, optional
+            Noises, rooms and voices; without, noise and rooms are made.
+
+        Returns
+        -------
+        ndarray of shape (n,), float32
+            ``n`` differs from `samples` where the view is faster or slower.
+
+        Raises
+        ------
+        EdgeSerError
+            `wave` is no wave, or `k` is below 0.
+        MissingExtraError
+            The extra `train` is not installed.
+        """
+        wave = as_wave(wave)
+        if k == 0:
+            return wave.copy()
+        for name, rng in self._drawn(key, k):
+            wave = _STEPS[name](wave, rng, self, sounds or _NONE)
+        return wave
+
+    def fingerprint(self, sounds: Sounds | None = None) -> str:
+        """Sixteen hexadecimal digits that change whenever views would: with fields, sounds, or how steps work."""
+        what = {"version": _VERSION, "sounds": (sounds or _NONE).digest, **dataclasses.asdict(self)}
+        return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
+
+    def _drawn(self, key: str, k: int) -> list[tuple[str, np.random.Generator]]:
+        if k < 0:
+            raise EdgeSerError(f"views are counted from 0; there is no view {k}")
+        if k == 0:
+            return []
+        drawn = []
+        for name in _STEPS:
+            seed = hashlib.sha256(f"{k} {name} {key}".encode()).digest()
+            rng = np.random.default_rng(int.from_bytes(seed[:16], "little"))
+            if rng.random() < getattr(self, f"p_{name}"):
+                drawn.append((name, rng))
+        return drawn
+
+
+@dataclasses.dataclass(frozen=True)
+class Perturber:
+    """A `Perturb` and the sounds that it draws from."""
+
+    how: Perturb
+    sounds: Sounds = dataclasses.field(default_factory=Sounds)
+
+    @property
+    def fingerprint(self) -> str:
+        """As `Perturb.fingerprint`."""
+        return self.how.fingerprint(self.sounds)
+
+    def view(self, wave: npt.ArrayLike, key: str, k: int) -> Floats:
+        """As `Perturb.view`."""
+        return self.how.view(wave, key, k, self.sounds)
+
+
+_LIMITS: Mapping[str, Range] = {
+    "speed": (0, 0.5),
+    "tempo": (0, 1),
+    "pitch": (0, 12),
+    "formants": (0, 0.4),
+    "rt60_s": (0.05, 5),
+    "direct_db": (-30, 60),
+    "snr_db": (-60, 120),
+    "microphone_db": (0, 20),
+    "tilt_db": (0, 12),
+    "lowpass_hz": (100, 8000),
+    "clip": (0.01, 1),
+    "gain_db": (0, 40),
+    "dc": (0, 1),
+    "loss": (0, 0.9),
+}
+
+_NONE = Sounds()
+
+
+def _either_way(rng: np.random.Generator, most: float) -> float:
+    """A factor of 1 to ``1 + most`` or its inverse, even on a logarithmic scale."""
+    return math.exp(rng.uniform(-1, 1) * math.log1p(most))
+
+
+def _room(wave: Floats, rng: np.random.Generator, how: Perturb, sounds: Sounds) -> Floats:
+    real, rt60_s, direct_db = rng.random() < 0.5, rng.uniform(*how.rt60_s), rng.uniform(*how.direct_db)
+    if real and sounds.rooms:
+        return reverberate(wave, sounds.rooms[rng.integers(len(sounds.rooms))])
+    return reverberate(wave, room_response(rt60_s, direct_db, rng))
+
+
+def _noise(wave: Floats, rng: np.random.Generator, how: Perturb, sounds: Sounds) -> Floats:
+    snr_db = rng.uniform(*how.snr_db)
+    kinds = ["coloured"] + ["real"] * 2 * bool(sounds.noises) + ["babble"] * bool(sounds.voices)
+    kind = kinds[rng.integers(len(kinds))]
+    if kind == "real":
+        noise = sounds.noises[rng.integers(len(sounds.noises))]
+    elif kind == "babble":
+        noise = babble(sounds.voices, len(wave), rng, talkers=int(rng.integers(3, 9)))
+    else:
+        noise = coloured_noise(len(wave), rng, rng.uniform(-6, 0))
+    return add_noise(wave, noise, snr_db, rng)
+
+
+def _gain(wave: Floats, rng: np.random.Generator, how: Perturb, sounds: Sounds) -> Floats:
+    db = float(np.clip(rng.standard_normal(), -2, 2)) * how.gain_db
+    peak = float(np.abs(wave).max())
+    if db > 0 and peak > 0:  # who sets a level stays below full scale; overload is a step of its own
+        db = min(db, max(0.0, -20 * math.log10(peak)))
+    return gain_db(wave, db)
+
+
+def _codec(wave: Floats, rng: np.random.Generator, how: Perturb, sounds: Sounds) -> Floats:
+    name = how.codecs[rng.integers(len(how.codecs))]
+    return codec(wave, name, rng.uniform(0.3, 1) if name in ("mp3", "opus", "vorbis") else None)
+
+
+Step = Callable[[Floats, np.random.Generator, Perturb, Sounds], Floats]
+
+#: In the order of sound's way: voice, room, microphone, converter, line. A name is also that of its chance.
+_STEPS: Mapping[str, Step] = {
+    "speed": lambda wave, rng, how, _: speed(wave, _either_way(rng, how.speed)),
+    "tempo": lambda wave, rng, how, _: tempo(wave, _either_way(rng, how.tempo)),
+    "pitch": lambda wave, rng, how, _: pitch(wave, rng.uniform(-how.pitch, how.pitch)),
+    "formants": lambda wave, rng, how, _: formants(wave, _either_way(rng, how.formants)),
+    "room": _room,
+    "noise": _noise,
+    "microphone": lambda wave, rng, how, _: microphone(wave, how.microphone_db, rng),
+    "tilt": lambda wave, rng, how, _: tilt(wave, rng.uniform(-how.tilt_db, how.tilt_db)),
+    "lowpass": lambda wave, rng, how, _: lowpass(wave, rng.uniform(*how.lowpass_hz)),
+    "clip": lambda wave, rng, how, _: clip(wave, rng.uniform(*how.clip)),
+    "gain": _gain,
+    "invert": lambda wave, rng, how, _: invert(wave),
+    "dc": lambda wave, rng, how, _: dc(wave, rng.uniform(-how.dc, how.dc)),
+    "telephone": lambda wave, rng, how, _: telephone(wave),
+    "codec": _codec,
+    "loss": lambda wave, rng, how, _: lose_packets(wave, rng.uniform(*how.loss), rng),
+}
