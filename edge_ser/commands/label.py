@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import sys
+import tomllib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +15,7 @@ from edge_ser.teachers.registry import TEACHERS
 from firmware_py.stop import Stop, stop_on_signals
 
 if TYPE_CHECKING:
+    from edge_ser.perturb import Perturb
     from edge_ser.teachers.label import Labelled, View
 
 __all__ = ["add_arguments", "run"]
@@ -32,7 +35,8 @@ kinds of teachers:
 
 examples:
   edge-ser label ravdess --kind dawn --teacher models/dawn --out targets/dawn
-  edge-ser label ravdess emodb esc10 --kind mean --out targets/mean         the two from the hub
+  edge-ser label ravdess emodb esc10 --kind mean --out targets/mean     the two from the hub
+  edge-ser label ravdess --kind mean --views 8 --recipe student.toml --out targets/mean
   torchrun --nproc-per-node 4 -m edge_ser label ravdess --kind mean --out targets/mean
 """
     parser.add_argument(
@@ -55,7 +59,10 @@ examples:
         type=int,
         default=1,
         metavar="K",
-        help="sounds of each recording, itself and perturbed (default 1)",
+        help="sounds of each recording: itself, and K - 1 perturbed (default 1)",
+    )
+    parser.add_argument(
+        "--recipe", type=Path, metavar="TOML", help="the student's: its [perturb] says how they are perturbed"
     )
 
 
@@ -66,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     from edge_ser.teachers.registry import load_teacher
     from edge_ser.teachers.targets import TargetStore
 
-    view = _view(args.views)
+    view = _view(args.views, args.recipe)
     paths = [path for source in args.sources for path in _recordings(source)]
     with Team.from_environment() as team:
         teacher = load_teacher(args.kind, args.teacher)
@@ -104,13 +111,36 @@ def _recordings(source: str) -> list[Path]:
     return [clip.path for clip in load_corpus(source).clips]
 
 
-def _view(views: int) -> View | None:
-    """What makes views beyond the recording itself."""
+def _view(views: int, recipe: Path | None) -> View | None:
+    """What makes views beyond the recording itself, as a recipe's ``[perturb]`` says."""
     if views < 1:
         raise EdgeSerError(f"--views must be at least 1, the recording itself; not {views}")
     if views == 1:
+        if recipe is not None:
+            raise EdgeSerError(
+                "--recipe says how recordings are perturbed; ask for --views 2 or more with it"
+            )
         return None
-    raise EdgeSerError("this edge-ser has nothing that perturbs recordings for a teacher; ask for --views 1")
+    from edge_ser.perturb import Perturb, Perturber
+
+    return Perturber(Perturb() if recipe is None else _perturb(recipe)).view
+
+
+def _perturb(recipe: Path) -> Perturb:
+    from edge_ser.perturb import Perturb
+
+    try:
+        table = tomllib.loads(recipe.read_text(encoding="utf-8")).get("perturb", {})
+    except ValueError as error:
+        raise EdgeSerError(f"{recipe} is not a recipe in TOML ({error}); mend it") from error
+    if not isinstance(table, dict):
+        raise EdgeSerError(f"{recipe}: perturb is no table; write [perturb]")
+    known = {field.name for field in dataclasses.fields(Perturb)}
+    if strange := sorted(set(table) - known):
+        raise EdgeSerError(
+            f"{recipe}: [perturb] has no {', '.join(strange)}; it has {', '.join(sorted(known))}"
+        )
+    return Perturb(**table)
 
 
 def _progress(stop: Stop, shown: bool) -> Callable[[Sequence[Any]], Iterable[Any]]:

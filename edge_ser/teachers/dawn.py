@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from edge_ser.corpora import ADV
 from edge_ser.errors import EdgeSerError
-from edge_ser.teachers.dimensional import Dimensional, output_order, transformers
+from edge_ser.teachers.dimensional import Dimensional, output_order
 from edge_ser.teachers.registry import DAWN
-from edge_ser.teachers.sources import Source, described, fill
+from edge_ser.teachers.sources import Source, described, fill, transformers_class
 from edge_ser.teachers.waves import standardised
 
 __all__ = ["Dawn"]
@@ -52,7 +52,7 @@ class Dawn(Dimensional):
     def __init__(self, config: Any, order: Sequence[str] = ADV, standardises: bool = True) -> None:
         super().__init__(order)
         self.standardises = standardises
-        self.wav2vec2 = transformers().Wav2Vec2Model(config)
+        self.wav2vec2 = transformers_class("Wav2Vec2Model")(config)
         self.classifier = _RegressionHead(config.hidden_size, len(self.order), config.final_dropout)
 
     @classmethod
@@ -76,7 +76,7 @@ class Dawn(Dimensional):
             )
         order, standardises = output_order(description, at), at.standardises()
         with described(at):
-            model = cls(transformers().Wav2Vec2Config(**description), order, standardises)
+            model = cls(transformers_class("Wav2Vec2Config")(**description), order, standardises)
         fill(model, at.weights(), str(at), unused=frozenset({"wav2vec2.masked_spec_embed"}))
         return model.eval()
 

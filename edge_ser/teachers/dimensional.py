@@ -13,12 +13,12 @@ import torch
 from torch import nn
 
 from edge_ser.corpora import ADV
-from edge_ser.errors import EdgeSerError, require
+from edge_ser.errors import EdgeSerError
 from edge_ser.teachers.sources import Source, identity_of
 from edge_ser.teachers.targets import Targets
 from edge_ser.teachers.waves import checked_wave
 
-__all__ = ["Dimensional", "output_order", "transformers"]
+__all__ = ["Dimensional", "output_order"]
 
 _LEAST = 400  # samples that the convolutions need for one frame
 
@@ -82,8 +82,3 @@ def output_order(description: Mapping[str, Any], at: Source) -> tuple[str, ...]:
             f"{at}/config.json names the outputs {given}; they should be {', '.join(ADV)} in id2label"
         )
     return order
-
-
-def transformers() -> Any:
-    """The package, or the sentence that says how to install it."""
-    return require("transformers", extra="teach", purpose="teachers")

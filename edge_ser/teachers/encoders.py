@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from edge_ser.audio import SAMPLE_RATE
-from edge_ser.errors import EdgeSerError, require
-from edge_ser.teachers.sources import Source, described, identity_of, load_pretrained
+from edge_ser.errors import EdgeSerError
+from edge_ser.teachers.sources import Source, described, identity_of, load_pretrained, transformers_class
 from edge_ser.teachers.waves import checked_wave, standardised
 from edge_ser.teachers.whisper import WhisperEncoder
 
@@ -115,8 +115,7 @@ def _waves(name: str) -> Callable[[Source], Encoder]:
     """Loader of a family by transformers' class."""
 
     def load(at: Source) -> WaveEncoder:
-        transformers = require("transformers", extra="teach", purpose="teachers")
-        kind = getattr(transformers, name)
+        kind = transformers_class(name)
         description = at.json("config.json")
         if "vocab_size" in description and description["vocab_size"] is None:
             description["vocab_size"] = (

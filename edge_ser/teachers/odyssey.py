@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from edge_ser.corpora import ADV
 from edge_ser.errors import EdgeSerError
-from edge_ser.teachers.dimensional import Dimensional, output_order, transformers
+from edge_ser.teachers.dimensional import Dimensional, output_order
 from edge_ser.teachers.registry import ODYSSEY
-from edge_ser.teachers.sources import Source, described, fill
+from edge_ser.teachers.sources import Source, described, fill, transformers_class
 
 __all__ = ["AttentiveStatistics", "Odyssey"]
 
@@ -95,7 +95,7 @@ class Odyssey(Dimensional):
         super().__init__(order)
         self.mean, self.std = mean, std
         width = config.hidden_size
-        self.ssl_model = transformers().WavLMModel(config)
+        self.ssl_model = transformers_class("WavLMModel")(config)
         self.pool_model = AttentiveStatistics(width)
         self.ser_model = _OdysseyHead(2 * width, width, layers, len(self.order), dropout)
 
@@ -134,7 +134,7 @@ class Odyssey(Dimensional):
         order, sizes = output_order(about, at), _wavlm_large(about, weights, at)
         with described(at):
             model = cls(
-                transformers().WavLMConfig(**sizes),
+                transformers_class("WavLMConfig")(**sizes),
                 float(about["mean"]),
                 float(about["std"]),
                 order,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,7 +16,15 @@ from torch import Tensor, nn
 from edge_ser.errors import EdgeSerError, require
 from edge_ser.files import parse_json_object
 
-__all__ = ["Source", "described", "fill", "first_line", "identity_of", "load_pretrained"]
+__all__ = [
+    "Source",
+    "described",
+    "fill",
+    "first_line",
+    "identity_of",
+    "load_pretrained",
+    "transformers_class",
+]
 
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
@@ -24,6 +33,9 @@ _OLD_NAMES = {
     ".weight_g": ".parametrizations.weight.original0",
     ".weight_v": ".parametrizations.weight.original1",
 }
+# Where litert-torch has brought torchao, transformers imports it, and it warns of GPU kernels that do not load here and
+# of a name of its own that torch calls old. Neither concerns a teacher.
+_CHATTER = ("torchao", "torch.utils._pytree")
 
 
 class Source:
@@ -137,6 +149,20 @@ class Source:
         if not isinstance(found, Mapping) or not all(isinstance(value, Tensor) for value in found.values()):
             raise EdgeSerError(f"{path} is not a dictionary of tensors; get the model's own file")
         return {_today(name): value.float() for name, value in found.items()}
+
+
+def transformers_class(name: str) -> Any:
+    """A class of transformers by its name, or the sentence that says how to install it."""
+    package = require("transformers", extra="teach", purpose="teachers")
+    loggers = [logging.getLogger(chatter) for chatter in _CHATTER]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        return getattr(package, name)
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 @contextmanager

@@ -22,9 +22,9 @@ from torch import Tensor, nn
 
 from edge_ser.dsp import MelSpec
 from edge_ser.dsp.batch import log_mel
-from edge_ser.errors import EdgeSerError, require
+from edge_ser.errors import EdgeSerError
 from edge_ser.teachers.ct2 import read_ct2
-from edge_ser.teachers.sources import Source, fill, identity_of, load_pretrained
+from edge_ser.teachers.sources import Source, fill, identity_of, load_pretrained, transformers_class
 from edge_ser.teachers.waves import checked_wave
 
 __all__ = ["WHISPER_MELS", "WhisperEncoder"]
@@ -74,16 +74,15 @@ class WhisperEncoder(nn.Module):
         EdgeSerError
             Nothing of the kind is there, or it is damaged.
         """
-        transformers = require("transformers", extra="teach", purpose="teachers")
         at = Source(source)
         if at.folder.is_dir() and (at.folder / "model.bin").exists():
-            return cls(_from_ct2(transformers, at.folder / "model.bin")).eval()
+            return cls(_from_ct2(at.folder / "model.bin")).eval()
         kind = at.json("config.json").get("model_type")
         if kind != "whisper":
             raise EdgeSerError(
                 f"{at} is of the family {kind!r}, not a Whisper; edge_ser.teachers.encoders loads others"
             )
-        return cls(load_pretrained(transformers.WhisperModel, at).encoder).eval()
+        return cls(load_pretrained(transformers_class("WhisperModel"), at).encoder).eval()
 
     @cached_property
     def identity(self) -> str:
@@ -131,10 +130,8 @@ class WhisperEncoder(nn.Module):
         return [state[0] for state in self([wave])]
 
 
-def _from_ct2(transformers: Any, path: Path) -> Any:
+def _from_ct2(path: Path) -> Any:
     """Transformers' encoder with the weights of faster-whisper's file."""
-    from transformers.models.whisper.modeling_whisper import WhisperEncoder as Encoder
-
     weights = read_ct2(path, "encoder/")
     if coarse := [name for name, value in weights.items() if value.dtype.kind == "i" and value.ndim]:
         raise EdgeSerError(f"{path} is quantised ({coarse[0]} is of integers); get it in float16 or float32")
@@ -142,7 +139,7 @@ def _from_ct2(transformers: Any, path: Path) -> Any:
     try:
         width, mels, _ = weights["encoder/conv1/weight"].shape
         positions = weights["encoder/position_encodings/encodings"]
-        config = transformers.WhisperConfig(
+        config = transformers_class("WhisperConfig")(
             d_model=width,
             num_mel_bins=mels,
             encoder_layers=depth,
@@ -161,6 +158,9 @@ def _from_ct2(transformers: Any, path: Path) -> Any:
         ) from error
     except ValueError as error:
         raise EdgeSerError(f"{path} is no Whisper encoder ({error}); get another file") from error
+    transformers_class("WhisperModel")  # first, so that its chatter is kept back
+    from transformers.models.whisper.modeling_whisper import WhisperEncoder as Encoder
+
     encoder = Encoder(config)
     fill(
         encoder,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -106,6 +107,69 @@ def test_published_teachers_and_their_mean_by_their_folders(corpus, capsys, tmp_
     assert mean.logits is None and mean.hint is None
     status, err = _run(capsys, corpus, "--kind", "odyssey", *both[2:], "--out", tmp_path / "out" / "dawn")
     assert status == 2 and "holds the targets of another teacher" in err
+
+
+def test_views_are_perturbed_as_the_students_recipe_says(corpus, counting, capsys, tmp_path):
+    recipe = tmp_path / "student.toml"
+    recipe.write_text("[perturb]\np_room = 0.0\np_noise = 1.0\np_codec = 0.0\np_telephone = 0.0\n")
+    status, err = _run(
+        capsys, corpus, "--kind", "counting", "--out", tmp_path / "out", "--views", "3", "--recipe", recipe
+    )
+    assert status == 0 and "7 recordings: 18 labelled, 3 were there already" in err
+    from edge_ser.perturb import Perturb
+
+    how = Perturb(p_room=0.0, p_noise=1.0, p_codec=0.0, p_telephone=0.0)
+    store = TargetStore.open(tmp_path / "out")
+    for i in range(7):
+        wave = load_audio(corpus / f"{i}.wav")
+        keys = [content_key(how.view(wave, content_key(wave), k)) for k in range(3)]
+        assert store.missing(keys) == [] and len(set(keys)) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "says"),
+    [
+        ("[perturb", ("--views", "2"), "is not a recipe in TOML"),
+        ("[perturb]\np_nose = 1.0", ("--views", "2"), r"[perturb] has no p_nose; it has clip, codecs"),
+        ("perturb = 3", ("--views", "2"), "perturb is no table"),
+        ("[perturb]\np_noise = 2.0", ("--views", "2"), "p_noise must be a number from 0 to 1"),
+        ("", (), "ask for --views 2 or more with it"),
+    ],
+)
+def test_a_recipe_that_cannot_be_followed_is_a_sentence(
+    corpus, counting, capsys, tmp_path, text, words, says
+):
+    (tmp_path / "r.toml").write_text(text)
+    status, err = _run(
+        capsys,
+        corpus,
+        "--kind",
+        "counting",
+        "--out",
+        tmp_path / "out",
+        *words,
+        "--recipe",
+        tmp_path / "r.toml",
+    )
+    assert status == 2 and says in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_keeps_what_was_heard(corpus, capsys, tmp_path, monkeypatch, number):
+    class Stopping(Counting):
+        def targets(self, wave):
+            if self.heard == 2:
+                os.kill(os.getpid(), number)  # as from a terminal or a scheduler; the recording is finished
+            return super().targets(wave)
+
+    monkeypatch.setitem(TEACHERS, "stopping", Kind(lambda sources: Stopping(), "", ("x",)))
+    status, err = _run(capsys, corpus, "--kind", "stopping", "--out", tmp_path / "out")
+    assert status == 130
+    assert err == f"stopped; what was heard is in {tmp_path / 'out'}, the same command goes on from there\n"
+    assert len(TargetStore.open(tmp_path / "out")) == 3
+    monkeypatch.setitem(TEACHERS, "stopping", Kind(lambda sources: Counting(), "", ("x",)))
+    status, err = _run(capsys, corpus, "--kind", "stopping", "--out", tmp_path / "out")
+    assert status == 0 and "7 recordings: 3 labelled, 4 were there already" in err
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,22 @@ def test_odysseys_tensors_have_the_published_names(odyssey):
     assert shapes["pool_model.attention"] == (32, 1) and shapes["ser_model.fc.0.0.weight"] == (32, 64)
 
 
+def test_in_full_size_they_have_the_published_numbers_of_parameters():
+    from transformers import Wav2Vec2Config, WavLMConfig
+
+    large = {"hidden_size": 1024, "num_attention_heads": 16, "intermediate_size": 4096}
+    large |= {"do_stable_layer_norm": True, "feat_extract_norm": "layer"}
+    with torch.device("meta"):
+        dawn = Dawn(Wav2Vec2Config(num_hidden_layers=12, conv_bias=True, **large))
+        odyssey = Odyssey(WavLMConfig(num_hidden_layers=24, mask_time_prob=0.075, **large), 0.0, 1.0)
+    counts = [sum(value.numel() for value in model.parameters()) for model in (dawn, odyssey)]
+    # arXiv 2408.13920: 165.3 M, 318.6 M and 483.9 M together
+    assert [round(count / 1e6, 1) for count in (*counts, sum(counts))] == [165.3, 318.6, 483.9]
+    shapes = {name: tuple(value.shape) for name, value in odyssey.state_dict().items()}
+    assert shapes["pool_model.sap_linear.weight"] == (1024, 1024)
+    assert shapes["ser_model.fc.0.0.weight"] == (1024, 2048) and shapes["ser_model.out.0.weight"] == (3, 1024)
+
+
 @pytest.mark.parametrize("old", [True, False], ids=["pytorch_model.bin", "model.safetensors"])
 def test_what_was_saved_is_loaded(tmp_path, old):
     for save, kind in ((save_dawn, Dawn), (save_odyssey, Odyssey)):

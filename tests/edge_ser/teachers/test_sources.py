@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 
 import pytest
@@ -81,3 +82,21 @@ def test_weights_come_in_single_precision_under_todays_names(tmp_path):
     weights = Source(tmp_path).weights()
     assert set(weights) == {"a.parametrizations.weight.original0", "b"}
     assert {value.dtype for value in weights.values()} == {torch.float32}
+
+
+def test_chatter_of_an_import_is_kept_back_and_what_comes_later_is_not(monkeypatch, caplog):
+    import edge_ser.teachers.sources as module
+
+    loud = [logging.getLogger(name) for name in ("torchao.kernel.intmm", "torch.utils._pytree")]
+
+    class Package:
+        def __getattr__(self, name):
+            for logger in loud:
+                logger.warning("chatter")
+            loud[0].error("trouble")
+            return name
+
+    monkeypatch.setattr(module, "require", lambda *_, **__: Package())
+    assert module.transformers_class("WavLMModel") == "WavLMModel"
+    loud[1].warning("later")
+    assert [record.message for record in caplog.records] == ["trouble", "later"]
