@@ -13,7 +13,7 @@ from edge_ser.audio import SAMPLE_RATE
 from edge_ser.errors import EdgeSerError, require
 from edge_ser.perturb.waves import Floats, as_wave, in_range, to_length
 
-__all__ = ["CODECS", "a_law", "codec", "mu_law", "telephone"]
+__all__ = ["CODECS", "GRADED", "a_law", "codec", "mu_law", "telephone"]
 
 Shorts = npt.NDArray[np.int16]
 
@@ -27,7 +27,8 @@ _STORED: dict[str, tuple[str, str, int]] = {
 }
 #: What `codec` knows.
 CODECS = ("a-law", "mu-law", *_STORED)
-_GRADED = ("mp3", "opus", "vorbis")
+#: Those of them that can be squeezed.
+GRADED = ("mp3", "opus", "vorbis")
 _BLOCK = 16000  # libvorbis puts a whole write on the stack, and a long one ends the process
 
 _BAND_HZ = (300.0, 3400.0)
@@ -122,8 +123,8 @@ def codec(wave: npt.ArrayLike, name: str, squeeze: float | None = None) -> Float
     if name not in CODECS:
         raise EdgeSerError(f"there is no codec {name!r}; there are {', '.join(CODECS)}")
     if squeeze is not None:
-        if name not in _GRADED:
-            raise EdgeSerError(f"{name} has one size only; squeeze is for {', '.join(_GRADED)}")
+        if name not in GRADED:
+            raise EdgeSerError(f"{name} has one size only; squeeze is for {', '.join(GRADED)}")
         in_range(squeeze, 0, 1, "squeeze")
     if name in ("mu-law", "a-law"):
         return mu_law(wave) if name == "mu-law" else a_law(wave)

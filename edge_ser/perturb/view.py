@@ -5,20 +5,15 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
 
 from edge_ser.errors import EdgeSerError
-from edge_ser.perturb.codecs import CODECS, codec, telephone
-from edge_ser.perturb.level import clip, dc, gain_db, invert, lose_packets
-from edge_ser.perturb.noises import add_noise, babble, coloured_noise
-from edge_ser.perturb.rooms import reverberate, room_response
+from edge_ser.perturb.codecs import CODECS
 from edge_ser.perturb.sounds import Sounds
-from edge_ser.perturb.spectrum import formants, lowpass, microphone, tilt
-from edge_ser.perturb.timing import pitch, speed, tempo
+from edge_ser.perturb.steps import STEPS
 from edge_ser.perturb.waves import Floats, as_wave
 
 __all__ = ["Perturb", "Perturber"]
@@ -26,7 +21,25 @@ __all__ = ["Perturb", "Perturber"]
 #: Counts up when the same fields no longer give the same views.
 _VERSION = 1
 
-Range = tuple[float, float]
+#: Lowest and highest value of a field.
+_LIMITS: Mapping[str, tuple[float, float]] = {
+    "speed": (0, 0.5),
+    "tempo": (0, 1),
+    "pitch": (0, 12),
+    "formants": (0, 0.4),
+    "rt60_s": (0.05, 5),
+    "direct_db": (-30, 60),
+    "snr_db": (-60, 120),
+    "microphone_db": (0, 20),
+    "tilt_db": (0, 12),
+    "lowpass_hz": (100, 8000),
+    "clip": (0.01, 1),
+    "gain_db": (0, 40),
+    "dc": (0, 1),
+    "loss": (0, 0.9),
+}
+
+_NONE = Sounds()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,18 +92,18 @@ class Perturb:
     p_formants: float = 0.15
     formants: float = 0.12
     p_room: float = 0.3
-    rt60_s: Range = (0.15, 1.0)
-    direct_db: Range = (-3.0, 12.0)
+    rt60_s: tuple[float, float] = (0.15, 1.0)
+    direct_db: tuple[float, float] = (-3.0, 12.0)
     p_noise: float = 0.5
-    snr_db: Range = (0.0, 30.0)
+    snr_db: tuple[float, float] = (0.0, 30.0)
     p_microphone: float = 0.3
     microphone_db: float = 3.0
     p_tilt: float = 0.2
     tilt_db: float = 3.0
     p_lowpass: float = 0.1
-    lowpass_hz: Range = (2000.0, 7000.0)
+    lowpass_hz: tuple[float, float] = (2000.0, 7000.0)
     p_clip: float = 0.1
-    clip: Range = (0.15, 0.8)
+    clip: tuple[float, float] = (0.15, 0.8)
     p_gain: float = 0.7
     gain_db: float = 8.0
     p_invert: float = 0.5
@@ -100,33 +113,35 @@ class Perturb:
     p_codec: float = 0.2
     codecs: tuple[str, ...] = ("mu-law", "adpcm", "gsm", "vorbis", "mp3")
     p_loss: float = 0.05
-    loss: Range = (0.01, 0.15)
+    loss: tuple[float, float] = (0.01, 0.15)
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if field.name.startswith("p_"):
-                self._check(field.name, value, 0, 1)
-            elif field.name in _LIMITS:
-                limits = _LIMITS[field.name]
-                if isinstance(field.default, tuple):
-                    if not isinstance(value, tuple | list) or len(value) != 2 or not value[0] <= value[1]:
-                        raise EdgeSerError(
-                            f"{field.name} must be two numbers, the lower one first, not {value!r}"
-                        )
-                    object.__setattr__(self, field.name, (float(value[0]), float(value[1])))
-                for one in value if isinstance(field.default, tuple) else (value,):
-                    self._check(field.name, one, *limits)
-        object.__setattr__(self, "codecs", tuple(self.codecs))
+            if field.name == "codecs":
+                object.__setattr__(self, field.name, tuple(value))
+            elif not isinstance(field.default, tuple):
+                low, high = (0, 1) if field.name.startswith("p_") else _LIMITS[field.name]
+                object.__setattr__(self, field.name, self._checked(field.name, value, low, high))
+            elif not isinstance(value, tuple | list) or len(value) != 2:
+                raise EdgeSerError(f"{field.name} must be two numbers, the lower one first, not {value!r}")
+            else:
+                ends = tuple(self._checked(field.name, end, *_LIMITS[field.name]) for end in value)
+                if ends[0] > ends[1]:
+                    raise EdgeSerError(
+                        f"{field.name} must be two numbers, the lower one first, not {value!r}"
+                    )
+                object.__setattr__(self, field.name, ends)
         if unknown := sorted(set(self.codecs) - set(CODECS)):
             raise EdgeSerError(f"there is no codec {', '.join(unknown)}; there are {', '.join(CODECS)}")
         if self.p_codec > 0 and not self.codecs:
             raise EdgeSerError("p_codec is above 0 and codecs names none; name one, or set p_codec to 0")
 
     @staticmethod
-    def _check(name: str, value: object, low: float, high: float) -> None:
+    def _checked(name: str, value: object, low: float, high: float) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
             raise EdgeSerError(f"{name} must be a number from {low:g} to {high:g}, not {value!r}")
+        return float(value)
 
     def steps(self, key: str, k: int) -> tuple[str, ...]:
         """Names of the steps that a view takes, in their order; none for ``k = 0``."""
@@ -165,7 +180,7 @@ class Perturb:
         if k == 0:
             return wave.copy()
         for name, rng in self._drawn(key, k):
-            wave = _STEPS[name](wave, rng, self, sounds or _NONE)
+            wave = STEPS[name](wave, rng, self, sounds or _NONE)
         return wave
 
     def fingerprint(self, sounds: Sounds | None = None) -> str:
@@ -179,7 +194,7 @@ class Perturb:
         if k == 0:
             return []
         drawn = []
-        for name in _STEPS:
+        for name in STEPS:
             seed = hashlib.sha256(f"{k} {name} {key}".encode()).digest()
             rng = np.random.default_rng(int.from_bytes(seed[:16], "little"))
             if rng.random() < getattr(self, f"p_{name}"):
@@ -202,84 +217,3 @@ class Perturber:
     def view(self, wave: npt.ArrayLike, key: str, k: int) -> Floats:
         """As `Perturb.view`."""
         return self.how.view(wave, key, k, self.sounds)
-
-
-_LIMITS: Mapping[str, Range] = {
-    "speed": (0, 0.5),
-    "tempo": (0, 1),
-    "pitch": (0, 12),
-    "formants": (0, 0.4),
-    "rt60_s": (0.05, 5),
-    "direct_db": (-30, 60),
-    "snr_db": (-60, 120),
-    "microphone_db": (0, 20),
-    "tilt_db": (0, 12),
-    "lowpass_hz": (100, 8000),
-    "clip": (0.01, 1),
-    "gain_db": (0, 40),
-    "dc": (0, 1),
-    "loss": (0, 0.9),
-}
-
-_NONE = Sounds()
-
-
-def _either_way(rng: np.random.Generator, most: float) -> float:
-    """A factor of 1 to ``1 + most`` or its inverse, even on a logarithmic scale."""
-    return math.exp(rng.uniform(-1, 1) * math.log1p(most))
-
-
-def _room(wave: Floats, rng: np.random.Generator, how: Perturb, sounds: Sounds) -> Floats:
-    real, rt60_s, direct_db = rng.random() < 0.5, rng.uniform(*how.rt60_s), rng.uniform(*how.direct_db)
-    if real and sounds.rooms:
-        return reverberate(wave, sounds.rooms[rng.integers(len(sounds.rooms))])
-    return reverberate(wave, room_response(rt60_s, direct_db, rng))
-
-
-def _noise(wave: Floats, rng: np.random.Generator, how: Perturb, sounds: Sounds) -> Floats:
-    snr_db = rng.uniform(*how.snr_db)
-    kinds = ["coloured"] + ["real"] * 2 * bool(sounds.noises) + ["babble"] * bool(sounds.voices)
-    kind = kinds[rng.integers(len(kinds))]
-    if kind == "real":
-        noise = sounds.noises[rng.integers(len(sounds.noises))]
-    elif kind == "babble":
-        noise = babble(sounds.voices, len(wave), rng, talkers=int(rng.integers(3, 9)))
-    else:
-        noise = coloured_noise(len(wave), rng, rng.uniform(-6, 0))
-    return add_noise(wave, noise, snr_db, rng)
-
-
-def _gain(wave: Floats, rng: np.random.Generator, how: Perturb, sounds: Sounds) -> Floats:
-    db = float(np.clip(rng.standard_normal(), -2, 2)) * how.gain_db
-    peak = float(np.abs(wave).max())
-    if db > 0 and peak > 0:  # who sets a level stays below full scale; overload is a step of its own
-        db = min(db, max(0.0, -20 * math.log10(peak)))
-    return gain_db(wave, db)
-
-
-def _codec(wave: Floats, rng: np.random.Generator, how: Perturb, sounds: Sounds) -> Floats:
-    name = how.codecs[rng.integers(len(how.codecs))]
-    return codec(wave, name, rng.uniform(0.3, 1) if name in ("mp3", "opus", "vorbis") else None)
-
-
-Step = Callable[[Floats, np.random.Generator, Perturb, Sounds], Floats]
-
-#: In the order of sound's way: voice, room, microphone, converter, line. A name is also that of its chance.
-_STEPS: Mapping[str, Step] = {
-    "speed": lambda wave, rng, how, _: speed(wave, _either_way(rng, how.speed)),
-    "tempo": lambda wave, rng, how, _: tempo(wave, _either_way(rng, how.tempo)),
-    "pitch": lambda wave, rng, how, _: pitch(wave, rng.uniform(-how.pitch, how.pitch)),
-    "formants": lambda wave, rng, how, _: formants(wave, _either_way(rng, how.formants)),
-    "room": _room,
-    "noise": _noise,
-    "microphone": lambda wave, rng, how, _: microphone(wave, how.microphone_db, rng),
-    "tilt": lambda wave, rng, how, _: tilt(wave, rng.uniform(-how.tilt_db, how.tilt_db)),
-    "lowpass": lambda wave, rng, how, _: lowpass(wave, rng.uniform(*how.lowpass_hz)),
-    "clip": lambda wave, rng, how, _: clip(wave, rng.uniform(*how.clip)),
-    "gain": _gain,
-    "invert": lambda wave, rng, how, _: invert(wave),
-    "dc": lambda wave, rng, how, _: dc(wave, rng.uniform(-how.dc, how.dc)),
-    "telephone": lambda wave, rng, how, _: telephone(wave),
-    "codec": _codec,
-    "loss": lambda wave, rng, how, _: lose_packets(wave, rng.uniform(*how.loss), rng),
-}

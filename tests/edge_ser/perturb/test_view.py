@@ -169,6 +169,16 @@ def test_wrong_fields_are_named(fields):
         Perturb(**fields)
 
 
+def test_fields_are_of_kinds_that_toml_has():
+    assert {field.type for field in dataclasses.fields(Perturb)} == {
+        "float",
+        "tuple[float, float]",
+        "tuple[str, ...]",
+    }
+    assert Perturb(pitch=2, snr_db=[0, 30], codecs=["gsm"]) == Perturb(codecs=("gsm",))
+    assert Perturb(pitch=2).fingerprint() == Perturb(pitch=2.0).fingerprint()
+
+
 def test_views_are_counted_from_0():
     with pytest.raises(EdgeSerError, match="no view -1"):
         Perturb().view(tone(100), "key", -1)
