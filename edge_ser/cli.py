@@ -48,6 +48,8 @@ COMMANDS: dict[str, Command] = {
     "label": Command(
         "edge_ser.commands.label", "have a large teacher hear recordings, for students to learn from"
     ),
+    "teach": Command("edge_ser.commands.teach", "train a teacher's heads, and write down what it says"),
+    "distil": Command("edge_ser.commands.distil", "train a student on labels and a teacher's answers"),
     "evaluate": Command("edge_ser.commands.evaluate", "score a model on a corpus, speaker-independent"),
     "features": Command("edge_ser.commands.features", "a table of features, a row a recording", True),
     "plot": Command("edge_ser.commands.plot", "pictures of a recording: spectra, mel, MFCC, chroma"),

@@ -9,7 +9,7 @@ from pathlib import Path
 from edge_ser.commands.evaluate import print_figures
 from edge_ser.errors import EdgeSerError, require
 
-__all__ = ["add_arguments", "run"]
+__all__ = ["add_arguments", "add_recipe_arguments", "run", "run_recipe_of"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,6 +32,11 @@ examples:
 A recipe's least content:  [data]  corpora = ["ravdess"]  folds = [0, 1, 2, 3, 4]
 A corpus is a name, a folder with official file names, or a CSV table (columns file, speaker, emotion, ...).
 """
+    add_recipe_arguments(parser)
+
+
+def add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of every command that fits models from a recipe."""
     parser.add_argument("recipe", type=Path, help="TOML file")
     parser.add_argument(
         "--runs", type=Path, default=Path("runs"), help="folder for checkpoints (default runs)"
@@ -45,11 +50,22 @@ A corpus is a name, a folder with official file names, or a CSV table (columns f
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
+    return run_recipe_of(args, distil=False)
+
+
+def run_recipe_of(args: argparse.Namespace, *, distil: bool) -> int:
+    """Fit the models of ``args.recipe``, which must have a teacher or must have none."""
     require("torch", extra="train", purpose="training")
     from edge_ser.training.recipe import Recipe
     from edge_ser.training.run import Run, run_recipe
 
     recipe = Recipe.read(args.recipe)
+    if distil != (recipe.distil is not None):
+        raise EdgeSerError(
+            f"{args.recipe} has no teacher ([distil] targets = FOLDER): run edge-ser train"
+            if distil
+            else f"{args.recipe} has a teacher ([distil]): run edge-ser distil"
+        )
     only = None
     if args.fold is not None or args.seed is not None:
         if recipe.data.folds and args.fold is None:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from edge_ser.audio import load_audio
 from edge_ser.corpora import Clip, Corpus, load_corpus
 from edge_ser.corpora.base import label_order
-from edge_ser.dsp import MelSpec, log_mel
+from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError
 from edge_ser.training.augment import Augment, spread, warp
 
-__all__ = ["Batch", "ClipSet", "Taught", "extract", "pool_corpora"]
+__all__ = ["Batch", "ClipSet", "Taught", "pool_corpora"]
 
 
 class Taught(NamedTuple):
@@ -41,19 +40,6 @@ class Batch(NamedTuple):
     adv: Tensor  # (B, 3) in 0..1, NaN where unknown: the raters' where there are some, else the teacher's
     logits: Tensor  # (B, L) the teacher's, NaN where there are none
     hint: Tensor  # (B, K) the teacher's features, NaN where there are none; K may be 0
-
-
-def extract(
-    clips: Iterable[Clip], spec: MelSpec, progress: Callable[[Iterable[Clip]], Iterable[Clip]] = iter
-) -> list[np.ndarray]:
-    """Log-mel of each clip.
-
-    Returns
-    -------
-    list of (frames, n_mels) float16
-        Half precision: 0.03 dB at 60 dB, and half the memory.
-    """
-    return [log_mel(load_audio(clip.path), spec).astype(np.float16) for clip in progress(clips)]
 
 
 def pool_corpora(
@@ -101,8 +87,8 @@ class ClipSet:
     ----------
     clips : sequence of Clip
     views : sequence of sequences of (frames, n_mels) arrays
-        For each view of the clips, the features of each clip, as `extract` gives them. The first is the clips
-        themselves.
+        For each view of the clips, the features of each clip, as `edge_ser.training.views.Views` holds them. The
+        first is the clips themselves.
     labels : sequence of str
         All classes, in the order of the logits.
     known : mapping

@@ -95,11 +95,11 @@ def fit(model: Network, clips: ClipSet, recipe: Recipe, seed: int, folder: Path,
             average.update_parameters(model)
             for name, term in terms.items():
                 sums[name] = sums.get(name, 0.0) + float(term.detach()) / batches
-        record = {
+        record: dict[str, float] = {
             "epoch": epoch + 1,
             "loss": sum(sums.values()),
             **{f"{name}_loss": value for name, value in sums.items()},
-            "lr": schedule.get_last_lr()[0],
+            "lr": float(schedule.get_last_lr()[0]),
         }
         with log.open("a", encoding="utf-8") as lines:
             lines.write(json.dumps(record) + "\n")

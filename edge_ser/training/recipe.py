@@ -9,9 +9,11 @@ from typing import Any
 
 from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError
+from edge_ser.models import architecture
+from edge_ser.perturb import Perturb
 from edge_ser.training.augment import Augment
 
-__all__ = ["DataPart", "DistilPart", "FitPart", "Recipe"]
+__all__ = ["DataPart", "DistilPart", "FitPart", "Recipe", "read_part", "read_toml"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +45,9 @@ class FitPart:
         Passes over the data, clips in a batch.
     seeds : tuple of int
         One model each.
+    start : str
+        Checkpoint to begin from, where its tensors fit (a head of other classes begins anew); ``{fold}`` and
+        ``{seed}`` in it are replaced. None begins from chance.
     lr, weight_decay : float
         Peak learning rate and decoupled weight decay.
     crop_s : float
@@ -64,6 +69,7 @@ class FitPart:
     epochs: int = 60
     batch: int = 32
     seeds: tuple[int, ...] = (0,)
+    start: str = ""
     lr: float = 4e-3
     weight_decay: float = 0.02
     crop_s: float = 3.0
@@ -85,7 +91,7 @@ class DistilPart:
         Folder of the teacher's targets, as ``edge-ser label`` writes them. ``{fold}`` in it becomes the number of the
         fold held out (``all`` where none is), so that each student learns from a teacher that never heard its test.
     views : int
-        Versions of each clip to learn from: the clip itself and ``views - 1`` perturbed ones.
+        Versions of each clip to learn from: the clip itself and ``views - 1`` perturbed as ``[perturb]`` says.
     soft : float
         Share of the teacher's softened answer in the emotion loss, 0..1; the rest is the label's.
     temperature : float
@@ -117,10 +123,12 @@ class Recipe:
     data, fit : DataPart, FitPart
     augment : Augment
     spec : MelSpec
-        The front end.
+        The front end, by default the network's own.
     config : dict
         Fields of the model's configuration that differ from its defaults.
     distil : DistilPart, optional
+    perturb : Perturb
+        What makes the views of ``[distil]``.
     """
 
     name: str
@@ -131,6 +139,7 @@ class Recipe:
     spec: MelSpec
     config: dict[str, Any]
     distil: DistilPart | None = None
+    perturb: Perturb = Perturb()  # noqa: RUF009 (frozen)
 
     @classmethod
     def read(cls, path: str | Path) -> Recipe:
@@ -142,28 +151,20 @@ class Recipe:
             No such file, not TOML, or an unknown, missing or wrongly typed field.
         """
         path = Path(path)
-        try:
-            fields = tomllib.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise EdgeSerError(f"cannot read the recipe {path}: {error.strerror}") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise EdgeSerError(f"{path} is not TOML: {error}") from error
-        known = {field.name for field in dataclasses.fields(cls)}
-        if unknown := sorted(set(fields) - known):
-            raise EdgeSerError(
-                f"{path}: unknown fields {', '.join(unknown)}; there are {', '.join(sorted(known))}"
-            )
-        if "data" not in fields or "corpora" not in fields["data"]:
-            raise EdgeSerError(f"{path} does not say what to train on: give it [data] corpora = [...]")
+        fields = read_toml(path, {field.name for field in dataclasses.fields(cls)})
+        model = fields.get("model", "stream72k")
         recipe = cls(
             name=fields.get("name", path.stem),
-            model=fields.get("model", "stream72k"),
-            data=_part(DataPart, fields["data"], path, "data"),
-            fit=_part(FitPart, fields.get("fit", {}), path, "fit"),
-            augment=_part(Augment, fields.get("augment", {}), path, "augment"),
-            spec=_part(MelSpec, fields.get("spec", {}), path, "spec"),
+            model=model,
+            data=read_part(DataPart, fields["data"], path, "data"),
+            fit=read_part(FitPart, fields.get("fit", {}), path, "fit"),
+            augment=read_part(Augment, fields.get("augment", {}), path, "augment"),
+            spec=read_part(
+                MelSpec, architecture(model).model.spec.to_dict() | fields.get("spec", {}), path, "spec"
+            ),
             config=fields.get("config", {}),
-            distil=_part(DistilPart, fields["distil"], path, "distil") if "distil" in fields else None,
+            distil=read_part(DistilPart, fields["distil"], path, "distil") if "distil" in fields else None,
+            perturb=read_part(Perturb, fields.get("perturb", {}), path, "perturb"),
         )
         if recipe.fit.epochs < 1 or recipe.fit.batch < 2 or not recipe.fit.seeds:
             raise EdgeSerError(f"{path}: [fit] needs epochs of at least 1, batch of at least 2, and a seed")
@@ -172,11 +173,46 @@ class Recipe:
     def to_dict(self) -> dict[str, Any]:
         """All fields as plain values, for results and checkpoints."""
         fields = dataclasses.asdict(self)
-        return fields if self.distil else {n: v for n, v in fields.items() if n != "distil"}
+        if self.distil is None:  # nothing perturbs
+            del fields["distil"], fields["perturb"]
+        if (
+            not self.fit.start
+        ):  # a recipe of before there was such a thing says the same as one that makes no use of it
+            del fields["fit"]["start"]
+        return fields
 
 
-def _part(kind: type[Any], fields: dict[str, Any], path: Path, where: str) -> Any:
-    """A dataclass from a TOML table, each value of the type of its default."""
+def read_toml(path: Path, known: set[str]) -> dict[str, Any]:
+    """A recipe's tables.
+
+    Raises
+    ------
+    EdgeSerError
+        No such file, not TOML, an unknown table, or no word on what to train on.
+    """
+    try:
+        fields = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise EdgeSerError(f"cannot read the recipe {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise EdgeSerError(f"{path} is not TOML: {error}") from error
+    if unknown := sorted(set(fields) - known):
+        raise EdgeSerError(
+            f"{path}: unknown fields {', '.join(unknown)}; there are {', '.join(sorted(known))}"
+        )
+    if "data" not in fields or "corpora" not in fields["data"]:
+        raise EdgeSerError(f"{path} does not say what to train on: give it [data] corpora = [...]")
+    return fields
+
+
+def read_part(kind: type[Any], fields: dict[str, Any], path: Path, where: str) -> Any:
+    """A dataclass from a TOML table, each value of the type of its default.
+
+    Raises
+    ------
+    EdgeSerError
+        An unknown, missing or wrongly typed field.
+    """
     defaults = {field.name: field for field in dataclasses.fields(kind)}
     values = {}
     for name, value in fields.items():
@@ -187,6 +223,7 @@ def _part(kind: type[Any], fields: dict[str, Any], path: Path, where: str) -> An
             value = tuple(value)
         elif expected == "float" and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
+        expected = "tuple" if str(expected) == "Range" else expected
         actual = {tuple: "tuple", str: "str", int: "int", float: "float"}.get(
             type(value), type(value).__name__
         )

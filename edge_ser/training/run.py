@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,15 +12,21 @@ import numpy as np
 import torch
 
 from edge_ser.corpora import Clip
-from edge_ser.errors import EdgeSerError, require
+from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.plots import plot_curves
-from edge_ser.evaluation.score import Scored, score, summarise
+from edge_ser.evaluation.score import Scored, answered_as, score, summarise
+from edge_ser.features.cache import Cache
 from edge_ser.files import write_json
-from edge_ser.models import ARCHITECTURES, build_model
+from edge_ser.models import architecture, build_model
+from edge_ser.models.base import Network
 from edge_ser.models.checkpoint import load_checkpoint, save_checkpoint
-from edge_ser.training.data import ClipSet, extract, pool_corpora
+from edge_ser.perturb import Perturber
+from edge_ser.teachers.targets import TargetStore
+from edge_ser.training.data import ClipSet, Taught, pool_corpora
 from edge_ser.training.fit import fit
+from edge_ser.training.progress import progress_bar
 from edge_ser.training.recipe import Recipe
+from edge_ser.training.views import ViewMaker, Views, taught_by
 
 __all__ = ["Run", "checkpoint_name", "run_recipe"]
 
@@ -74,12 +80,15 @@ def run_recipe(
     runs = [Run(seed, fold) for seed in recipe.fit.seeds for fold in folds]
     if only is not None and only not in runs:
         raise EdgeSerError(f"the recipe {recipe.name} has no fold {only.fold} with seed {only.seed}")
-    config = ARCHITECTURES[recipe.model].config if recipe.model in ARCHITECTURES else None
-    if config is None:
-        raise EdgeSerError(f"unknown network {recipe.model!r}; there are: {', '.join(ARCHITECTURES)}")
-    shape = config(labels=corpus.labels, n_mels=recipe.spec.n_mels, **recipe.config).to_dict()
+    row = architecture(recipe.model)
+    shape = row.config.from_dict(
+        row.config(labels=corpus.labels, n_mels=recipe.spec.n_mels).to_dict() | recipe.config
+    ).to_dict()
     clips = [clip for clip in corpus.clips if clip.emotion is not None or clip.adv is not None]
-    features = extract(clips, recipe.spec, lambda items: _bar(items, len(clips), "log-mel"))
+    distil = recipe.distil
+    maker = ViewMaker(distil.views if distil else 1, Perturber(recipe.perturb) if distil else None)
+    with progress_bar("log-mel", len(clips)) as bar:
+        views = Views.load(clips, maker, recipe.spec, row.model, Cache(runs_dir / "cache"), bar.wrap)
     folder = runs_dir / recipe.name
     for run in [only] if only else runs:
         target = folder / checkpoint_name(run)
@@ -87,14 +96,18 @@ def run_recipe(
             _check_same(target, recipe)
             continue
         part = [i for i, clip in enumerate(clips) if run.fold is None or _trains(clip, run.fold)]
-        chosen = [clips[i] for i in part]
+        chosen, mine = [clips[i] for i in part], views.pick(part)
+        taught = _taught(recipe, run, mine, corpus.labels)
         torch.manual_seed(run.seed)
         model = build_model(recipe.model, shape)
-        model.dropout.p = recipe.fit.dropout
+        if model.dropout.p > 0:  # a network without any stays without
+            model.dropout.p = recipe.fit.dropout
+        if recipe.fit.start:
+            _begin_from(model, Path(_named(recipe.fit.start, run)))
         own = folder / target.stem
-        data = ClipSet(chosen, [[features[i] for i in part]], corpus.labels, known)
-        with _EpochBar(target.stem, recipe.fit.epochs) as bar:
-            model = fit(model, data, recipe, run.seed, own, bar.report)
+        data = ClipSet(chosen, mine.features, corpus.labels, known, taught)
+        with progress_bar(target.stem, recipe.fit.epochs, "epoch", leave=True) as bar:
+            model = fit(model, data, recipe, run.seed, own, bar.epoch)
         plot_curves(own / "curves.png", _records(own / "log.jsonl"), title=f"{recipe.name} {target.stem}")
         meta = {
             "architecture": recipe.model,
@@ -106,7 +119,31 @@ def run_recipe(
         (own / "last.pt").unlink()  # done: nothing is left to resume
     if not recipe.data.folds or not all((folder / checkpoint_name(run)).exists() for run in runs):
         return None
-    return _figures(recipe, runs, folder, results_dir, clips, features, corpus.labels, corpus.name)
+    return _figures(recipe, runs, folder, results_dir, clips, views.features[0], corpus.labels, corpus.name)
+
+
+def _named(pattern: str, run: Run) -> str:
+    """A path of a recipe with the run's fold and seed in it."""
+    return pattern.format(fold="all" if run.fold is None else run.fold, seed=run.seed)
+
+
+def _taught(recipe: Recipe, run: Run, views: Views, labels: Sequence[str]) -> Taught | None:
+    """What the recipe's teacher, if it has one, says of the clips of a run."""
+    if recipe.distil is None:
+        return None
+    return taught_by(TargetStore.open(_named(recipe.distil.targets, run)), views.keys, labels)
+
+
+def _begin_from(model: Network, path: Path) -> None:
+    """Copy the tensors of a checkpoint that have the same name and shape; the heads may differ, nothing else."""
+    source, _ = load_checkpoint(path)
+    given, own = source.state_dict(), model.state_dict()
+    fits = {name: value for name, value in given.items() if name in own and own[name].shape == value.shape}
+    if strange := sorted(n for n in {*given, *own} - set(fits) if n.split(".")[0] not in ("emotion", "adv")):
+        raise EdgeSerError(
+            f"{path} is a network of another shape: {strange[0]} does not fit; start from another"
+        )
+    model.load_state_dict(own | fits)
 
 
 def _figures(
@@ -122,15 +159,16 @@ def _figures(
     """Score each fold's model on its own test clips and write ``results_dir/NAME.json``."""
     scored: list[Scored] = []
     parameters = 0
-    for run in _bar(runs, len(runs), "scoring"):
-        model, _ = load_checkpoint(folder / checkpoint_name(run))
-        assert run.fold is not None  # figures are made of folds alone
-        parameters = model.count_parameters()
-        held_out = [(c, f) for c, f in zip(clips, features, strict=True) if c.fold == run.fold]
-        scored += score(model, held_out, labels, fold=run.fold, seed=run.seed)
+    with progress_bar("scoring", len(runs)) as bar:
+        for run in bar.wrap(runs):
+            model, _ = load_checkpoint(folder / checkpoint_name(run))
+            assert run.fold is not None  # figures are made of folds alone
+            parameters = model.count_parameters()
+            held_out = [(c, f) for c, f in zip(clips, features, strict=True) if c.fold == run.fold]
+            scored += score(model, held_out, labels, fold=run.fold, seed=run.seed)
     result = {
         "corpus": corpus,
-        "protocol": f"{len(recipe.data.folds)} speaker-disjoint folds, last epoch, streaming form fed step by step",
+        "protocol": f"{len(recipe.data.folds)} speaker-disjoint folds, last epoch, {answered_as(model)}",
         "model": recipe.model,
         "params": parameters,
         "seeds": list(recipe.fit.seeds),
@@ -170,27 +208,3 @@ def _check_same(path: Path, recipe: Recipe) -> None:
 
 def _records(path: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
-def _bar(items: Iterable[T], total: int, what: str) -> Iterator[T]:
-    tqdm = require("tqdm", extra="train", purpose="progress bars")
-    return iter(tqdm.tqdm(items, total=total, desc=what, leave=False))
-
-
-class _EpochBar:
-    """A progress bar over epochs with the loss beside it."""
-
-    def __init__(self, what: str, epochs: int) -> None:
-        self._what, self._epochs = what, epochs
-
-    def __enter__(self) -> _EpochBar:
-        tqdm = require("tqdm", extra="train", purpose="progress bars")
-        self._bar = tqdm.tqdm(total=self._epochs, desc=self._what, unit="epoch")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
-
-    def report(self, record: dict[str, float]) -> None:
-        self._bar.n = int(record["epoch"])
-        self._bar.set_postfix(loss=f"{record['loss']:.3f}")

@@ -1,0 +1,35 @@
+"""``edge-ser distil``: students from a recipe with a teacher."""
+
+from __future__ import annotations
+
+import argparse
+
+from edge_ser.commands.train import add_recipe_arguments, run_recipe_of
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.description = (
+        "Train the students of a recipe on labels and on what a teacher says of the same sounds. The teacher's targets "
+        "are made before, by edge-ser teach or edge-ser label. Stop it at any time; the same command goes on."
+    )
+    parser.epilog = """\
+writes what edge-ser train writes.
+
+A recipe with a teacher is one of edge-ser train with two tables more:
+  [distil]   targets = "runs/teacher/fold{fold}"  views = 4  soft = 0.5  temperature = 1.0  hint = 0.5
+  [perturb]  how the views beyond the clip itself sound; the same as in the teacher's recipe
+
+examples:
+  edge-ser teach recipes/teacher-ravdess.toml        first: the teacher, and what it says
+  edge-ser distil recipes/ravdess-distil.toml
+  edge-ser distil recipes/ravdess-distil.toml --fold 2 --seed 1
+"""
+    add_recipe_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command."""
+    return run_recipe_of(args, distil=True)

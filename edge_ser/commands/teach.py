@@ -1,0 +1,59 @@
+"""``edge-ser teach``: a teacher's heads from a recipe, and what it says to the students."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from edge_ser.commands.evaluate import print_figures
+from edge_ser.errors import require
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.description = (
+        "Train linear heads on a frozen speech encoder, one teacher for each held-out fold, and write down what it "
+        "says of every other clip and of its views. A clip is answered by heads that never heard its fold either. "
+        "Stop it at any time; what the encoder heard is kept."
+    )
+    parser.epilog = """\
+writes:
+  RUNS/NAME/foldF.safetensors   the teacher that never heard fold F of any corpus
+  RUNS/NAME/foldF/              what students of that fold learn from: [distil] targets = "RUNS/NAME/fold{fold}"
+  RESULTS/NAME.json             its figures on the folds that it never heard
+
+examples:
+  edge-ser teach recipes/teacher-ravdess.toml --encoder openai/whisper-base
+  edge-ser teach recipes/teacher-ravdess.toml --encoder models/faster-whisper-base
+"""
+    parser.add_argument("recipe", type=Path, help="TOML file")
+    parser.add_argument(
+        "--encoder",
+        required=True,
+        metavar="SOURCE",
+        help="Whisper, WavLM, wav2vec 2.0 or HuBERT: a folder of transformers or faster-whisper, or a hub name",
+    )
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder for teachers (default runs)")
+    parser.add_argument(
+        "--results", type=Path, default=Path("results"), help="folder for figures (default results)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command."""
+    require("torch", extra="train", purpose="teaching")
+    from edge_ser.training.teach import TeachRecipe, run_teacher
+
+    recipe = TeachRecipe.read(args.recipe)
+    try:
+        figures = run_teacher(recipe, args.encoder, args.runs, args.results)
+    except KeyboardInterrupt:
+        print(f"\nstopped; what was heard is kept in {args.runs / 'cache'}", file=sys.stderr)
+        return 130
+    print_figures(figures)
+    print(f"teachers and targets: {args.runs / recipe.name}", file=sys.stderr)
+    print(f"figures: {args.results / recipe.name}.json", file=sys.stderr)
+    return 0

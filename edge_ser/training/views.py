@@ -1,0 +1,187 @@
+"""Clips in several views: each itself, and perturbed copies that a teacher hears as well."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from edge_ser.audio import load_audio
+from edge_ser.corpora import Clip
+from edge_ser.dsp import MelSpec, log_mel
+from edge_ser.errors import EdgeSerError
+from edge_ser.features.cache import Cache, DamagedEntryError
+from edge_ser.models.base import Network
+from edge_ser.perturb import Perturber
+from edge_ser.teachers.targets import TargetStore, content_key
+from edge_ser.training.data import Taught
+
+__all__ = ["CONTENT", "ViewMaker", "Views", "computed", "content_keys", "taught_by"]
+
+Progress = Callable[[Iterable[Clip]], Iterable[Clip]]
+Floats = npt.NDArray[np.float32]
+Array = npt.NDArray[Any]
+#: Counts up when the same clip no longer gives the same arrays.
+_VERSION = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class ViewMaker:
+    """How many views of a clip there are, and what makes them beyond the clip itself."""
+
+    count: int = 1
+    perturber: Perturber | None = None
+
+    def describe(self, view: int) -> str:
+        """What a view's content depends on beside the clip's."""
+        if view == 0:
+            return "itself"
+        assert self.perturber is not None  # count would be 1
+        return f"{self.perturber.fingerprint} {view}"
+
+    def make(self, wave: Floats, view: int) -> Floats:
+        """A view of a recording (n,)."""
+        if view == 0:
+            return wave
+        assert self.perturber is not None
+        return self.perturber.view(wave, content_key(wave), view)
+
+
+def computed(
+    clips: Sequence[Clip],
+    maker: ViewMaker,
+    functions: Mapping[str, Callable[[Floats], Array]],
+    cache: Cache,
+    progress: Progress = iter,
+) -> dict[str, list[list[Array]]]:
+    """Arrays for each view of each clip, from the cache where they were computed before.
+
+    Parameters
+    ----------
+    clips : sequence of Clip
+    maker : ViewMaker
+    functions : mapping
+        From what names a function and all that it depends on to the function: a recording (n,) float32 at 16 kHz to
+        an array.
+    cache : Cache
+    progress : callable
+        Wraps the clips.
+
+    Returns
+    -------
+    dict
+        From the same names to ``[view][clip]`` arrays.
+
+    Raises
+    ------
+    EdgeSerError
+        A clip cannot be read, or the cache cannot be written.
+    """
+    rows: dict[str, list[list[Array]]] = {what: [[] for _ in range(maker.count)] for what in functions}
+    for clip in progress(clips):
+        content = hashlib.sha256(clip.path.read_bytes()).hexdigest()
+        wave: Floats | None = None
+        for number in range(maker.count):
+            view: Floats | None = None
+            for what, function in functions.items():
+                description = {"what": what, "view": maker.describe(number), "version": _VERSION}
+                key = Cache.key(content, description)
+                try:
+                    values = cache.get(key)
+                except DamagedEntryError:
+                    values = None  # of a run that was killed, or a disk's error: computed anew
+                if values is None:
+                    wave = load_audio(clip.path) if wave is None else wave
+                    view = maker.make(wave, number) if view is None else view
+                    values = function(view)
+                    cache.put(key, values)
+                rows[what][number].append(values)
+    return rows
+
+
+def _digest(wave: Floats) -> Array:
+    return np.frombuffer(bytes.fromhex(content_key(wave)), np.uint8)
+
+
+#: For `computed`: the `content_key` of a recording as 32 bytes.
+CONTENT = {"content key": _digest}
+
+
+def content_keys(rows: dict[str, list[list[Array]]]) -> list[list[str]]:
+    """``[view][clip]`` keys from what `computed` gave for `CONTENT`."""
+    return [[one.tobytes().hex() for one in row] for row in rows["content key"]]
+
+
+class Views(NamedTuple):
+    """What training needs of the views of some clips."""
+
+    features: list[list[Array]]  # [view][clip] (frames, n_mels) float16
+    keys: list[list[str]]  # [view][clip], as `content_key` gives them
+
+    @classmethod
+    def load(
+        cls,
+        clips: Sequence[Clip],
+        maker: ViewMaker,
+        spec: MelSpec,
+        network: type[Network],
+        cache: Cache,
+        progress: Progress = iter,
+    ) -> Views:
+        """Log-mel in half precision (0.03 dB at 60 dB) as a network takes it, and content keys."""
+
+        def features(wave: Floats) -> Array:
+            return log_mel(network.prepare(wave), spec).astype(np.float16)
+
+        what = f"log-mel {network.__name__} {spec}"
+        rows = computed(clips, maker, {what: features, **CONTENT}, cache, progress)
+        return cls(rows[what], content_keys(rows))
+
+    def pick(self, index: Sequence[int]) -> Views:
+        """Some of the clips."""
+        return Views(
+            [[row[i] for i in index] for row in self.features], [[row[i] for i in index] for row in self.keys]
+        )
+
+
+def taught_by(store: TargetStore, keys: Sequence[Sequence[str]], labels: Sequence[str]) -> Taught:
+    """A teacher's targets of views, as tensors in the order of a student's classes.
+
+    Parameters
+    ----------
+    store : TargetStore
+    keys : [view][clip] content keys
+    labels : sequence of str
+        The student's classes; of one that the teacher does not know, no answer counts.
+
+    Raises
+    ------
+    EdgeSerError
+        Recordings that the teacher has not labelled.
+    """
+    if missing := store.missing([key for row in keys for key in row]):
+        raise EdgeSerError(
+            f"{store.folder} lacks {len(missing)} of {sum(map(len, keys))} recordings and views: label them with "
+            "edge-ser teach or edge-ser label, with the same [perturb] and views"
+        )
+    columns = [store.labels.index(label) if label in store.labels else -1 for label in labels]
+    shape = (len(keys), len(keys[0]))
+    logits = np.full((*shape, len(labels)), np.nan, np.float32)
+    adv = np.full((*shape, 3), np.nan, np.float32)
+    hint = np.full((*shape, store.hint_size), np.nan, np.float32)
+    for view, row in enumerate(keys):
+        for i, key in enumerate(row):
+            said = store.get(key)
+            if said.logits is not None:
+                # a class that the teacher does not know is as unlikely as can be said
+                logits[view, i] = [said.logits[c] if c >= 0 else said.logits.min() - 20.0 for c in columns]
+            if said.adv is not None:
+                adv[view, i] = said.adv
+            if said.hint is not None:
+                hint[view, i] = said.hint
+    return Taught(*(torch.from_numpy(part) for part in (logits, adv, hint)))
