@@ -75,6 +75,7 @@ def card_text(manifest: Mapping[str, Any]) -> str:
         _RESPONSIBLE.strip(),
         "## Files",
         _files(m["files"]),
+        *([_rounded(m["quantisation"])] if "quantisation" in m else []),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -178,6 +179,19 @@ def _files(files: Iterable[Mapping[str, Any]]) -> str:
     return (
         _table(("file", "engine", "precision"), rows)
         + "\n\nSizes and SHA-256 of all files are in `bundle.json`; `edge-ser verify` runs each against the others."
+    )
+
+
+def _rounded(quantisation: Mapping[str, Any]) -> str:
+    """How int8 files came about."""
+    seen = quantisation["calibration"]
+    clips = ", ".join(f"{count} of {name}" for name, count in seen["clips"].items())
+    methods = "\n".join(f"- `{key}`: {method}" for key, method in quantisation["methods"].items())
+    return (
+        f"Files in int8:\n\n{methods}\n\n"
+        f"Ranges and corrections were learnt from {seen['source']}: {clips}, {seen['steps']:,} steps"
+        + ("" if seen["seed"] is None else f", drawn with seed {seen['seed']}")
+        + f". States, sums and heads are float32, and so are the layers {', '.join(quantisation['float_layers'])}."
     )
 
 

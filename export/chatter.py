@@ -38,6 +38,12 @@ EXPLAINED: tuple[tuple[str, str], ...] = (
         "it concerns TensorFlow's own kernels; the converter computes nothing with them",
     ),
     (r"I\d{4} .*Estimated count of arithmetic ops.*", "the converter's count; ours is in bundle.json"),
+    (r".*\d+%\|.*\| \d+/\d+ \[.*\]", "a progress bar of ai-edge-quantizer"),
+    (r"INFO: Created TensorFlow Lite XNNPACK delegate for CPU\.", "LiteRT says which kernels it uses"),
+    (
+        r"UserWarning: Warning: Enabling `experimental_preserve_all_tensors` .*",
+        "ai-edge-quantizer opens the file to list its tensors, which takes a few MB",
+    ),
     (r"\s*", "an empty line"),
 )
 _EXPLAINED = re.compile("|".join(f"(?:{pattern})" for pattern, _ in EXPLAINED))

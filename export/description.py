@@ -25,6 +25,7 @@ def describe(
     figures: Sequence[Mapping[str, Any]],
     calibration: Mapping[str, float],
     files: Sequence[Mapping[str, Any]],
+    quantisation: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Fill in a bundle's manifest, without what `edge_ser.bundle.write_bundle` adds.
 
@@ -36,6 +37,9 @@ def describe(
         Every state tensor in the step's order, batch of one included; all float32, all zeros at first.
     files : sequence of mapping
         ``path``, ``engine``, ``precision`` and, where it is not "step", ``form`` of each file.
+    quantisation : mapping, optional
+        How files of rounded numbers were made: ``calibration`` (what their ranges were learnt from),
+        ``float_layers`` and ``methods``, by format.
 
     Returns
     -------
@@ -65,4 +69,5 @@ def describe(
         "licence": licence,
         "figures": [dict(figure) for figure in figures],
         "files": [dict(file) for file in files],
+        **({} if quantisation is None else {"quantisation": dict(quantisation)}),
     }

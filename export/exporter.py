@@ -2,74 +2,38 @@
 
 from __future__ import annotations
 
-import dataclasses
+import contextlib
+import functools
 import json
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from edge_ser.bundle import Bundle, check_target, write_bundle
 from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError, require
-from edge_ser.evaluation.parity import engine_answers, features_of, largest_error, one_pass_answers
+from edge_ser.evaluation.parity import features_of
 from edge_ser.files import parse_json_object
+from export.calibration import CalibrationSet, Say, choose_calibration
 from export.card import card_text
 from export.description import describe
 from export.formats import Format
+from export.gate import Exported, convert, gate
+from export.quantise import FLOAT_LAYERS
+from export.source import Source
 
 if TYPE_CHECKING:
     from edge_ser.models.stream72k import Stream72k
 
-__all__ = ["Exported", "Say", "export_checkpoint", "read_figures"]
+__all__ = ["Exported", "Say", "export_checkpoint", "read_figures", "temporary_bundle"]
 
-Say = Callable[[str], None]
+Calibrate = Callable[[Mapping[str, Any], MelSpec, int], CalibrationSet]
 
 _CARD = {"path": "MODEL_CARD.md", "engine": None, "precision": None}
 _KEPT = ("corpus", "protocol", "model", "params", "seeds", "folds", "uar", "baseline_uar", "adv")
-
-
-@dataclasses.dataclass(frozen=True)
-class Exported:
-    """What became of one format.
-
-    Attributes
-    ----------
-    format : Format
-    data : bytes or None
-        The file; None where the converter failed.
-    error : float or None
-        Largest absolute error of any output against torch.
-    worst : str
-        The sound at which it occurs, or why the converter failed.
-    """
-
-    format: Format
-    data: bytes | None
-    error: float | None = None
-    worst: str = ""
-
-    @property
-    def ok(self) -> bool:
-        """The file is there and within its limit."""
-        return self.error is not None and self.error <= self.format.limit
-
-    def to_dict(self) -> dict[str, Any]:
-        """The row of ``edge-ser export -o json``."""
-        finite = self.error is not None and np.isfinite(self.error)
-        return {
-            "format": self.format.name,
-            "precision": self.format.precision,
-            "file": self.format.file,
-            "kb": None if self.data is None else round(len(self.data) / 1024, 1),
-            "max_abs_error": self.error if finite else None,
-            "limit": self.format.limit,
-            "metric_drop": None,  # fp32 within its limit has none to speak of; quantised rows will measure it
-            "ok": self.ok,
-            "note": self.worst,
-        }
 
 
 def export_checkpoint(
@@ -81,6 +45,7 @@ def export_checkpoint(
     name: str | None = None,
     licence: str | None = None,
     figures: Sequence[Mapping[str, Any]] = (),
+    calibrate: str | None = None,
     overwrite: bool = False,
     say: Say = lambda text: None,
 ) -> tuple[list[Exported], Bundle | None]:
@@ -102,6 +67,8 @@ def export_checkpoint(
         What the bundle says of its use; follows from the training data when left out.
     figures : sequence of mapping
         Each with its ``protocol``; they join those of the checkpoint.
+    calibrate : str, optional
+        What int8 learns its ranges from, see `choose_calibration`.
     overwrite : bool
         Replace a bundle that is at `out`.
     say : callable
@@ -119,15 +86,71 @@ def export_checkpoint(
     EdgeSerError
         Bad checkpoint, target or name, or a package that a format needs is missing.
     """
+    _require(formats)
+    target = check_target(out, overwrite=overwrite)
+    choose = functools.partial(choose_calibration, which=calibrate, say=say)
+    loaded = _load(checkpoint, formats, choose, name or target.name, licence=licence, figures=figures)
+    made = [convert(row, loaded.source, say) for row in formats]
+    features = features_of(sounds, loaded.spec, loaded.source.model.config.step_frames)
+    rows = _checked(made, loaded, features, say)
+    if not all(row.ok for row in rows):
+        return rows, None
+    return rows, _write(target, rows, loaded.description, overwrite=overwrite)
+
+
+@contextlib.contextmanager
+def temporary_bundle(checkpoint: str | Path, row: Format, calibrate: Calibrate) -> Iterator[Bundle]:
+    """A checkpoint in one format, as a bundle that goes with the block; for measuring, so no gate is before it.
+
+    Parameters
+    ----------
+    checkpoint : path
+        Written by ``edge-ser train``.
+    row : Format
+    calibrate : callable
+        Gives the calibration set from the record of the training, the front end and the frames of a step;
+        called where the format needs one.
+
+    Raises
+    ------
+    EdgeSerError
+        Bad checkpoint, or a package that the format needs is missing.
+    """
+    _require([row])
+    loaded = _load(checkpoint, [row], calibrate, Path(checkpoint).stem)
+    made = [Exported(row, row.function(loaded.source))]
+    with tempfile.TemporaryDirectory() as folder:
+        yield _write(Path(folder) / "bundle", made, loaded.description)
+
+
+def _require(formats: Sequence[Format]) -> None:
     require("torch", extra="export", purpose="exporting")
+    loud = ("litert_torch", "ai_edge_quantizer")  # imported where their noise is held back
     for row in formats:
         for package in row.needs:
-            if package != "litert_torch":  # imported where its noise is held back
+            if package not in loud:
                 require(package, extra="export", purpose=f"exporting to {row.key}")
+
+
+class _Loaded(NamedTuple):
+    model: Stream72k  # as trained, its batch normalisation not folded
+    source: Source
+    spec: MelSpec
+    description: dict[str, Any]  # of the bundle, without its files
+
+
+def _load(
+    checkpoint: str | Path,
+    formats: Sequence[Format],
+    calibrate: Calibrate,
+    name: str,
+    *,
+    licence: str | None = None,
+    figures: Sequence[Mapping[str, Any]] = (),
+) -> _Loaded:
     from edge_ser.models.checkpoint import load_checkpoint
     from edge_ser.models.stream72k import Stream72k
 
-    target = check_target(out, overwrite=overwrite)
     model, meta = load_checkpoint(checkpoint)
     if not isinstance(model, Stream72k) or not isinstance(meta.get("spec"), dict):
         raise EdgeSerError(
@@ -135,12 +158,17 @@ def export_checkpoint(
         )
     spec = MelSpec.from_dict(meta["spec"])
     folded = model.fold()
-    made = [_convert(row, folded, say) for row in formats]
-    description = _describe(name or target.name, folded, meta, spec, licence, figures)
-    rows = [*_gate(made, description, model, features_of(sounds, spec, folded.config.step_frames), say)]
-    if not all(row.ok for row in rows):
-        return rows, None
-    return rows, _write(target, rows, description, overwrite=overwrite)
+    calibration = None
+    if any(row.calibrated for row in formats):
+        calibration = calibrate(meta.get("training") or {}, spec, folded.config.step_frames)
+    description = _describe(name, folded, meta, spec, licence, figures)
+    if calibration is not None:
+        description["quantisation"] = {
+            "calibration": dict(calibration.record),
+            "float_layers": list(FLOAT_LAYERS),
+            "methods": {row.key: row.method for row in formats if row.calibrated},
+        }
+    return _Loaded(model, Source(folded, calibration), spec, description)
 
 
 def read_figures(path: str | Path) -> dict[str, Any]:
@@ -160,55 +188,15 @@ def read_figures(path: str | Path) -> dict[str, Any]:
     return {key: document[key] for key in _KEPT if key in document}
 
 
-def _convert(row: Format, folded: Stream72k, say: Say) -> Exported:
-    say(f"{row.key}: converting")
-    try:
-        return Exported(row, row.function(folded))
-    except EdgeSerError:
-        raise
-    except Exception as error:  # a converter's own: of any class, and the row's answer rather than a crash
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        say(f"{row.key}: the converter failed: {reason}")
-        return Exported(row, None, worst=f"the converter failed: {reason}")
-
-
-def _gate(
-    made: Sequence[Exported],
-    description: Mapping[str, Any],
-    model: Stream72k,
-    features: Mapping[str, np.ndarray],
-    say: Say,
+def _checked(
+    made: Sequence[Exported], loaded: _Loaded, features: Mapping[str, np.ndarray], say: Say
 ) -> list[Exported]:
-    """Run each file on the device's own engine, step by step, against the unfolded model in one pass.
-
-    So the folding, the streaming, the converter and the engine are all inside what is measured.
-    """
-    from firmware_py.engines import open_engine
-
-    whole = [row for row in made if row.data is not None]
-    if not whole:
+    """What the gate says of the files that were made, tried from a bundle aside."""
+    if all(row.data is None for row in made):
         return list(made)
-    wanted = {sound: one_pass_answers(model, steps) for sound, steps in features.items()}
-    checked: list[Exported] = []
     with tempfile.TemporaryDirectory() as folder:
-        bundle = _write(Path(folder) / "bundle", whole, description)
-        for row in made:
-            if row.data is None:
-                checked.append(row)
-                continue
-            engine = open_engine(bundle, row.format.engine, row.format.precision)
-            errors = {
-                s: largest_error(engine_answers(engine, steps), wanted[s]) for s, steps in features.items()
-            }
-            worst = max(errors, key=lambda sound: errors[sound])
-            done = dataclasses.replace(row, error=errors[worst], worst=f"largest at {worst}")
-            checked.append(done)
-            verdict = "ok" if done.ok else "REFUSED"
-            say(
-                f"{row.format.key}: {len(row.data) / 1024:.0f} KB, largest error {errors[worst]:.2g} at {worst} "
-                f"(limit {row.format.limit:g}): {verdict}"
-            )
-    return checked
+        bundle = _write(Path(folder) / "bundle", made, loaded.description)
+        return gate(made, bundle, loaded.model, features, say)
 
 
 def _write(

@@ -7,15 +7,17 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from edge_ser.errors import EdgeSerError
-from edge_ser.evaluation.parity import LIMITS
-from export.to_numpy import to_numpy
+from edge_ser.evaluation.parity import LIMITS, Limit
+from export.to_numpy import to_numpy, to_numpy_int8
 from export.to_onnx import to_onnx
+from export.to_onnx_int8 import to_onnx_int8
 from export.to_tflite import to_tflite
+from export.to_tflite_int8 import to_tflite_int8
 
 if TYPE_CHECKING:
-    from edge_ser.models.stream72k import Stream72k
+    from export.source import Source
 
-__all__ = ["FORMATS", "Format", "choose_formats"]
+__all__ = ["FORMATS", "Format", "choose_formats", "format_for"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,10 +36,12 @@ class Format:
         Packages that making and checking it imports; all are in the extra ``export``.
     device : str
         What it is for, in words.
-    limit : float
-        Largest absolute error of any output against torch that the gate lets pass.
+    limit : Limit
+        How far from torch's answers the gate lets it be.
     function : callable
-        Folded model to file content.
+        `Source` to file content.
+    method : str
+        How values are rounded, in words; empty where none are.
     form : {'step', 'window', 'clip'}
         How the file is driven.
     """
@@ -48,14 +52,20 @@ class Format:
     file: str
     needs: tuple[str, ...]
     device: str
-    limit: float
-    function: Callable[[Stream72k], bytes]
+    limit: Limit
+    function: Callable[[Source], bytes]
+    method: str = ""
     form: str = "step"
 
     @property
     def key(self) -> str:
         """For instance ``onnx-fp32``."""
         return f"{self.name}-{self.precision}"
+
+    @property
+    def calibrated(self) -> bool:
+        """It needs a calibration set."""
+        return bool(self.method)
 
 
 FORMATS = (
@@ -70,6 +80,17 @@ FORMATS = (
         to_numpy,
     ),
     Format(
+        "numpy",
+        "int8",
+        "numpy",
+        "weights.int8.safetensors",
+        ("torch",),
+        "the smallest file, where NumPy is all there is",
+        LIMITS["int8"],
+        to_numpy_int8,
+        "weights int8, one scale a channel; the engine makes them float32 when it loads",
+    ),
+    Format(
         "onnx",
         "fp32",
         "onnx",
@@ -78,6 +99,17 @@ FORMATS = (
         "Raspberry Pi (64-bit), x86-64, and programs that embed ONNX Runtime",
         LIMITS["fp32"],
         to_onnx,
+    ),
+    Format(
+        "onnx",
+        "int8",
+        "onnx",
+        "model.int8.onnx",
+        ("torch", "onnx", "onnxscript", "onnxruntime"),
+        "ONNX Runtime with integer kernels: smaller and faster than fp32",
+        LIMITS["int8"],
+        to_onnx_int8,
+        "static: weights int8 (7 bits used), one scale a channel; activations uint8, least to greatest value",
     ),
     Format(
         "tflite",
@@ -89,6 +121,17 @@ FORMATS = (
         LIMITS["fp32"],
         to_tflite,
     ),
+    Format(
+        "tflite",
+        "int8",
+        "litert",
+        "model.int8.tflite",
+        ("torch", "litert_torch", "ai_edge_quantizer", "ai_edge_litert"),
+        "LiteRT with integer kernels: smaller and faster than fp32; not for tflite-runtime",
+        LIMITS["int8"],
+        to_tflite_int8,
+        "static: weights int8, one scale a channel; activations int8, least to greatest value",
+    ),
 )
 
 
@@ -98,7 +141,7 @@ def choose_formats(text: str | Sequence[str]) -> tuple[Format, ...]:
     Parameters
     ----------
     text : str or sequence of str
-        Names (``onnx``) or keys (``onnx-fp32``), separated by commas, or ``all``.
+        Names (``onnx``), keys (``onnx-int8``) or precisions (``int8``), separated by commas, or ``all``.
 
     Returns
     -------
@@ -116,14 +159,28 @@ def choose_formats(text: str | Sequence[str]) -> tuple[Format, ...]:
         raise EdgeSerError(f"no format is named; choose all or some of {_known()}")
     if "all" in names:
         return FORMATS
-    known = {row.key: row.key for row in FORMATS} | {
-        row.name: row.key for row in FORMATS if row.precision == "fp32"
-    }
+    chosen = []
     for name in sorted(names):
-        if name not in known:
+        rows = [row for row in FORMATS if name in (row.key, row.precision) or row.key == f"{name}-fp32"]
+        if not rows:
             raise EdgeSerError(f"there is no format {name!r}; choose all or some of {_known()}")
-    keys = {known[name] for name in names}
-    return tuple(row for row in FORMATS if row.key in keys)
+        chosen += rows
+    return tuple(row for row in FORMATS if row in chosen)
+
+
+def format_for(engine: str, precision: str) -> Format:
+    """The row that makes the streaming file of an engine and a precision.
+
+    Raises
+    ------
+    EdgeSerError
+        There is none.
+    """
+    for row in FORMATS:
+        if (row.engine, row.precision, row.form) == (engine, precision, "step"):
+            return row
+    there = ", ".join(f"{row.engine} {row.precision}" for row in FORMATS if row.form == "step")
+    raise EdgeSerError(f"nothing can be exported for {engine} in {precision}; there is {there}")
 
 
 def _known() -> str:

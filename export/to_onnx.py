@@ -9,14 +9,20 @@ from export.chatter import hush
 
 if TYPE_CHECKING:
     from edge_ser.models.stream72k import Stream72k
+    from export.source import Source
 
-__all__ = ["OPSET", "to_onnx"]
+__all__ = ["OPSET", "convert", "to_onnx"]
 
 OPSET = 20
 _IR = 9  # the newest that ONNX Runtime 1.17 reads; nothing we write needs a later one
 
 
-def to_onnx(model: Stream72k) -> bytes:
+def to_onnx(source: Source) -> bytes:
+    """The step in float32; see `convert`."""
+    return source.onnx
+
+
+def convert(model: Stream72k) -> bytes:
     """Convert a folded model's step.
 
     Returns

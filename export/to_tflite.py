@@ -5,15 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge_ser.errors import require
+from export import flatbuffer
 from export.chatter import hush
 
 if TYPE_CHECKING:
     from edge_ser.models.stream72k import Stream72k
+    from export.source import Source
 
-__all__ = ["to_tflite"]
+__all__ = ["convert", "to_tflite"]
 
 
-def to_tflite(model: Stream72k) -> bytes:
+def to_tflite(source: Source) -> bytes:
+    """The step in float32; see `convert`."""
+    return source.tflite
+
+
+def convert(model: Stream72k) -> bytes:
     """Convert a folded model's step.
 
     Returns
@@ -33,4 +40,6 @@ def to_tflite(model: Stream72k) -> bytes:
 
         step = NamedStep(model)
         converted = litert_torch.convert(step, sample_kwargs=step.example())
-        return bytes(converted.model_content())
+        graph = flatbuffer.read(converted.model_content())
+    flatbuffer.tidy(graph)
+    return flatbuffer.pack(graph)

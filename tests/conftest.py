@@ -19,3 +19,12 @@ def full_bundle(tmp_path_factory):
     for module in ("torch", "onnxscript", "litert_torch"):
         pytest.importorskip(module, reason=f"{module} is not installed (extra 'export')")
     return make_bundle(tmp_path_factory.mktemp("bundles") / "full", formats=("numpy", "onnx", "tflite"))
+
+
+@pytest.fixture(scope="session")
+def int8_bundle(tmp_path_factory):
+    """A bundle of random weights, fp32 for NumPy and int8 for every engine; skips as `full_bundle` does."""
+    for module in ("torch", "onnxscript", "litert_torch", "ai_edge_quantizer"):
+        pytest.importorskip(module, reason=f"{module} is not installed (extra 'export')")
+    formats = ("numpy", "numpy-int8", "onnx-int8", "tflite-int8")
+    return make_bundle(tmp_path_factory.mktemp("bundles") / "rounded", formats=formats)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,7 +34,14 @@ CONFIG: dict[str, Any] = {
     "bound": 6.0,
     "eps": 1e-3,
 }
-FILES = {"numpy": "weights.safetensors", "onnx": "model.onnx", "tflite": "model.tflite"}
+FILES = {
+    "numpy": "weights.safetensors",
+    "numpy-int8": "weights.int8.safetensors",
+    "onnx": "model.onnx",
+    "onnx-int8": "model.int8.onnx",
+    "tflite": "model.tflite",
+    "tflite-int8": "model.int8.tflite",
+}
 ENGINES = {"numpy": "numpy", "onnx": "onnx", "tflite": "litert"}
 
 
@@ -111,33 +120,53 @@ def make_bundle(
     ----------
     folder : path
         Must not exist; its parent must.
-    formats : sequence of {"numpy", "onnx", "tflite"}
-        NumPy's needs no torch, the others do (fixture `full_bundle` makes them once a session).
+    formats : sequence of str
+        Names in `FILES`. NumPy's needs no torch, the others do (fixture `full_bundle` makes them once a session).
     """
     weights = random_weights(seed, config)
     data = {FILES["numpy"]: pack_tensors(weights)}
     if wanted := set(formats) - {"numpy"}:
-        data |= _converted(weights, config, wanted)
-    kinds = {FILES[name]: ENGINES[name] for name in FILES}
-    data = {path: data[path] for path in kinds if path in data}
+        source = _source(seed, json.dumps(config))
+        data |= {FILES[name]: _function(name)(source) for name in sorted(wanted)}
     if "numpy" not in formats:
         del data[FILES["numpy"]]
-    entries = [{"path": path, "engine": kinds[path], "precision": "fp32"} for path in data]
+    entries = [
+        {"path": path, "engine": ENGINES[name.split("-")[0]], "precision": name.partition("-")[2] or "fp32"}
+        for name, path in FILES.items()
+        if path in data
+    ]
     entries.append({"path": "MODEL_CARD.md", "engine": None, "precision": None})
     data["MODEL_CARD.md"] = b"# tiny\n\nRandom weights, for tests.\n"
     return write_bundle(folder, manifest(entries, config), data)
 
 
-def _converted(weights: dict[str, np.ndarray], config: dict[str, Any], formats: set[str]) -> dict[str, bytes]:
+def torch_model(weights: dict[str, np.ndarray], config: dict[str, Any] = CONFIG) -> Any:
+    """The folded torch module with these weights."""
     import torch
 
     from edge_ser.models.stream72k import Stream72k, Stream72kConfig
-    from export.formats import FORMATS
 
     model = Stream72k(Stream72kConfig.from_dict(config), folded=True).eval()
     model.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
-    rows = {row.name: row for row in FORMATS if row.precision == "fp32"}
-    return {FILES[name]: rows[name].function(model) for name in sorted(formats)}
+    return model
+
+
+@functools.cache
+def _source(seed: int, config: str) -> Any:
+    """What files of these random weights are made from; kept, since converters take seconds."""
+    from export.calibration import calibrate_on_sample
+    from export.source import Source
+
+    shape = json.loads(config)
+    calibration = calibrate_on_sample(SPEC, shape["step_frames"])
+    return Source(torch_model(random_weights(seed, shape), shape), calibration)
+
+
+def _function(name: str) -> Any:
+    from export.formats import choose_formats
+
+    [row] = choose_formats(name)
+    return row.function
 
 
 def corpus_folder(name: str) -> Path | None:

@@ -17,6 +17,8 @@ _COLUMNS = {
     "kb": "KB",
     "max_abs_error": "max error",
     "limit": "limit",
+    "mean_abs_error": "mean",
+    "agreement": "same emotion",
     "ok": "ok",
     "note": "",
 }
@@ -32,7 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "examples:\n"
         "  edge-ser export runs/mine/all-seed0.safetensors --out mine          all formats\n"
-        "  edge-ser export CHECKPOINT --out mine --format numpy,tflite         some of them\n"
+        "  edge-ser export CHECKPOINT --out mine --format numpy,tflite         some of them, fp32\n"
+        "  edge-ser export CHECKPOINT --out mine --format numpy,int8           fp32 for NumPy, int8 for every engine\n"
         "  edge-ser export CHECKPOINT --out mine --figures results/mine.json   with the figures on its card\n"
     )
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="written by edge-ser train")
@@ -57,6 +60,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="recording to check on besides our own sounds; may be given more than once",
     )
+    parser.add_argument(
+        "--calibrate",
+        metavar="CORPUS",
+        help="what int8 learns its ranges from: a corpus, or `sample` for the package's own recording (default: the "
+        "training speakers of the checkpoint's corpora, as far as they are here)",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace the bundle at DIR")
     add_output_argument(parser)
 
@@ -77,6 +86,7 @@ def run(args: argparse.Namespace) -> int:
         name=args.name,
         licence=args.licence,
         figures=[read_figures(path) for path in args.figures],
+        calibrate=args.calibrate,
         overwrite=args.overwrite,
         say=_say,
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LIMITS",
+    "Difference",
+    "Limit",
+    "compare",
+    "compare_all",
     "engine_answers",
     "features_of",
     "hard_sounds",
@@ -33,8 +37,55 @@ __all__ = [
 
 _SAMPLES = Path(__file__).parent.parent / "samples"
 
-#: Largest absolute error of any output that a file of a precision may have against torch.
-LIMITS = {"fp32": 1e-4, "fp16": 1e-3}
+#: An emotion counts as torch's own where torch gives its best one at most this much more: near a tie the name of
+#: the best says nothing.
+_TIE = 0.05
+
+
+class Limit(NamedTuple):
+    """How far the answers of a file may be from torch's.
+
+    Attributes
+    ----------
+    largest : float
+        Of the absolute errors of a sound's answers.
+    mean : float or None
+        Of the mean absolute error of a sound's answers.
+    agreement : float or None
+        The least share of all steps at which the same emotion is named.
+    rounded : bool
+        The file computes with rounded numbers: A/D/V and probabilities are compared, which are what people get,
+        rather than logits.
+    """
+
+    largest: float
+    mean: float | None = None
+    agreement: float | None = None
+    rounded: bool = False
+
+
+class Difference(NamedTuple):
+    """Answers against a reference; see `Limit`."""
+
+    largest: float
+    mean: float
+    agreement: float
+
+    def within(self, limit: Limit) -> bool:
+        """No part of the limit is passed."""
+        return (
+            self.largest <= limit.largest
+            and (limit.mean is None or self.mean <= limit.mean)
+            and (limit.agreement is None or self.agreement >= limit.agreement)
+        )
+
+
+#: What a file of each precision must keep. Rounding is felt most where a sound begins or ends, for a step or two.
+LIMITS = {
+    "fp32": Limit(1e-4),
+    "fp16": Limit(1e-3),
+    "int8": Limit(0.2, mean=0.02, agreement=0.95, rounded=True),
+}
 
 
 def hard_sounds(seconds: float = 12.0, sample_rate: int = 16000) -> dict[str, np.ndarray]:
@@ -155,6 +206,63 @@ def one_pass_answers(model: Stream72k, features: np.ndarray) -> np.ndarray:
         whole = torch.from_numpy(features.reshape(1, -1, features.shape[-1]))
         adv, logits = model(whole)
         return torch.cat([adv, logits], 2)[0].numpy()
+
+
+def compare(answers: np.ndarray, reference: np.ndarray, *, rounded: bool = False) -> Difference:
+    """How far one set of answers is from another.
+
+    Parameters
+    ----------
+    answers, reference : (steps, 3 + labels)
+        As `engine_answers` gives them.
+    rounded : bool
+        Compare A/D/V and probabilities instead of A/D/V and logits.
+
+    Returns
+    -------
+    Difference
+        Infinite, with no agreement, where one holds no number or their shapes differ.
+    """
+    if answers.shape != reference.shape or not (np.isfinite(answers).all() and np.isfinite(reference).all()):
+        return Difference(np.inf, np.inf, 0.0)
+    if not len(answers):
+        return Difference(0.0, 0.0, 1.0)
+    mine, theirs = _shares(answers), _shares(reference)
+    named = np.take_along_axis(theirs, mine.argmax(1)[:, None], 1)[:, 0]
+    agreement = float(np.mean(theirs.max(1) - named <= _TIE))
+    if rounded:
+        answers = np.concatenate([answers[:, :3], mine], 1)
+        reference = np.concatenate([reference[:, :3], theirs], 1)
+    error = np.abs(answers.astype(np.float64) - reference)
+    return Difference(float(error.max()), float(error.mean()), agreement)
+
+
+def compare_all(
+    answers: Mapping[str, np.ndarray], reference: Mapping[str, np.ndarray], *, rounded: bool = False
+) -> tuple[Difference, str]:
+    """`compare` over sounds: the largest error and the largest mean of any sound, agreement over all steps.
+
+    Agreement is not one sound's: steady noise is one answer many times, and may lie near a tie.
+
+    Returns
+    -------
+    Difference
+    worst : str
+        The sound with the largest error.
+    """
+    found = {name: compare(answers[name], wanted, rounded=rounded) for name, wanted in reference.items()}
+    worst = max(found, key=lambda name: found[name].largest)
+    weights = [len(wanted) for wanted in reference.values()]
+    agreement = np.average([one.agreement for one in found.values()], weights=weights)
+    mean = max(one.mean for one in found.values())
+    return Difference(found[worst].largest, mean, float(agreement)), worst
+
+
+def _shares(answers: np.ndarray) -> np.ndarray:
+    """Probabilities of the labels."""
+    logits = answers[:, 3:].astype(np.float64)
+    powers = np.exp(logits - logits.max(1, keepdims=True))
+    return powers / powers.sum(1, keepdims=True)
 
 
 def largest_error(answers: np.ndarray, reference: np.ndarray) -> float:

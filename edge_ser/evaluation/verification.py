@@ -14,8 +14,10 @@ from edge_ser.bundle import Bundle
 from edge_ser.errors import EdgeSerError, MissingExtraError
 from edge_ser.evaluation.parity import (
     LIMITS,
+    compare_all,
     engine_answers,
     features_of,
+    hard_sounds,
     largest_error,
     one_pass_answers,
     step_answers,
@@ -26,10 +28,12 @@ if TYPE_CHECKING:
     from edge_ser.models.stream72k import Stream72k
     from firmware_py.engines import Engine
 
-__all__ = ["CHUNKS", "Check", "verify_bundle"]
+__all__ = ["CHUNKS", "LONG_MINUTES", "Check", "verify_bundle"]
 
 #: Samples pushed at once; every one must give the same bits.
 CHUNKS = (1, 7, 160, 1000, 16000)
+#: Minutes streamed to see whether an engine drifts; the same minute of sound again and again.
+LONG_MINUTES = 10
 _CHUNKED_SECONDS = 6  # longer than the pool's window; a sample at a time takes seconds as it is
 
 Answers = dict[str, np.ndarray]
@@ -42,15 +46,17 @@ class Check:
     Attributes
     ----------
     name : str
-        ``files``, ``card``, ``streaming``, ``answers`` or ``chunks``.
+        ``files``, ``card``, ``streaming``, ``answers``, ``chunks`` or ``drift``.
     engine, precision : str or None
         What was checked; None where it is the bundle as such.
     max_abs_error, limit : float or None
-        None where nothing is measured.
+        None where nothing is measured. Of rounded numbers (int8) it is the error of A/D/V and probabilities.
     ok : bool or None
         None: not checked here, and `note` says why.
     note : str
         The sound with the largest error and the reference, or the reason.
+    mean_abs_error, agreement : float or None
+        Of answers: the largest mean error of a sound, and the share of steps with the same emotion.
     """
 
     name: str
@@ -60,12 +66,15 @@ class Check:
     limit: float | None
     ok: bool | None
     note: str = ""
+    mean_abs_error: float | None = None
+    agreement: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON writes it; an infinite error becomes None, which JSON has no number for."""
         row = dataclasses.asdict(self)
-        if self.max_abs_error is not None and not math.isfinite(self.max_abs_error):
-            row["max_abs_error"] = None
+        for key in ("max_abs_error", "mean_abs_error"):
+            if row[key] is not None and not math.isfinite(row[key]):
+                row[key] = None
         return row
 
 
@@ -107,24 +116,14 @@ def verify_bundle(
             if find_spec("torch") is None
             else "the bundle holds no weights for torch"
         )
-        add(
-            Check(
-                "streaming",
-                "torch",
-                "fp32",
-                None,
-                None,
-                None,
-                f"{note}; engines are compared with each other",
-            )
-        )
+        note += "; engines are compared with each other"
+        add(Check("streaming", "torch", "fp32", None, None, None, note))
     else:
-        reference, source = (
-            {name: one_pass_answers(model, steps) for name, steps in features.items()},
-            "torch",
-        )
+        reference = {name: one_pass_answers(model, steps) for name, steps in features.items()}
+        source = "torch"
         streamed = {name: step_answers(model, steps) for name, steps in features.items()}
-        add(_compare("streaming", "torch", "fp32", streamed, reference, LIMITS["fp32"], "one pass"))
+        add(_compare("streaming", "torch", "fp32", streamed, reference, "one pass"))
+    minute = _minute(bundle)
     for name, precision in _reference_first(bundle):
         engine = _open(bundle, name, precision)
         if isinstance(engine, MissingExtraError):
@@ -133,18 +132,12 @@ def verify_bundle(
         answers = {sound: engine_answers(engine, steps) for sound, steps in features.items()}
         if reference is None:
             reference, source = answers, f"{name} {precision}"
-            add(
-                Check(
-                    "answers", name, precision, None, None, None, "the reference of the others, without torch"
-                )
-            )
+            note = "the reference of the others, without torch"
+            add(Check("answers", name, precision, None, None, None, note))
         else:
-            add(
-                _compare(
-                    "answers", name, precision, answers, reference, LIMITS.get(precision, math.inf), source
-                )
-            )
+            add(_compare("answers", name, precision, answers, reference, source))
         add(_chunks(bundle, engine, precision, sounds))
+        add(_drift(engine, precision, minute))
     return checks
 
 
@@ -191,18 +184,23 @@ def _open(bundle: Bundle, name: str, precision: str) -> Engine | MissingExtraErr
 
 
 def _compare(
-    name: str, engine: str, precision: str, answers: Answers, reference: Answers, limit: float, source: str
+    name: str, engine: str, precision: str, answers: Answers, reference: Answers, source: str
 ) -> Check:
-    errors = {sound: largest_error(answers[sound], reference[sound]) for sound in reference}
-    worst = max(errors, key=lambda sound: errors[sound])
+    limit = LIMITS[precision]
+    error, worst = compare_all(answers, reference, rounded=limit.rounded)
+    note = f"against {source}; largest at {worst}"
+    if limit.mean is not None:
+        note += f"; mean {error.mean:.2g} (limit {limit.mean:g}), same emotion {error.agreement:.1%}"
     return Check(
         name,
         engine,
         precision,
-        errors[worst],
-        limit,
-        errors[worst] <= limit,
-        f"against {source}; largest at {worst}",
+        error.largest,
+        limit.largest,
+        error.within(limit),
+        note,
+        error.mean,
+        error.agreement,
     )
 
 
@@ -227,3 +225,37 @@ def _chunks(bundle: Bundle, engine: Engine, precision: str, sounds: Mapping[str,
     ok = errors[worst] == 0 and len(whole) > 0
     note = f"{', '.join(map(str, CHUNKS))} samples at once" + ("" if ok else f"; {worst} differs most")
     return Check("chunks", engine.name, precision, errors[worst], 0.0, ok, note)
+
+
+def _minute(bundle: Bundle) -> np.ndarray:
+    """Features of a minute of generated sound, (steps, step_frames, n_mels), to be heard again and again.
+
+    Each time through it a model with a finite memory is where it was the time before.
+    """
+    rate = bundle.spec.sample_rate
+    wave = hard_sounds(60.0, rate)["voice-like"] + np.float32(0.01) * hard_sounds(60.0, rate)["noise"]
+    steps = round(60 * bundle.spec.frame_rate / bundle.step_frames)
+    [features] = features_of(
+        {"a minute": np.concatenate([wave, wave[:rate]])}, bundle.spec, bundle.step_frames
+    ).values()
+    return features[:steps]
+
+
+def _drift(engine: Engine, precision: str, minute: np.ndarray) -> Check:
+    """Answers in the last of many minutes of the same sound against those in the second.
+
+    What an engine adds by rounding what it carries from step to step would grow; the first minute begins with an
+    empty state, so it is no measure.
+    """
+    state = engine.initial_state()
+    heard = []
+    for _ in range(LONG_MINUTES):
+        rows = []
+        for step in minute:
+            outputs, state = engine.step(step, state)
+            rows.append(np.concatenate([outputs.adv, outputs.logits]))
+        heard.append(np.array(rows))
+    error = largest_error(heard[-1], heard[1])
+    limit = LIMITS["fp32"].largest
+    note = f"minute {LONG_MINUTES} against minute 2 of the same sound"
+    return Check("drift", engine.name, precision, error, limit, error <= limit, note)

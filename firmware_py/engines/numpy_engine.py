@@ -12,6 +12,7 @@ from edge_ser.errors import EdgeSerError
 from edge_ser.tensors import read_safetensors
 
 from .base import Outputs, State
+from .int8_weights import float_weights
 
 if TYPE_CHECKING:
     from edge_ser.bundle import Bundle
@@ -23,7 +24,7 @@ _NETS = {"stream72k": ("firmware_py.engines.numpy_stream72k", "Stream72kNet")}
 
 
 class NumpyEngine:
-    """Runs ``weights.safetensors`` with the NumPy form of the bundle's architecture."""
+    """Runs the bundle's ``.safetensors`` file of a precision with the NumPy form of its architecture."""
 
     name = "numpy"
 
@@ -36,7 +37,8 @@ class NumpyEngine:
         module, name = _NETS[bundle.architecture]
         net = getattr(importlib.import_module(module), name)
         self.precision = precision
-        self._net = net(read_safetensors(path), bundle.config)
+        weights = read_safetensors(path)
+        self._net = net(float_weights(weights) if precision == "int8" else weights, bundle.config)
         declared = tuple(tuple(state.shape) for state in bundle.states)
         if declared != self._net.state_shapes:
             raise EdgeSerError(

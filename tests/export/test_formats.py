@@ -11,9 +11,12 @@ import pytest
 
 from edge_ser.bundle import FORMS, PRECISIONS, next_name
 from edge_ser.errors import EdgeSerError
-from export.formats import FORMATS, choose_formats
+from edge_ser.evaluation.parity import LIMITS
+from export.calibration import calibrate_on_sample
+from export.formats import FORMATS, choose_formats, format_for
+from export.source import Source
 from firmware_py.engines import ENGINES
-from tests.support import CONFIG, random_weights, state_shapes
+from tests.support import CONFIG, SPEC, random_weights, state_shapes, torch_model
 
 INPUTS = ["features", *state_shapes()]
 OUTPUTS = ["adv", "logits", *map(next_name, state_shapes())]
@@ -26,38 +29,44 @@ def test_rows_are_consistent():
         assert row.engine in ENGINES
         assert row.precision in PRECISIONS
         assert row.form in FORMS
-        assert 0 < row.limit <= 1e-3
+        assert row.limit == LIMITS[row.precision]
         assert row.device
+        assert row.calibrated == (row.precision == "int8")
 
 
 def test_choice():
     assert choose_formats("all") == FORMATS
     assert [row.key for row in choose_formats("tflite, NUMPY")] == ["numpy-fp32", "tflite-fp32"]
     assert choose_formats(["onnx-fp32", "onnx"]) == choose_formats("onnx")
+    assert [row.key for row in choose_formats("int8,onnx")] == [
+        "numpy-int8", "onnx-fp32", "onnx-int8", "tflite-int8"]  # fmt: skip
     with pytest.raises(EdgeSerError, match=r"no format 'tensorrt'; choose all or some of numpy-fp32"):
         choose_formats("numpy,tensorrt")
     with pytest.raises(EdgeSerError, match="no format is named"):
         choose_formats(" , ")
 
 
+def test_the_row_of_an_engine():
+    for row in FORMATS:
+        assert format_for(row.engine, row.precision) is row
+    with pytest.raises(EdgeSerError, match="nothing can be exported for onnx in fp16; there is numpy fp32"):
+        format_for("onnx", "fp16")
+
+
 @pytest.fixture(scope="module")
-def made(full_bundle):
-    """Format's key to its file, and all that was printed while it was made; the model is `full_bundle`'s."""
-    import torch
-
-    from edge_ser.models import build_model
-
-    model = build_model("stream72k", CONFIG, folded=True).eval()
-    model.load_state_dict({name: torch.from_numpy(value) for name, value in random_weights().items()})
+def made(full_bundle, int8_bundle):
+    """Format's key to its file, and all that was printed while it was made; the model is the bundles'."""
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
-        files = {row.key: row.function(model) for row in FORMATS}
+        source = Source(torch_model(random_weights()), calibrate_on_sample(SPEC, CONFIG["step_frames"]))
+        files = {row.key: row.function(source) for row in FORMATS}
     return files, printed.getvalue()
 
 
-def test_the_same_model_gives_the_same_bytes(made, full_bundle):
+def test_the_same_model_gives_the_same_bytes(made, full_bundle, int8_bundle):
     for row in FORMATS:
-        assert full_bundle.file(row.engine, row.precision).read_bytes() == made[0][row.key], row.key
+        bundle = full_bundle if row.precision == "fp32" else int8_bundle
+        assert bundle.file(row.engine, row.precision).read_bytes() == made[0][row.key], row.key
 
 
 def test_nothing_of_the_machine_is_in_a_file(made, request):
@@ -71,9 +80,10 @@ def test_converters_print_nothing_that_is_not_explained(made):
     assert made[1] == ""
 
 
-def test_onnx_names_and_versions(made):
+@pytest.mark.parametrize("key", ["onnx-fp32", "onnx-int8"])
+def test_onnx_names_and_versions(made, key):
     onnx = pytest.importorskip("onnx")
-    proto = onnx.load_from_string(made[0]["onnx-fp32"])
+    proto = onnx.load_from_string(made[0][key])
     onnx.checker.check_model(proto, full_check=True)
     assert [value.name for value in proto.graph.input] == INPUTS
     assert [value.name for value in proto.graph.output] == OUTPUTS
@@ -83,9 +93,10 @@ def test_onnx_names_and_versions(made):
     assert not any(node.metadata_props or node.doc_string for node in proto.graph.node)
 
 
-def test_tflite_signature(made):
+@pytest.mark.parametrize("key", ["tflite-fp32", "tflite-int8"])
+def test_tflite_signature(made, key):
     runtime = pytest.importorskip("ai_edge_litert.interpreter")
-    signatures = runtime.Interpreter(model_content=made[0]["tflite-fp32"]).get_signature_list()
+    signatures = runtime.Interpreter(model_content=made[0][key]).get_signature_list()
     assert list(signatures) == ["serving_default"]
     assert sorted(signatures["serving_default"]["inputs"]) == sorted(INPUTS)
     assert sorted(signatures["serving_default"]["outputs"]) == sorted(OUTPUTS)

@@ -1,0 +1,63 @@
+"""TFLite files as objects: read, given short names, and packed again."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+
+from edge_ser.errors import require
+
+__all__ = ["constant", "pack", "read", "tidy"]
+
+_MARK = b"TFL3"
+
+
+def read(content: bytes) -> Any:
+    """A TFLite file as the schema's objects; arrays are NumPy's."""
+    schema = require("ai_edge_litert.schema_py_generated", extra="export", purpose="exporting to TFLite")
+    return schema.ModelT.InitFromObj(schema.Model.GetRootAs(bytearray(content), 0))
+
+
+def pack(model: Any) -> bytes:
+    """The file of such objects: the same objects give the same bytes."""
+    flatbuffers = require("flatbuffers", extra="export", purpose="exporting to TFLite")
+    builder = flatbuffers.Builder(1 << 19)
+    builder.Finish(model.Pack(builder), _MARK)
+    return bytes(builder.Output())
+
+
+def tidy(model: Any) -> None:
+    """Name tensors by where they are in the network, and drop empty descriptions of a quantisation.
+
+    The converter's names hold Python's modules and classes, ten times over where operations were fused; they would
+    be a seventh of an int8 file.
+    """
+    for graph in model.subgraphs:
+        taken: set[str] = set()
+        for tensor in graph.tensors:
+            name = stem = _short(tensor.name.decode("utf-8"))
+            count = 1
+            while name in taken:  # quantisers tell tensors apart by their names
+                count += 1
+                name = f"{stem}.{count}"
+            taken.add(name)
+            tensor.name = name.encode("utf-8")
+            if tensor.quantization is not None and tensor.quantization.scale is None:
+                tensor.quantization = None
+
+
+def constant(model: Any, tensor: Any, dtype: type[np.generic]) -> np.ndarray | None:
+    """The values of a constant tensor, flat; None where it is computed."""
+    data = model.buffers[tensor.buffer].data
+    return None if data is None else np.asarray(data, np.uint8).view(dtype)
+
+
+def _short(name: str) -> str:
+    """``x.NamedStep/x._Block_0/x._TimeConv_depthwise/torch.Conv1d_conv;1`` is ``Block_0/depthwise/conv;1``."""
+    last = name.rsplit(";;", maxsplit=1)[-1]
+    parts = [part.rpartition(".")[2].lstrip("_") for part in last.split("/")]
+    if len(parts) > 1 and parts[0].startswith("NamedStep"):
+        parts = parts[1:]
+    return "/".join(re.sub(r"^[A-Za-z0-9]+_(?=[a-z])", "", part) for part in parts)
