@@ -75,7 +75,10 @@ class Source:
         if self.folder.is_dir():
             return next((self.folder / name for name in names if (self.folder / name).is_file()), None)
         hub = require("huggingface_hub", extra="teach", purpose="fetching teachers")
-        absent = hub.errors.RemoteEntryNotFoundError
+        # imported by its own name: the package gives its modules as attributes only once somebody has
+        absent = require(
+            "huggingface_hub.errors", extra="teach", purpose="fetching teachers"
+        ).RemoteEntryNotFoundError
         for name in names:
             try:
                 return Path(hub.hf_hub_download(self.name, name))
@@ -168,7 +171,7 @@ def transformers_class(name: str) -> Any:
 @contextmanager
 def described(at: Source) -> Iterator[None]:
     """What transformers does not take of a ``config.json`` becomes an EdgeSerError."""
-    strict = require("huggingface_hub", extra="teach", purpose="teachers").errors.StrictDataclassError
+    strict = require("huggingface_hub.errors", extra="teach", purpose="teachers").StrictDataclassError
     try:
         yield
     except (AttributeError, KeyError, RuntimeError, TypeError, ValueError, strict) as error:

@@ -211,6 +211,28 @@ def test_a_teacher_that_is_not_known_or_not_named_is_said(monkeypatch):
         MeanTeacher([])
 
 
+@pytest.mark.slow
+def test_a_process_of_its_own_says_nothing_but_what_was_done(corpus, tmp_path):
+    """What only a fresh interpreter shows: imports that others have made here, and the packages' chatter."""
+    pytest.importorskip("transformers", reason="transformers is not installed (extra 'teach')")
+    save_dawn(tmp_path / "dawn")
+    save_odyssey(tmp_path / "odyssey")
+    words = [
+        "label",
+        corpus,
+        "--kind",
+        "mean",
+        "--teacher",
+        tmp_path / "dawn",
+        "--teacher",
+        tmp_path / "odyssey",
+    ]
+    command = [sys.executable, "-m", "edge_ser", *map(str, words), "--out", str(tmp_path / "out")]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert run.returncode == 0 and run.stdout == ""
+    assert run.stderr == f"7 recordings: 6 labelled, 1 were there already\ntargets: {tmp_path / 'out'}\n"
+
+
 def _torchrun(processes, *words):
     command = [
         sys.executable,
