@@ -98,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
             raise
         every = sum(team.gather(outcome), Labelled())
         if team.rank == 0:
-            _report(every, len(paths), args.out)
+            _report(every, len(paths), args.views, args.out)
     return 2 if every.failed else 0
 
 
@@ -164,11 +164,12 @@ def _progress(stop: Stop, shown: bool) -> Callable[[Sequence[Any]], Iterable[Any
     return wrap
 
 
-def _report(outcome: Labelled, recordings: int, out: Path) -> None:
+def _report(outcome: Labelled, recordings: int, views: int, out: Path) -> None:
     for name, why in outcome.failed:
         where = "" if name in why else f"{name}: "
         print(f"edge-ser: {where}{why}", file=sys.stderr)
-    parts = [f"{recordings} recordings: {outcome.done} labelled, {outcome.present} were there already"]
+    what = f"{recordings} recordings" + (f" in {views} views" if views > 1 else "")
+    parts = [f"{what}: {outcome.done} labelled, {outcome.present} were there already"]
     if outcome.failed:
         parts.append(f"{len(outcome.failed)} could not be done")
     print("; ".join(parts) + f"\ntargets: {out}", file=sys.stderr)

@@ -115,7 +115,7 @@ def test_views_are_perturbed_as_the_students_recipe_says(corpus, counting, capsy
     status, err = _run(
         capsys, corpus, "--kind", "counting", "--out", tmp_path / "out", "--views", "3", "--recipe", recipe
     )
-    assert status == 0 and "7 recordings: 18 labelled, 3 were there already" in err
+    assert status == 0 and "7 recordings in 3 views: 18 labelled, 3 were there already" in err
     from edge_ser.perturb import Perturb
 
     how = Perturb(p_room=0.0, p_noise=1.0, p_codec=0.0, p_telephone=0.0)
