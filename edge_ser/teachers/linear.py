@@ -42,13 +42,27 @@ class HeadPart:
     hint : int
         The first of them, each scaled to a spread of one, are the hint for a student.
     weight_decay, adv_weight_decay : float
-        Weight of half the squared norm beside the mean loss, of emotion and of A/D/V.
+        Weight of half the squared norm beside the mean loss (of A/D/V, half the squared error), of emotion and of
+        A/D/V; above 0.
+
+    Raises
+    ------
+    EdgeSerError
+        A value is out of its range.
     """
 
     components: int = 384
     hint: int = 96
     weight_decay: float = 0.4
     adv_weight_decay: float = 4.7
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.hint <= self.components or self.components < 1:
+            raise EdgeSerError(
+                f"needs components of at least 1 and a hint of 0 to {self.components} of them, not {self.hint}"
+            )
+        if self.weight_decay <= 0 or self.adv_weight_decay <= 0:
+            raise EdgeSerError("needs weight_decay and adv_weight_decay above 0")
 
 
 def statistics(encoder: Encoder, wave: Floats) -> Floats:
@@ -127,14 +141,13 @@ class LinearHeads:
         Raises
         ------
         EdgeSerError
-            There are fewer recordings than components.
+            There are fewer recordings, or fewer statistics of each, than components.
         """
-        if len(rows) < how.components:
+        if min(rows.shape) < how.components:
             raise EdgeSerError(
-                f"{len(rows)} recordings are too few for {how.components} components: lower [head] components"
+                f"{rows.shape[0]} recordings of {rows.shape[1]} statistics are too few for {how.components} "
+                "components: lower [head] components"
             )
-        if how.hint > how.components:
-            raise EdgeSerError(f"[head] hint {how.hint} is more than its {how.components} components")
         mean, scale = rows.mean(0), np.maximum(rows.std(0), _LEAST_SPREAD)
         x = torch.from_numpy((rows - mean) / scale)
         with torch.random.fork_rng(devices=[]):
@@ -161,19 +174,21 @@ class LinearHeads:
         )
 
     def answer(self, rows: Floats) -> tuple[Floats, Floats, Floats]:
-        """Answers to statistics (N, D): logits (N, L), A/D/V (N, 3) in 0..1 or NaN, hints (N, K)."""
+        """Answers to statistics (N, D), float32: logits (N, L), A/D/V (N, 3) in 0..1 or NaN, hints (N, K)."""
         z = ((rows - self.mean) / self.scale) @ self.basis
+        logits = z @ self.weight + self.bias
         adv = np.clip(z @ self.adv_weight + self.adv_bias, np.float32(0), np.float32(1))
         hint = z[:, : self.hint_size] / self.spread[: self.hint_size]
-        return z @ self.weight + self.bias, adv, np.asarray(hint, np.float32)
+        return np.asarray(logits, np.float32), np.asarray(adv, np.float32), np.asarray(hint, np.float32)
 
     def tensors(self) -> dict[str, Floats]:
         """The arrays by name."""
-        return {
-            f.name: getattr(self, f.name)
-            for f in dataclasses.fields(self)
-            if f.name not in ("labels", "hint_size")
-        }
+        return {name: getattr(self, name) for name in self.names()}
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """Names of the arrays."""
+        return [f.name for f in dataclasses.fields(cls) if f.name not in ("labels", "hint_size")]
 
 
 def _logistic(
@@ -254,14 +269,18 @@ class LinearTeacher:
         Raises
         ------
         EdgeSerError
-            No such file, or one of another kind, or trained on another encoder.
+            No such file, or one of another kind or not whole, or trained on another encoder.
         """
         metadata = read_metadata(path)
         if _KEY not in metadata:
             raise EdgeSerError(f"{path} is no teacher of edge-ser: train one with edge-ser teach")
         meta = parse_json_object(metadata[_KEY].encode(), str(path))
         arrays = {name: array.astype(np.float32) for name, array in read_safetensors(path).items()}
-        heads = LinearHeads(tuple(meta["labels"]), **arrays, hint_size=int(meta["hint_size"]))
+        needed = {"labels", "hint_size", "encoder", *LinearHeads.names()}
+        if missing := sorted(needed - {*meta, *arrays}):
+            raise EdgeSerError(f"{path} lacks {', '.join(missing)}: train it again with edge-ser teach")
+        own = {name: arrays[name] for name in LinearHeads.names()}
+        heads = LinearHeads(tuple(meta["labels"]), **own, hint_size=int(meta["hint_size"]))
         found = load_encoder(encoder)
         if found.identity != meta["encoder"]:
             raise EdgeSerError(
