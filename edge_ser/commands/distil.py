@@ -19,13 +19,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 writes what edge-ser train writes.
 
 A recipe with a teacher is one of edge-ser train with two tables more:
-  [distil]   targets = "runs/teacher/fold{fold}"  views = 4  soft = 0.5  temperature = 1.0  hint = 0.5
+  [distil]   targets = "runs/teacher-ravdess/fold{fold}"  views = 5  soft = 0.5  temperature = 1.0  hint = 0.5
   [perturb]  how the views beyond the clip itself sound; the same as in the teacher's recipe
 
 examples:
-  edge-ser teach recipes/teacher-ravdess.toml        first: the teacher, and what it says
-  edge-ser distil recipes/ravdess-distil.toml
-  edge-ser distil recipes/ravdess-distil.toml --fold 2 --seed 1
+  edge-ser teach recipes/teacher-ravdess.toml --encoder openai/whisper-base     first: the teacher, and what it says
+  edge-ser distil student.toml
+  edge-ser distil student.toml --fold 2 --seed 1
 """
     add_recipe_arguments(parser)
 

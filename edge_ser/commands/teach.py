@@ -22,8 +22,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = """\
 writes:
   RUNS/NAME/foldF.safetensors   the teacher that never heard fold F of any corpus
-  RUNS/NAME/foldF/              what students of that fold learn from: [distil] targets = "RUNS/NAME/fold{fold}"
-  RESULTS/NAME.json             its figures on the folds that it never heard
+  RUNS/NAME/foldF/              what students of that fold learn from
+  RUNS/NAME/all.safetensors     the teacher of every fold
+  RUNS/NAME/all/                what a student that holds nothing out learns from
+  RESULTS/NAME.json             figures, each fold by the teacher that never heard it
 
 examples:
   edge-ser teach recipes/teacher-ravdess.toml --encoder openai/whisper-base

@@ -122,7 +122,7 @@ def hint_loss(predicted: Tensor, hint: Tensor) -> Tensor:
 
 
 def quadrant_loss(predicted: Tensor, target: Tensor) -> Tensor:
-    """How far a student's arousal and valence lie on the other side of 0.5 than the teacher's.
+    """How far a student's arousal and valence lie on the other side of 0.5 than they should.
 
     Wav2Small (arXiv 2408.13920) penalises answers in another quadrant of the arousal-valence plane and does not give
     the formula. Here: the mean of ``relu(-(predicted - 0.5) * sign(target - 0.5))`` over both axes.

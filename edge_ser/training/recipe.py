@@ -15,6 +15,9 @@ from edge_ser.training.augment import Augment
 
 __all__ = ["DataPart", "DistilPart", "FitPart", "Recipe", "read_part", "read_toml"]
 
+#: Fields of a recipe that are no tables.
+_TEXTS = ("model", "name")
+
 
 @dataclasses.dataclass(frozen=True)
 class DataPart:
@@ -46,8 +49,8 @@ class FitPart:
     seeds : tuple of int
         One model each.
     start : str
-        Checkpoint to begin from, where its tensors fit (a head of other classes begins anew); ``{fold}`` and
-        ``{seed}`` in it are replaced. None begins from chance.
+        Checkpoint to begin from, where its tensors fit (a head of other classes begins anew); ``{fold}``, as in
+        ``[distil]``, and ``{seed}`` in it are replaced. None begins from chance.
     lr, weight_decay : float
         Peak learning rate and decoupled weight decay.
     crop_s : float
@@ -88,18 +91,25 @@ class DistilPart:
     Attributes
     ----------
     targets : str
-        Folder of the teacher's targets, as ``edge-ser label`` writes them. ``{fold}`` in it becomes the number of the
-        fold held out (``all`` where none is), so that each student learns from a teacher that never heard its test.
+        Folder of the teacher's targets, as ``edge-ser teach`` and ``edge-ser label`` write them. ``{fold}`` in it
+        becomes the number of the fold held out, so that each student learns from a teacher that never heard its test.
+        Where none is, ``fold{fold}`` or ``{fold}`` becomes ``all``.
     views : int
-        Versions of each clip to learn from: the clip itself and ``views - 1`` perturbed as ``[perturb]`` says.
+        Versions of each clip to learn from, at least 1: the clip itself and ``views - 1`` perturbed as ``[perturb]``
+        says.
     soft : float
         Share of the teacher's softened answer in the emotion loss, 0..1; the rest is the label's.
     temperature : float
-        That softens it.
+        That softens it; above 0.
     hint : float
-        Weight of the loss of the teacher's features, guessed from the pooled vector.
+        Weight of the loss of the teacher's features, guessed from the pooled vector; at least 0.
     quadrant : float
-        Weight of the penalty on arousal and valence on the wrong side of 0.5.
+        Weight of the penalty on arousal and valence on the wrong side of 0.5; at least 0.
+
+    Raises
+    ------
+    EdgeSerError
+        A value is out of its range.
     """
 
     targets: str
@@ -108,6 +118,17 @@ class DistilPart:
     temperature: float = 2.0
     hint: float = 0.5
     quadrant: float = 0.0
+
+    def __post_init__(self) -> None:
+        ranges = {
+            "views of at least 1": self.views >= 1,
+            "soft from 0 to 1": 0 <= self.soft <= 1,
+            "temperature above 0": self.temperature > 0,
+            "hint of at least 0": self.hint >= 0,
+            "quadrant of at least 0": self.quadrant >= 0,
+        }
+        if bad := [what for what, holds in ranges.items() if not holds]:
+            raise EdgeSerError(f"needs {' and '.join(bad)}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,7 +169,7 @@ class Recipe:
         Raises
         ------
         EdgeSerError
-            No such file, not TOML, or an unknown, missing or wrongly typed field.
+            No such file, not TOML, or a field that is unknown, missing, of another type or out of its range.
         """
         path = Path(path)
         fields = read_toml(path, {field.name for field in dataclasses.fields(cls)})
@@ -173,22 +194,28 @@ class Recipe:
     def to_dict(self) -> dict[str, Any]:
         """All fields as plain values, for results and checkpoints."""
         fields = dataclasses.asdict(self)
-        if self.distil is None:  # nothing perturbs
+        if self.distil is None:  # then nothing is perturbed
             del fields["distil"], fields["perturb"]
         if (
             not self.fit.start
-        ):  # a recipe of before there was such a thing says the same as one that makes no use of it
+        ):  # as recipes said before there was such a field, so that their checkpoints stay theirs
             del fields["fit"]["start"]
         return fields
 
 
 def read_toml(path: Path, known: set[str]) -> dict[str, Any]:
-    """A recipe's tables.
+    """A recipe's fields: ``name`` and ``model`` are text, every other one is a table.
+
+    Parameters
+    ----------
+    path : Path
+    known : set of str
+        Names that it may hold.
 
     Raises
     ------
     EdgeSerError
-        No such file, not TOML, an unknown table, or no word on what to train on.
+        No such file, not TOML, an unknown field, one of another kind, or no word on what to train on.
     """
     try:
         fields = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -200,18 +227,33 @@ def read_toml(path: Path, known: set[str]) -> dict[str, Any]:
         raise EdgeSerError(
             f"{path}: unknown fields {', '.join(unknown)}; there are {', '.join(sorted(known))}"
         )
+    for name, value in fields.items():
+        if not isinstance(value, str if name in _TEXTS else dict):
+            raise EdgeSerError(
+                f"{path}: {name} must be {'text' if name in _TEXTS else 'a table'}, not {value!r}"
+            )
     if "data" not in fields or "corpora" not in fields["data"]:
         raise EdgeSerError(f"{path} does not say what to train on: give it [data] corpora = [...]")
     return fields
 
 
 def read_part(kind: type[Any], fields: dict[str, Any], path: Path, where: str) -> Any:
-    """A dataclass from a TOML table, each value of the type of its default.
+    """A dataclass from a TOML table, each value of the type that its field is declared with.
+
+    Parameters
+    ----------
+    kind : type
+        The dataclass; its fields are numbers, text, or tuples of them.
+    fields : dict
+    path : Path
+        The recipe, for errors.
+    where : str
+        The table's name, for errors.
 
     Raises
     ------
     EdgeSerError
-        An unknown, missing or wrongly typed field.
+        A field is unknown, missing, of another type or out of its range.
     """
     defaults = {field.name: field for field in dataclasses.fields(kind)}
     values = {}
@@ -223,7 +265,6 @@ def read_part(kind: type[Any], fields: dict[str, Any], path: Path, where: str) -
             value = tuple(value)
         elif expected == "float" and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
-        expected = "tuple" if str(expected) == "Range" else expected
         actual = {tuple: "tuple", str: "str", int: "int", float: "float"}.get(
             type(value), type(value).__name__
         )
@@ -233,4 +274,7 @@ def read_part(kind: type[Any], fields: dict[str, Any], path: Path, where: str) -
     needed = [n for n, field in defaults.items() if field.default is dataclasses.MISSING and n not in values]
     if needed:
         raise EdgeSerError(f"{path}: [{where}] lacks {', '.join(needed)}")
-    return kind(**values)
+    try:
+        return kind(**values)
+    except EdgeSerError as error:  # a value out of its range
+        raise EdgeSerError(f"{path}: [{where}] {error}") from error

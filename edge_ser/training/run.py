@@ -6,7 +6,7 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,7 +30,6 @@ from edge_ser.training.views import ViewMaker, Views, taught_by
 
 __all__ = ["Run", "checkpoint_name", "run_recipe"]
 
-T = TypeVar("T")
 ADV_SOURCE = "means of raters of {names}, scaled to 0..1"
 
 
@@ -123,8 +122,10 @@ def run_recipe(
 
 
 def _named(pattern: str, run: Run) -> str:
-    """A path of a recipe with the run's fold and seed in it."""
-    return pattern.format(fold="all" if run.fold is None else run.fold, seed=run.seed)
+    """A path of a recipe with the run's fold and seed in it, as `checkpoint_name` and teachers' stores have them."""
+    if run.fold is None:
+        pattern = pattern.replace("fold{fold}", "all").replace("{fold}", "all")
+    return pattern.replace("{fold}", str(run.fold)).replace("{seed}", str(run.seed))
 
 
 def _taught(recipe: Recipe, run: Run, views: Views, labels: Sequence[str]) -> Taught | None:
@@ -138,6 +139,8 @@ def _begin_from(model: Network, path: Path) -> None:
     """Copy the tensors of a checkpoint that have the same name and shape; the heads may differ, nothing else."""
     source, _ = load_checkpoint(path)
     given, own = source.state_dict(), model.state_dict()
+    if source.config.labels != model.config.labels:  # as many other classes have a head of the same shape
+        given = {name: value for name, value in given.items() if name.split(".")[0] != "emotion"}
     fits = {name: value for name, value in given.items() if name in own and own[name].shape == value.shape}
     if strange := sorted(n for n in {*given, *own} - set(fits) if n.split(".")[0] not in ("emotion", "adv")):
         raise EdgeSerError(

@@ -2,6 +2,10 @@
 
 What a student hears of a training clip comes from a teacher that heard neither the held-out fold nor the fold of that
 clip: an answer about a clip that one has learnt by heart says no more than its label does.
+
+A clip without a fold teaches nothing, as with a student of a held-out fold: nobody knows in which fold its speaker is
+heard. A student that holds nothing out learns from it, so the store for such students has the answer of the teacher of
+all folds, which never heard the clip either.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edge_ser.corpora import Clip
+from edge_ser.corpora import Clip, Corpus
 from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.score import Scored, best_label, summarise
 from edge_ser.features.cache import Cache
@@ -29,10 +33,10 @@ from edge_ser.training.progress import progress_bar
 from edge_ser.training.recipe import DataPart, read_part, read_toml
 from edge_ser.training.views import CONTENT, ViewMaker, computed, content_keys
 
+__all__ = ["TeachPart", "TeachRecipe", "run_teacher"]
+
 #: From a corpus's name to the labels that it knows.
 Known = dict[str, tuple[str, ...]]
-
-__all__ = ["TeachPart", "TeachRecipe", "run_teacher"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,10 +46,19 @@ class TeachPart:
     Attributes
     ----------
     views : int
-        Versions of each clip to learn from and to label: the clip and ``views - 1`` perturbed ones.
+        Versions of each clip to learn from and to label, at least 1: the clip and ``views - 1`` perturbed ones.
+
+    Raises
+    ------
+    EdgeSerError
+        A value is out of its range.
     """
 
     views: int = 1
+
+    def __post_init__(self) -> None:
+        if self.views < 1:
+            raise EdgeSerError("needs views of at least 1")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +69,7 @@ class TeachRecipe:
     ----------
     name : str
     data : DataPart
-        A fold is held out in all corpora at once.
+        A fold is held out in all corpora at once; no ``folds`` means each in its turn.
     teach : TeachPart
     head : HeadPart
     perturb : Perturb
@@ -88,22 +101,23 @@ class _Material:
         clips: Sequence[Clip],
         rows: npt.NDArray[np.float16],
         labels: tuple[str, ...],
-        known: dict[str, tuple[str, ...]],
+        known: Known,
     ) -> None:
-        self.recipe, self.rows, self.labels = recipe, rows, labels
+        self.recipe, self.clips, self.rows, self.labels, self.known = recipe, clips, rows, labels, known
         self.fold = np.array([-1 if clip.fold is None else clip.fold for clip in clips])
         index = {label: i for i, label in enumerate(labels)}
         self.classes = np.array([index.get(clip.emotion or "", -1) for clip in clips])
-        self.allowed = np.array([[label in known[clip.corpus] for label in labels] for clip in clips])
+        self.allowed = np.array([[label in known[clip.corpus] for label in labels] for clip in clips], bool)
         self.adv = np.array([clip.adv or (np.nan,) * 3 for clip in clips], np.float32)
         self._made: dict[frozenset[int], LinearHeads] = {}
 
-    def heads(self, without: frozenset[int]) -> LinearHeads:
-        """Fitted on every view of every clip outside some folds."""
-        if without not in self._made:
-            part = np.flatnonzero((self.fold >= 0) & ~np.isin(self.fold, list(without)))
+    def heads(self, *without: int | None) -> LinearHeads:
+        """Fitted on every view of every clip that has a fold, some folds left out; None is no fold."""
+        out = frozenset(fold for fold in without if fold is not None)
+        if out not in self._made:
+            part = self.part(*(set(self.fold.tolist()) - {-1, *out}))
             views = len(self.rows)
-            self._made[without] = LinearHeads.fit(
+            self._made[out] = LinearHeads.fit(
                 self.rows[:, part].reshape(-1, self.rows.shape[2]).astype(np.float32),
                 np.tile(self.classes[part], views),
                 np.tile(self.allowed[part], (views, 1)),
@@ -111,7 +125,11 @@ class _Material:
                 self.labels,
                 self.recipe.head,
             )
-        return self._made[without]
+        return self._made[out]
+
+    def part(self, *folds: int | None) -> npt.NDArray[np.int64]:
+        """Clips of some folds, in their order; None stands for the clips without one."""
+        return np.flatnonzero(np.isin(self.fold, [-1 if fold is None else fold for fold in folds]))
 
     def answers(self, heads: LinearHeads, part: npt.NDArray[np.int64], view: int) -> tuple[Any, Any, Any]:
         """Logits, A/D/V and hints of some clips."""
@@ -128,8 +146,9 @@ def run_teacher(recipe: TeachRecipe, source: str, runs_dir: Path, results_dir: P
         Folder or hub name of the encoder.
     runs_dir : Path
         ``runs_dir/NAME/fold{F}.safetensors`` is the teacher that never heard fold F, ``runs_dir/NAME/fold{F}`` the
-        store of what students of that fold may hear; ``all`` where nothing is held out. ``runs_dir/cache`` keeps the
-        encoder's statistics, the long part of the work.
+        store of what students of that fold may hear; ``all.safetensors`` is the teacher of every fold, ``all`` the
+        store for students that hold nothing out. ``runs_dir/cache`` keeps the encoder's statistics, the long part of
+        the work.
     results_dir : Path
         ``NAME.json`` is written here.
 
@@ -144,41 +163,42 @@ def run_teacher(recipe: TeachRecipe, source: str, runs_dir: Path, results_dir: P
         Bad recipe, data or encoder.
     """
     corpus, known = pool_corpora(recipe.data.corpora, recipe.data.labels)
-    folds = corpus.folds()
-    outer = recipe.data.folds or tuple(folds)
-    if missing := [fold for fold in outer if fold not in folds]:
-        raise EdgeSerError(f"{corpus.name} has no fold {missing[0]}; it has {folds}")
     clips = [clip for clip in corpus.clips if clip.emotion is not None or clip.adv is not None]
+    outer = recipe.data.folds or tuple(corpus.folds())
+    _check_folds(corpus, clips, outer)
     encoder = load_encoder(source)
     maker = ViewMaker(recipe.teach.views, Perturber(recipe.perturb))
-    cache = Cache(runs_dir / "cache")
 
     def hear(wave: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
-        return statistics(encoder, wave).astype(np.float16)
+        heard = statistics(encoder, wave)
+        if not np.abs(heard).max() <= np.finfo(np.float16).max:  # so written because of NaN
+            raise EdgeSerError("the encoder's states are no numbers or beyond 65504; use another encoder")
+        return heard.astype(np.float16)
 
     what = f"statistics {encoder.identity}"
     with progress_bar("hearing", len(clips)) as bar:
-        rows = computed(clips, maker, {what: hear, **CONTENT}, cache, bar.wrap)
+        rows = computed(clips, maker, {what: hear, **CONTENT}, Cache(runs_dir / "cache"), bar.wrap)
     keys = content_keys(rows)
-    material = _Material(recipe, clips, np.array(rows[what], np.float16), corpus.labels, known)
+    material = _Material(recipe, clips, np.array(rows.pop(what), np.float16), corpus.labels, known)
     folder = runs_dir / recipe.name
     folder.mkdir(parents=True, exist_ok=True)
-    scored: list[Scored] = []
-    with progress_bar("teaching", len(outer) * len(folds)) as bar:
-        for fold in outer:
-            teacher = LinearTeacher(encoder, material.heads(frozenset({fold})))
+    plan: list[tuple[int | None, list[int | None]]] = [
+        (fold, [other for other in corpus.folds() if other != fold]) for fold in outer
+    ]
+    plan.append((None, [*corpus.folds(), None]))
+    with progress_bar("teaching", sum(len(others) for _, others in plan)) as bar:
+        for fold, others in plan:
+            name = "all" if fold is None else f"fold{fold}"
+            teacher = LinearTeacher(encoder, material.heads(fold))
             teacher.save(
-                folder / f"fold{fold}.safetensors",
+                folder / f"{name}.safetensors",
                 {"held_out_fold": fold, "recipe": dataclasses.asdict(recipe)},
             )
-            scored += _score(material, teacher.heads, clips, fold, known)
-            bar.update()
-            store = TargetStore(folder / f"fold{fold}", teacher.identity, corpus.labels, recipe.head.hint)
-            for inner in folds:
-                if inner != fold:
-                    _write(material, teacher.heads, fold, inner, store, keys)
-                    bar.update()
+            store = TargetStore(folder / name, teacher.identity, corpus.labels, recipe.head.hint)
+            for other in bar.wrap(others):
+                _write(material, fold, other, store, keys)
             store.flush()
+    scored = [one for fold in outer for one in _score(material, fold)]
     result = {
         "corpus": corpus.name,
         "protocol": f"{len(outer)} speaker-disjoint folds, each held out in every corpus; one clip, one answer",
@@ -194,18 +214,32 @@ def run_teacher(recipe: TeachRecipe, source: str, runs_dir: Path, results_dir: P
     return result
 
 
-def _score(
-    material: _Material,
-    heads: LinearHeads,
-    clips: Sequence[Clip],
-    fold: int,
-    known: dict[str, tuple[str, ...]],
-) -> list[Scored]:
-    part = np.flatnonzero(material.fold == fold)
-    logits, adv, _ = material.answers(heads, part, 0)
+def _check_folds(corpus: Corpus, clips: Sequence[Clip], outer: Sequence[int]) -> None:
+    """Refuse what would leave a teacher without anything to learn, before hours of hearing."""
+    folds = corpus.folds()
+    if missing := [fold for fold in outer if fold not in folds]:
+        raise EdgeSerError(f"{corpus.name} has no fold {missing[0]}; it has {folds}")
+    if len(folds) < 3:
+        raise EdgeSerError(
+            f"{corpus.name} has {len(folds)} folds; a teacher must learn without a student's fold and without the "
+            "clip's own, so give it three or more"
+        )
+    rated = {clip.fold for clip in clips if clip.adv is not None and clip.fold is not None}
+    if len(rated) == 1 and rated <= set(outer):
+        raise EdgeSerError(
+            f"only fold {rated.pop()} of {corpus.name} has ratings, and no other to learn them from: "
+            "rate two folds or more, or leave the ratings out"
+        )
+
+
+def _score(material: _Material, fold: int) -> list[Scored]:
+    """Answers of the teacher that never heard a fold to the clips of that fold."""
+    part = material.part(fold)
+    logits, adv, _ = material.answers(material.heads(fold), part, 0)
     scored = []
     for i, row, ratings in zip(part.tolist(), logits, adv, strict=True):
-        clip, mine = clips[i], known[clips[i].corpus]
+        clip = material.clips[i]
+        mine = material.known[clip.corpus]
         said = (
             best_label([row[material.labels.index(label)] for label in mine], mine) if clip.emotion else None
         )
@@ -215,11 +249,11 @@ def _score(
 
 
 def _write(
-    material: _Material, whole: LinearHeads, fold: int, inner: int, store: TargetStore, keys: list[list[str]]
+    material: _Material, fold: int | None, other: int | None, store: TargetStore, keys: list[list[str]]
 ) -> None:
-    """Targets of one fold's clips: answers of heads that never heard it, features in the basis of all."""
-    part = np.flatnonzero(material.fold == inner)
-    heads = material.heads(frozenset({fold, inner}))
+    """Targets of another fold: answers of heads that heard neither, hints in the basis of those without `fold`."""
+    part = material.part(other)
+    whole, heads = material.heads(fold), material.heads(fold, other)
     for view, row in enumerate(keys):
         logits, adv, _ = material.answers(heads, part, view)
         _, _, hints = material.answers(whole, part, view)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,8 +15,8 @@ import torch
 from edge_ser.audio import load_audio
 from edge_ser.corpora import Clip
 from edge_ser.dsp import MelSpec, log_mel
-from edge_ser.errors import EdgeSerError
-from edge_ser.features.cache import Cache, DamagedEntryError
+from edge_ser.errors import EdgeSerError, MissingExtraError
+from edge_ser.features.cache import Cache, CacheError, DamagedEntryError
 from edge_ser.models.base import Network
 from edge_ser.perturb import Perturber
 from edge_ser.teachers.targets import TargetStore, content_key
@@ -32,7 +33,15 @@ _VERSION = 1
 
 @dataclasses.dataclass(frozen=True)
 class ViewMaker:
-    """How many views of a clip there are, and what makes them beyond the clip itself."""
+    """How many views of a clip there are, and what makes them beyond the clip itself.
+
+    Attributes
+    ----------
+    count : int
+        At least 1; view 0 is the clip.
+    perturber : Perturber, optional
+        Makes the others; needed where there are any.
+    """
 
     count: int = 1
     perturber: Perturber | None = None
@@ -45,7 +54,7 @@ class ViewMaker:
         return f"{self.perturber.fingerprint} {view}"
 
     def make(self, wave: Floats, view: int) -> Floats:
-        """A view of a recording (n,)."""
+        """A view of a recording: (n,) float32 at 16 kHz to (m,) float32."""
         if view == 0:
             return wave
         assert self.perturber is not None
@@ -80,28 +89,49 @@ def computed(
     Raises
     ------
     EdgeSerError
-        A clip cannot be read, or the cache cannot be written.
+        A clip cannot be read or a function refuses it, or the cache cannot be used.
     """
     rows: dict[str, list[list[Array]]] = {what: [[] for _ in range(maker.count)] for what in functions}
-    for clip in progress(clips):
-        content = hashlib.sha256(clip.path.read_bytes()).hexdigest()
-        wave: Floats | None = None
-        for number in range(maker.count):
-            view: Floats | None = None
-            for what, function in functions.items():
-                description = {"what": what, "view": maker.describe(number), "version": _VERSION}
-                key = Cache.key(content, description)
+    try:
+        cache.sweep()
+        for clip in progress(clips):
+            for number, views in enumerate(_of_clip(clip.path, maker, functions, cache)):
+                for what, values in views.items():
+                    rows[what][number].append(values)
+    except CacheError as error:
+        raise EdgeSerError(
+            f"the cache {cache.folder} cannot be used ({error.__cause__}); choose other --runs"
+        ) from error
+    return rows
+
+
+def _of_clip(
+    path: Path, maker: ViewMaker, functions: Mapping[str, Callable[[Floats], Array]], cache: Cache
+) -> Iterator[dict[str, Array]]:
+    """What the functions give for each view of a recording; sound is read and made only where it is needed."""
+    content = hashlib.sha256(path.read_bytes()).hexdigest()
+    wave: Floats | None = None
+    for number in range(maker.count):
+        view: Floats | None = None
+        found: dict[str, Array] = {}
+        for what, function in functions.items():
+            key = Cache.key(content, {"what": what, "view": maker.describe(number), "version": _VERSION})
+            try:
+                values = cache.get(key)
+            except DamagedEntryError:  # a disk's error or another program's doing: computed anew
+                values = None
+            if values is None:
+                wave = load_audio(path) if wave is None else wave
                 try:
-                    values = cache.get(key)
-                except DamagedEntryError:
-                    values = None  # of a run that was killed, or a disk's error: computed anew
-                if values is None:
-                    wave = load_audio(clip.path) if wave is None else wave
                     view = maker.make(wave, number) if view is None else view
                     values = function(view)
-                    cache.put(key, values)
-                rows[what][number].append(values)
-    return rows
+                except MissingExtraError:  # no recording's fault
+                    raise
+                except EdgeSerError as error:
+                    raise EdgeSerError(f"{path}{f', view {number}' if number else ''}: {error}") from error
+                cache.put(key, values)
+            found[what] = values
+        yield found
 
 
 def _digest(wave: Floats) -> Array:
@@ -133,7 +163,24 @@ class Views(NamedTuple):
         cache: Cache,
         progress: Progress = iter,
     ) -> Views:
-        """Log-mel in half precision (0.03 dB at 60 dB) as a network takes it, and content keys."""
+        """Log-mel in half precision (0.03 dB at 60 dB) as a network takes it, and content keys.
+
+        Parameters
+        ----------
+        clips : sequence of Clip
+        maker : ViewMaker
+        spec : MelSpec
+        network : type of Network
+            What its `prepare` does to a recording comes before the features.
+        cache : Cache
+        progress : callable
+            Wraps the clips.
+
+        Raises
+        ------
+        EdgeSerError
+            As `computed`.
+        """
 
         def features(wave: Floats) -> Array:
             return log_mel(network.prepare(wave), spec).astype(np.float16)
@@ -157,7 +204,12 @@ def taught_by(store: TargetStore, keys: Sequence[Sequence[str]], labels: Sequenc
     store : TargetStore
     keys : [view][clip] content keys
     labels : sequence of str
-        The student's classes; of one that the teacher does not know, no answer counts.
+        The student's classes; one that the teacher does not know gets a logit that leaves it no probability.
+
+    Returns
+    -------
+    Taught
+        NaN in the parts that the teacher does not give.
 
     Raises
     ------
