@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import tomllib
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("torch")
 
+from edge_ser.bundle import DEFAULT_MODEL, load_bundle
 from edge_ser.errors import EdgeSerError
-from edge_ser.training.recipe import Recipe
+from edge_ser.training.recipe import FitPart, Recipe, read_part, read_toml
+from edge_ser.training.teach import TeachRecipe
 
+ROOT = Path(__file__).parents[3]
 GOOD = '[data]\ncorpora = ["ravdess"]\nfolds = [0, 1]\n'
 
 
@@ -37,6 +42,33 @@ def test_the_least_recipe(tmp_path: Path) -> None:
         (GOOD + "[fit]\nepochs = 0\n", "epochs of at least 1"),
         (GOOD + "[spec]\nhop_length = 0\n", "hop_length"),
         (GOOD + "[extra]\na = 1\n", "unknown fields extra"),
+        (GOOD + "[teach]\nviews = 2\n", "unknown fields teach; there are augment, config, data, distil, fit"),
+        ("name = 3\n" + GOOD, "name must be text, not 3"),
+        ("model = ['a']\n" + GOOD, "model must be text"),
+        ("model = 'stream9000'\n" + GOOD, "unknown network 'stream9000'"),
+        ("fit = 3\n" + GOOD, "fit must be a table, not 3"),
+        ("data = 'ravdess'\n", "data must be a table, not 'ravdess'"),
+        ("[data]\nfolds = [0]\n", "what to train on"),
+        ("[data]\ncorpora = 'ravdess'\n", r"\[data\] corpora must be of type tuple"),
+        (GOOD + "[distil]\nviews = 3\n", r"\[distil\] lacks targets"),
+        (
+            GOOD + "[distil]\ntarget = 'x'\n",
+            r"\[distil\] has no field 'target'; there are targets, views, soft",
+        ),
+        (GOOD + "[distil]\ntargets = 3\n", "targets must be of type str"),
+        (GOOD + "[distil]\ntargets = 'x'\nviews = 0\n", r"\[distil\] needs views of at least 1"),
+        (GOOD + "[distil]\ntargets = 'x'\nviews = 2.0\n", "views must be of type int"),
+        (GOOD + "[distil]\ntargets = 'x'\nsoft = 1.5\n", "needs soft from 0 to 1"),
+        (GOOD + "[distil]\ntargets = 'x'\nsoft = nan\n", "needs soft from 0 to 1"),
+        (GOOD + "[distil]\ntargets = 'x'\ntemperature = 0\n", "needs temperature above 0"),
+        (
+            GOOD + "[distil]\ntargets = 'x'\nhint = -1\nquadrant = -1.0\n",
+            "needs hint of at least 0 and quadrant of at least 0",
+        ),
+        (GOOD + "[perturb]\np_noise = 2\n", r"mine.toml: \[perturb\] p_noise must be a number from 0 to 1"),
+        (GOOD + "[perturb]\nsnr_db = [30, 10]\n", "snr_db must be two numbers, the lower one first"),
+        (GOOD + "[perturb]\nsnr_db = 10\n", "snr_db must be of type tuple"),
+        (GOOD + "[perturb]\ncodecs = ['mp7']\n", "there is no codec mp7"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, text: str, says: str) -> None:
@@ -49,8 +81,68 @@ def test_no_such_file(tmp_path: Path) -> None:
         Recipe.read(tmp_path / "none.toml")
 
 
-@pytest.mark.parametrize(
-    "path", sorted((Path(__file__).parents[3] / "recipes").glob("*.toml")), ids=lambda p: p.stem
+def test_no_text(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(EdgeSerError, match="mine.toml is not TOML"):
+        read_toml(tmp_path / "mine.toml", {"data"})
+
+
+def test_tables_are_given_as_they_are(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text("name = 'x'\n" + GOOD)
+    fields = read_toml(tmp_path / "mine.toml", {"name", "data", "fit"})
+    assert fields == {"name": "x", "data": {"corpora": ["ravdess"], "folds": [0, 1]}}
+    assert read_part(FitPart, {"lr": 1, "seeds": [2]}, tmp_path, "fit") == FitPart(lr=1.0, seeds=(2,))
+
+
+DISTIL = (
+    GOOD
+    + "[distil]\ntargets = 'runs/t/fold{fold}'\nviews = 3\nhint = 1\n[perturb]\np_noise = 1\nsnr_db = [5, 9]\n"
 )
+
+
+def test_a_recipe_with_a_teacher(tmp_path: Path) -> None:
+    recipe = read(tmp_path, DISTIL)
+    assert recipe.distil is not None
+    assert recipe.distil.targets == "runs/t/fold{fold}" and recipe.distil.views == 3
+    assert (recipe.distil.soft, recipe.distil.temperature, recipe.distil.hint) == (0.5, 2.0, 1.0)
+    assert recipe.perturb.p_noise == 1.0 and recipe.perturb.snr_db == (5.0, 9.0)
+    assert read(tmp_path, GOOD).distil is None
+
+
+def test_a_teachers_recipe_says_the_same_of_views(tmp_path: Path) -> None:
+    student = read(tmp_path, DISTIL)
+    (tmp_path / "teacher.toml").write_text(
+        "[data]\ncorpora = ['ravdess']\n[perturb]\np_noise = 1\nsnr_db = [5, 9]\n"
+    )
+    assert TeachRecipe.read(tmp_path / "teacher.toml").perturb == student.perturb
+
+
+def test_as_plain_values_a_recipe_has_what_it_uses(tmp_path: Path) -> None:
+    plain = read(tmp_path, GOOD + "[perturb]\np_noise = 1\n").to_dict()
+    assert set(plain) == {"name", "model", "data", "fit", "augment", "spec", "config"}
+    assert "start" not in plain["fit"]
+    taught = read(tmp_path, DISTIL + "[fit]\nstart = 'x.safetensors'\n").to_dict()
+    assert set(taught) == {*plain, "distil", "perturb"}
+    assert taught["fit"] == plain["fit"] | {"start": "x.safetensors"}
+    assert taught["distil"]["views"] == 3 and taught["perturb"]["snr_db"] == (5.0, 9.0)
+
+
+@pytest.mark.parametrize("name", ["ravdess", "emotale", "stream72k-fold0"])
+def test_recipes_without_a_teacher_say_what_they_said_when_their_figures_were_made(name: str) -> None:
+    result = json.loads((ROOT / "results" / f"{name}.json").read_text())
+    assert (
+        json.loads(json.dumps(Recipe.read(ROOT / "recipes" / f"{name}.toml").to_dict())) == result["recipe"]
+    )
+
+
+def test_the_shipped_models_recipe_says_what_it_said() -> None:
+    training = json.loads((load_bundle(DEFAULT_MODEL).path / "bundle.json").read_text())["training"]
+    recipe = Recipe.read(ROOT / "recipes" / f"{training['recipe']['name']}.toml")
+    assert json.loads(json.dumps(recipe.to_dict())) == training["recipe"]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.toml")), ids=lambda p: p.stem)
 def test_the_recipes_of_the_repository_are_good(path: Path) -> None:
-    assert Recipe.read(path).name == path.stem
+    fields = tomllib.loads(path.read_text())
+    recipe = (TeachRecipe if "teach" in fields else Recipe).read(path)
+    assert recipe.name == path.stem

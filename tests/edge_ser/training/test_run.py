@@ -1,9 +1,10 @@
-"""A recipe from start to end on a corpus made of tones, and evaluate on what it leaves."""
+"""A recipe from start to end on a corpus made of tones, evaluate on what it leaves, and where a training begins."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,13 @@ pytest.importorskip("torch")
 
 from edge_ser.audio import write_wav
 from edge_ser.cli import main
+from edge_ser.errors import EdgeSerError
+from edge_ser.models import build_model
+from edge_ser.models.base import Network
+from edge_ser.models.checkpoint import save_checkpoint
+from edge_ser.training.data import ClipSet
+from edge_ser.training.recipe import Recipe
+from edge_ser.training.run import Run, run_recipe
 
 RECIPE = """
 [data]
@@ -151,3 +159,94 @@ def test_a_changed_recipe_does_not_reuse_old_checkpoints(
     recipe.write_text(recipe.read_text().replace("epochs = 2", "epochs = 3"))
     assert run_train(tmp_path, recipe, "--fold", "0") == 2
     assert "another recipe" in capsys.readouterr().err
+
+
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch) -> list[Network]:
+    """Networks as they are when their training begins; none is trained."""
+    models: list[Network] = []
+
+    def fit(model: Network, clips: ClipSet, recipe: Recipe, seed: int, folder: Path, report: Any) -> Network:
+        models.append(model)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("edge_ser.training.run.fit", fit)
+    return models
+
+
+def begin(recipe: Path, folder: Path, run: Run) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run_recipe(Recipe.read(recipe), folder / "runs", folder / "results", only=run)
+
+
+def recipe_from(folder: Path, corpus: Path, start: str, more: str = "", folds: str = "[0, 1]") -> Path:
+    path = write_recipe(folder, corpus, folds)
+    path.write_text(path.read_text().replace("epochs = 2", f'epochs = 2\nstart = "{start}"') + more)
+    return path
+
+
+SHAPE: dict[str, Any] = {"n_mels": 64, "stem": [2], "channels": 16, "kernel": 5, "dilations": [1], "heads": 2}
+
+
+def write_start(path: Path, labels: tuple[str, ...], shape: dict[str, Any] = SHAPE) -> Network:
+    """A checkpoint of weights of chance."""
+    from edge_ser.models.stream72k import Stream72kConfig
+
+    config = Stream72kConfig(labels=("angry", "sad")).to_dict() | shape | {"labels": labels}
+    model = build_model("stream72k", config)
+    meta = {"architecture": "stream72k", "config": config, "spec": model.spec.to_dict(), "training": {}}
+    save_checkpoint(path, model, meta)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("labels", "same"),
+    [(("angry", "sad"), True), (("bored", "calm", "happy"), False), (("calm", "happy"), False)],
+)
+def test_a_start_gives_all_but_a_head_of_other_classes(
+    tmp_path: Path, corpus: Path, begun: list[Network], labels: tuple[str, ...], same: bool
+) -> None:
+    start = write_start(tmp_path / "start.safetensors", labels)
+    begin(recipe_from(tmp_path, corpus, str(tmp_path / "start.safetensors")), tmp_path, Run(0, 0))
+    begin(write_recipe(tmp_path, corpus), tmp_path, Run(0, 0))
+    given, taken, fresh = (model.state_dict() for model in (start, *begun))
+    for name, value in taken.items():
+        head = name.startswith("emotion.") and not same
+        assert value.equal((fresh if head else given)[name]), name
+
+
+def test_each_fold_and_seed_has_a_start_of_its_own(
+    tmp_path: Path, corpus: Path, begun: list[Network]
+) -> None:
+    starts = {
+        name: write_start(tmp_path / f"{name}.safetensors", ("angry", "sad"))
+        for name in ("fold0-seed0", "fold1-seed0", "all-seed0")
+    }
+    pattern = str(tmp_path / "fold{fold}-seed{seed}.safetensors")
+    recipe = recipe_from(tmp_path, corpus, pattern)
+    begin(recipe, tmp_path, Run(0, 1))
+    begin(recipe, tmp_path, Run(0, 0))
+    begin(recipe_from(tmp_path, corpus, pattern, folds="[]"), tmp_path, Run(0, None))
+    for model, name in zip(begun, ("fold1-seed0", "fold0-seed0", "all-seed0"), strict=True):
+        assert model.state_dict()["mix.conv.weight"].equal(starts[name].state_dict()["mix.conv.weight"])
+
+
+@pytest.mark.parametrize(
+    ("start", "says"),
+    [
+        ("{folder}/none.safetensors", "none.safetensors is not a file"),
+        (
+            "{folder}/{odd}.safetensors",
+            r"\{odd\}.safetensors is not a file",
+        ),  # braces of its own are left alone
+        ("{folder}/wide.safetensors", "network of another shape: .* does not fit; start from another"),
+    ],
+)
+def test_a_start_that_does_not_fit_is_said(
+    tmp_path: Path, corpus: Path, begun: list[Network], start: str, says: str
+) -> None:
+    write_start(tmp_path / "wide.safetensors", ("angry", "sad"), SHAPE | {"channels": 24})
+    recipe = recipe_from(tmp_path, corpus, start.replace("{folder}", str(tmp_path)))
+    with pytest.raises(EdgeSerError, match=says):
+        run_recipe(Recipe.read(recipe), tmp_path / "runs", tmp_path / "results")
+    assert begun == []
