@@ -232,18 +232,33 @@ class LinearTeacher:
     ----------
     encoder : Encoder
     heads : LinearHeads
+    centred : str
+        What was subtracted from the statistics that the heads were fitted on; such a teacher cannot answer a recording
+        by itself.
     """
 
-    def __init__(self, encoder: Encoder, heads: LinearHeads) -> None:
-        self.encoder, self.heads = encoder, heads
+    def __init__(self, encoder: Encoder, heads: LinearHeads, centred: str = "") -> None:
+        self.encoder, self.heads, self.centred = encoder, heads, centred
         self.labels, self.hint_size = heads.labels, heads.hint_size
-        digest = hashlib.sha256(f"linear {encoder.identity} {heads.labels} {heads.hint_size}".encode())
+        about = f"linear {encoder.identity} {heads.labels} {heads.hint_size}{centred}"
+        digest = hashlib.sha256(about.encode())
         for _, array in sorted(heads.tensors().items()):
             digest.update(array.tobytes())
         self.identity = digest.hexdigest()
 
     def targets(self, wave: Floats) -> Targets:
-        """Answer to a recording (n,) at 16 kHz."""
+        """Answer to a recording (n,) at 16 kHz.
+
+        Raises
+        ------
+        EdgeSerError
+            The teacher needs the speaker's other recordings.
+        """
+        if self.centred:
+            raise EdgeSerError(
+                f"this teacher hears a recording beside its {self.centred}'s others: label whole corpora with edge-ser "
+                'teach, or train one with centre = ""'
+            )
         logits, adv, hint = self.heads.answer(statistics(self.encoder, wave)[None])
         return Targets(
             adv[0] if np.isfinite(adv).all() else None, logits[0], hint[0] if self.hint_size else None
@@ -255,6 +270,7 @@ class LinearTeacher:
             "labels": list(self.labels),
             "hint_size": self.hint_size,
             "encoder": self.encoder.identity,
+            "centred": self.centred,
         }
         arrays = {
             name: array.astype(np.float16) if name == "basis" else array
@@ -286,4 +302,4 @@ class LinearTeacher:
             raise EdgeSerError(
                 f"{path} was trained on another encoder than {encoder}: name the one it was trained on"
             )
-        return cls(found, heads)
+        return cls(found, heads, meta.get("centred", ""))

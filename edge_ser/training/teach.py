@@ -47,6 +47,10 @@ class TeachPart:
     ----------
     views : int
         Versions of each clip to learn from and to label, at least 1: the clip and ``views - 1`` perturbed ones.
+    centre : {'', 'speaker'}
+        'speaker' subtracts from the statistics of a clip the mean over all clips of its speaker, in each view: what is
+        left is how somebody speaks against how they usually do. It needs no labels, but other recordings of the same
+        speaker, which a teacher of a corpus has and a device has not.
 
     Raises
     ------
@@ -55,10 +59,13 @@ class TeachPart:
     """
 
     views: int = 1
+    centre: str = ""
 
     def __post_init__(self) -> None:
         if self.views < 1:
             raise EdgeSerError("needs views of at least 1")
+        if self.centre not in ("", "speaker"):
+            raise EdgeSerError(f"centre must be 'speaker' or nothing, not {self.centre!r}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,7 +186,10 @@ def run_teacher(recipe: TeachRecipe, source: str, runs_dir: Path, results_dir: P
     with progress_bar("hearing", len(clips)) as bar:
         rows = computed(clips, maker, {what: hear, **CONTENT}, Cache(runs_dir / "cache"), bar.wrap)
     keys = content_keys(rows)
-    material = _Material(recipe, clips, np.array(rows.pop(what), np.float16), corpus.labels, known)
+    heard = np.array(rows.pop(what), np.float16)
+    if recipe.teach.centre:
+        _centre(heard, clips)
+    material = _Material(recipe, clips, heard, corpus.labels, known)
     folder = runs_dir / recipe.name
     folder.mkdir(parents=True, exist_ok=True)
     plan: list[tuple[int | None, list[int | None]]] = [
@@ -189,7 +199,7 @@ def run_teacher(recipe: TeachRecipe, source: str, runs_dir: Path, results_dir: P
     with progress_bar("teaching", sum(len(others) for _, others in plan)) as bar:
         for fold, others in plan:
             name = "all" if fold is None else f"fold{fold}"
-            teacher = LinearTeacher(encoder, material.heads(fold))
+            teacher = LinearTeacher(encoder, material.heads(fold), centred=recipe.teach.centre)
             teacher.save(
                 folder / f"{name}.safetensors",
                 {"held_out_fold": fold, "recipe": dataclasses.asdict(recipe)},
@@ -201,7 +211,8 @@ def run_teacher(recipe: TeachRecipe, source: str, runs_dir: Path, results_dir: P
     scored = [one for fold in outer for one in _score(material, fold)]
     result = {
         "corpus": corpus.name,
-        "protocol": f"{len(outer)} speaker-disjoint folds, each held out in every corpus; one clip, one answer",
+        "protocol": f"{len(outer)} speaker-disjoint folds, each held out in every corpus; one clip, one answer"
+        + (", beside the speaker's other clips (unlabelled)" if recipe.teach.centre else ""),
         "model": f"linear heads on {os.path.basename(os.path.normpath(source))}",
         "params": sum(array.size for array in teacher.heads.tensors().values()),
         **summarise(scored, corpus.labels),
@@ -212,6 +223,15 @@ def run_teacher(recipe: TeachRecipe, source: str, runs_dir: Path, results_dir: P
     }
     write_json(results_dir / f"{recipe.name}.json", result)
     return result
+
+
+def _centre(rows: npt.NDArray[np.float16], clips: Sequence[Clip]) -> None:
+    """Subtract each speaker's mean in each view, in place."""
+    speakers = np.array([clip.speaker for clip in clips])
+    for speaker in np.unique(speakers):
+        mine = speakers == speaker
+        own = rows[:, mine].astype(np.float32)
+        rows[:, mine] = (own - own.mean(1, keepdims=True)).astype(np.float16)
 
 
 def _check_folds(corpus: Corpus, clips: Sequence[Clip], outer: Sequence[int]) -> None:

@@ -244,6 +244,30 @@ def test_folds_that_are_named_are_held_out_and_no_other(
     assert len(TargetStore.open(tmp_path / "runs" / "teacher" / "all")) == len(taught.store("all"))
 
 
+def test_a_centred_teacher_hears_a_clip_beside_its_speakers_others(
+    taught: Taught, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = write_teacher(tmp_path, taught.corpora)
+    recipe.write_text(recipe.read_text().replace("views = 2", 'views = 2\ncentre = "speaker"'))
+    use_encoder(monkeypatch, Bands())
+    result = run_teacher(TeachRecipe.read(recipe), "bands", tmp_path / "runs", tmp_path / "results")
+    assert result["protocol"].endswith("beside the speaker's other clips (unlabelled)")
+    store = TargetStore.open(tmp_path / "runs" / "teacher" / "fold0")
+    centres: list[Any] = []
+    for view in range(2):
+        for speaker in {clip.speaker for clip in taught.clips if clip.fold == 1}:
+            mine = [i for i, clip in enumerate(taught.clips) if clip.speaker == speaker]
+            hints = np.array([store.get(taught.keys[view][i]).hint for i in mine])
+            alone = np.array([taught.store("fold0").get(taught.keys[view][i]).hint for i in mine])
+            # every speaker's mean is the same point, that of statistics of zero
+            centres.append(hints.mean(0))
+            assert np.ptp(hints, 0).max() > 0.1 and not np.allclose(hints, alone, atol=0.05)
+    np.testing.assert_allclose(centres, [centres[0]] * len(centres), atol=5e-3)
+    teacher = LinearTeacher.load(tmp_path / "runs" / "teacher" / "fold0.safetensors", "bands")
+    with pytest.raises(EdgeSerError, match="beside its speaker's others"):
+        teacher.targets(np.zeros(16000, np.float32))
+
+
 def test_a_corpus_of_ratings_alone_can_be_taught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table = write_tones(tmp_path, "rated", ("angry", "sad"), 24, rated=True)
     table.write_text(table.read_text().replace(",angry,", ",,").replace(",sad,", ",,"))
