@@ -15,7 +15,11 @@ from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError
 from edge_ser.training.augment import Augment, spread, warp
 
-__all__ = ["Batch", "ClipSet", "Taught", "pool_corpora"]
+__all__ = ["TASKS", "Batch", "ClipSet", "Taught", "pool_corpora"]
+
+
+#: What else clips tell beside emotion and ratings.
+TASKS = ("intensity", "sex", "speaker")
 
 
 class Taught(NamedTuple):
@@ -40,6 +44,7 @@ class Batch(NamedTuple):
     adv: Tensor  # (B, 3) in 0..1, NaN where unknown: the raters' where there are some, else the teacher's
     logits: Tensor  # (B, L) the teacher's, NaN where there are none
     hint: Tensor  # (B, K) the teacher's features, NaN where there are none; K may be 0
+    tasks: dict[str, Tensor]  # (B,) class indices of each of `TASKS`, -1 where unknown
 
 
 def pool_corpora(
@@ -114,6 +119,12 @@ class ClipSet:
             silent = torch.full((len(views), len(clips), len(labels)), float("nan"))
             taught = Taught(silent, silent[:, :, :1].repeat(1, 1, 3), silent[:, :, :0])
         self.taught = taught
+        self.tasks, self.task_sizes = {}, {}
+        for task in TASKS:
+            said = [getattr(clip, task) for clip in clips]
+            names = {name: i for i, name in enumerate(sorted({one for one in said if one is not None}))}
+            self.tasks[task] = torch.tensor([names.get(one, -1) for one in said])
+            self.task_sizes[task] = len(names)
         counts = {name: sum(clip.corpus == name for clip in clips) for name in known}
         self.corpus_size = np.array([counts[clip.corpus] for clip in clips], dtype=float)
 
@@ -150,6 +161,7 @@ class ClipSet:
             adv=torch.where(torch.isfinite(rated), rated, said.adv),
             logits=said.logits,
             hint=said.hint,
+            tasks={task: values[chosen] for task, values in self.tasks.items()},
         )
 
 

@@ -15,6 +15,7 @@ from edge_ser.errors import EdgeSerError
 from edge_ser.models.base import Network
 from edge_ser.training.data import ClipSet
 from edge_ser.training.objective import Objective
+from edge_ser.training.quantised import weights_rounded
 from edge_ser.training.recipe import Recipe
 
 __all__ = ["fit"]
@@ -58,7 +59,7 @@ def fit(model: Network, clips: ClipSet, recipe: Recipe, seed: int, folder: Path,
     average = torch.optim.swa_utils.AveragedModel(
         model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(part.ema), use_buffers=True
     )
-    objective = Objective(recipe, model.hidden, clips.taught.hint.shape[2])
+    objective = Objective(recipe, model.hidden, clips.taught.hint.shape[2], clips.task_sizes)
     trained = [*model.parameters(), *objective.parameters()]
     optimiser = torch.optim.AdamW(trained, lr=part.lr, weight_decay=part.weight_decay)
     batches = len(clips) // part.batch
@@ -83,12 +84,13 @@ def fit(model: Network, clips: ClipSet, recipe: Recipe, seed: int, folder: Path,
         for i in range(batches):
             index = order[i * part.batch : (i + 1) * part.batch]
             batch = clips.batch(index.tolist(), frames, recipe.augment, recipe.spec, rng)
-            terms = objective(model, batch)
-            total = torch.stack(list(terms.values())).sum()
-            if not torch.isfinite(total):
-                raise EdgeSerError(f"the loss is {total.item()} in epoch {epoch + 1}: lower [fit] lr")
             optimiser.zero_grad()
-            total.backward()
+            with weights_rounded(model, on=epoch >= part.epochs * (1 - part.quantised)):
+                terms = objective(model, batch)
+                total = torch.stack(list(terms.values())).sum()
+                if not torch.isfinite(total):
+                    raise EdgeSerError(f"the loss is {total.item()} in epoch {epoch + 1}: lower [fit] lr")
+                total.backward()
             torch.nn.utils.clip_grad_norm_(trained, 5.0)
             optimiser.step()
             schedule.step()

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
+from edge_ser.errors import EdgeSerError
 from edge_ser.models.base import Network
 from edge_ser.training.data import Batch
 from edge_ser.training.losses import (
@@ -23,7 +27,7 @@ __all__ = ["Objective"]
 class Objective(nn.Module):
     """The loss of a recipe.
 
-    It holds the one layer that only training needs: the guess of the teacher's features from the pooled vector.
+    It holds the layers that only training needs: what is guessed from the pooled vector beside the answers.
 
     Parameters
     ----------
@@ -32,13 +36,27 @@ class Objective(nn.Module):
         Width of the network's pooled vector.
     hint_size : int
         Of the teacher's features; 0 where there are none.
+    task_sizes : mapping
+        From a name of `edge_ser.training.data.TASKS` to the number of its classes among the clips.
+
+    Raises
+    ------
+    EdgeSerError
+        A task has a weight, and no two clips differ in it.
     """
 
-    def __init__(self, recipe: Recipe, hidden: int, hint_size: int) -> None:
+    def __init__(
+        self, recipe: Recipe, hidden: int, hint_size: int, task_sizes: Mapping[str, int] | None = None
+    ) -> None:
         super().__init__()
         self.recipe = recipe
         wanted = recipe.distil is not None and recipe.distil.hint > 0 and hint_size > 0
         self.guess = nn.Linear(hidden, hint_size) if wanted else None
+        self.weights = {task: w for task, w in dataclasses.asdict(recipe.tasks).items() if w > 0}
+        sizes = task_sizes or {}
+        if poor := [task for task in self.weights if sizes.get(task, 0) < 2]:
+            raise EdgeSerError(f"[tasks] {poor[0]} cannot be learnt: the clips do not differ in it")
+        self.tasks = nn.ModuleDict({task: nn.Linear(hidden, sizes[task]) for task in self.weights})
 
     def forward(self, model: Network, batch: Batch) -> dict[str, Tensor]:
         """Terms of the loss, weighted: their sum is what is made small.
@@ -46,7 +64,8 @@ class Objective(nn.Module):
         Returns
         -------
         dict of str to Tensor ()
-            ``emotion`` and ``adv``; with a teacher also ``soft``, ``hint``, ``quadrant`` where they have a weight.
+            ``emotion`` and ``adv``; each of ``[tasks]`` and, with a teacher, ``soft``, ``hint`` and ``quadrant`` where
+            they have a weight.
         """
         part, distil = self.recipe.fit, self.recipe.distil
         targets = smooth_targets(batch.labels, batch.allowed, part.label_smoothing)
@@ -59,6 +78,11 @@ class Objective(nn.Module):
             "emotion": (1 - soft) * emotion_loss(logits, targets, batch.allowed),
             "adv": part.adv_weight * ccc_loss(adv, batch.adv),
         }
+        for task, weight in self.weights.items():
+            if bool((batch.tasks[task] >= 0).any()):  # else the mean of nothing
+                seen = _Reversed.apply(pooled) if task == "speaker" else pooled
+                loss = nn.functional.cross_entropy(self.tasks[task](seen), batch.tasks[task], ignore_index=-1)
+                terms[task] = weight * loss
         if distil is None:
             return terms
         if soft > 0:
@@ -68,6 +92,18 @@ class Objective(nn.Module):
         if distil.quadrant > 0:
             terms["quadrant"] = distil.quadrant * quadrant_loss(adv, batch.adv)
         return terms
+
+
+class _Reversed(torch.autograd.Function):
+    """The identity, whose gradient is turned round (arXiv 1409.7495)."""
+
+    @staticmethod
+    def forward(_: object, x: Tensor) -> Tensor:
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(_: object, *gradients: Tensor) -> Tensor:
+        return -gradients[0]
 
 
 def _mix_up(batch: Batch, targets: Tensor, parameter: float) -> tuple[Batch, Tensor]:
@@ -95,5 +131,7 @@ def _mix_up(batch: Batch, targets: Tensor, parameter: float) -> tuple[Batch, Ten
         adv=mixed(batch.adv),
         logits=mixed(batch.logits),
         hint=mixed(batch.hint),
+        # a mixture is of two voices: it tells nothing of either
+        tasks={task: torch.where(share[:, 0] < 1, -1, values) for task, values in batch.tasks.items()},
     )
     return batch, mixed(targets)

@@ -13,10 +13,12 @@ from edge_ser.models import architecture
 from edge_ser.perturb import Perturb
 from edge_ser.training.augment import Augment
 
-__all__ = ["DataPart", "DistilPart", "FitPart", "Recipe", "read_part", "read_toml"]
+__all__ = ["DataPart", "DistilPart", "FitPart", "Recipe", "TasksPart", "read_part", "read_toml"]
 
 #: Fields of a recipe that are no tables.
 _TEXTS = ("model", "name")
+#: Fields of ``[fit]`` that are newer than the first checkpoints, and do nothing when they are false.
+_LATER = ("start", "quantised")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,6 +69,9 @@ class FitPart:
         On the pooled vector.
     threads : int
         Of torch.
+    quantised : float
+        Share of the epochs, the last ones, in which weights act rounded to eight bits for each output channel
+        (quantisation-aware training, arXiv 1712.05877), 0..1.
     """
 
     epochs: int = 60
@@ -82,6 +87,28 @@ class FitPart:
     ema: float = 0.995
     dropout: float = 0.2
     threads: int = 1
+    quantised: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class TasksPart:
+    """``[tasks]``: what else is guessed from the pooled vector in training, each with its weight; 0 is no such task.
+
+    Attributes
+    ----------
+    intensity, sex : float
+        Of clips that tell.
+    speaker : float
+        Against the grain: the vector is to hide who speaks (gradient reversal, arXiv 1409.7495).
+    """
+
+    intensity: float = 0.0
+    sex: float = 0.0
+    speaker: float = 0.0
+
+    def __post_init__(self) -> None:
+        if min(dataclasses.astuple(self)) < 0:
+            raise EdgeSerError("needs weights of at least 0")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,6 +177,7 @@ class Recipe:
     distil : DistilPart, optional
     perturb : Perturb
         What makes the views of ``[distil]``.
+    tasks : TasksPart
     """
 
     name: str
@@ -161,6 +189,7 @@ class Recipe:
     config: dict[str, Any]
     distil: DistilPart | None = None
     perturb: Perturb = Perturb()  # noqa: RUF009 (frozen)
+    tasks: TasksPart = TasksPart()
 
     @classmethod
     def read(cls, path: str | Path) -> Recipe:
@@ -186,9 +215,12 @@ class Recipe:
             config=fields.get("config", {}),
             distil=read_part(DistilPart, fields["distil"], path, "distil") if "distil" in fields else None,
             perturb=read_part(Perturb, fields.get("perturb", {}), path, "perturb"),
+            tasks=read_part(TasksPart, fields.get("tasks", {}), path, "tasks"),
         )
         if recipe.fit.epochs < 1 or recipe.fit.batch < 2 or not recipe.fit.seeds:
             raise EdgeSerError(f"{path}: [fit] needs epochs of at least 1, batch of at least 2, and a seed")
+        if not 0 <= recipe.fit.quantised <= 1:
+            raise EdgeSerError(f"{path}: [fit] quantised is a share of the epochs, 0 to 1")
         return recipe
 
     def to_dict(self) -> dict[str, Any]:
@@ -196,10 +228,12 @@ class Recipe:
         fields = dataclasses.asdict(self)
         if self.distil is None:  # then nothing is perturbed
             del fields["distil"], fields["perturb"]
-        if (
-            not self.fit.start
-        ):  # as recipes said before there was such a field, so that their checkpoints stay theirs
-            del fields["fit"]["start"]
+        # What came later is left out where it says nothing, so that checkpoints of before still belong to their recipe.
+        for name in _LATER:
+            if not fields["fit"][name]:
+                del fields["fit"][name]
+        if not any(fields["tasks"].values()):
+            del fields["tasks"]
         return fields
 
 

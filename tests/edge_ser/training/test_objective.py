@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
@@ -12,11 +13,12 @@ torch = pytest.importorskip("torch")
 from torch import Tensor  # noqa: E402
 
 from edge_ser.dsp import MelSpec  # noqa: E402
+from edge_ser.errors import EdgeSerError  # noqa: E402
 from edge_ser.training.augment import Augment  # noqa: E402
 from edge_ser.training.data import Batch  # noqa: E402
 from edge_ser.training.losses import ccc_loss, emotion_loss, smooth_targets  # noqa: E402
 from edge_ser.training.objective import Objective, _mix_up  # noqa: E402
-from edge_ser.training.recipe import DataPart, DistilPart, FitPart, Recipe  # noqa: E402
+from edge_ser.training.recipe import DataPart, DistilPart, FitPart, Recipe, TasksPart  # noqa: E402
 
 NAN = float("nan")
 
@@ -63,6 +65,11 @@ def batch(**fields: Any) -> Batch:
         "adv": torch.tensor([[0.8, 0.6, 0.2], [0.2, 0.3, 0.9], [0.4, 0.4, 0.6], [0.1, 0.5, 0.6], [NAN] * 3]),
         "logits": torch.tensor([[1.0, 0.0], [0.0, 2.0], [3.0, 0.0], [NAN, NAN], [0.5, 0.0]]),
         "hint": torch.tensor([[1.0, 0.0], [0.0, 1.0], [NAN, NAN], [1.0, 1.0], [0.0, -2.0]]),
+        "tasks": {
+            "intensity": torch.tensor([0, 1, -1, 1, 0]),
+            "sex": torch.tensor([-1] * 5),
+            "speaker": torch.tensor([0, 1, 2, 0, 1]),
+        },
     }
     return Batch(**whole | fields)
 
@@ -164,6 +171,7 @@ def mixable(count: int = 64) -> Batch:
         adv=column(3, 4),
         logits=column(2, 3),
         hint=column(6, 7),
+        tasks={},
     )
 
 
@@ -219,3 +227,42 @@ def test_mixup_is_part_of_the_objective() -> None:
     losses = objective(network, made)
     assert not torch.equal(network.features, made.features)
     assert all(torch.isfinite(loss) for loss in losses.values())
+
+
+def test_tasks_are_learnt_from_the_clips_that_tell_and_the_speaker_is_unlearnt() -> None:
+    wanted = dataclasses.replace(recipe(), tasks=TasksPart(intensity=0.5, sex=1.0, speaker=2.0))
+    objective = Objective(wanted, 5, 0, {"intensity": 2, "sex": 2, "speaker": 3})
+    made = batch(features=batch().features.clone().requires_grad_())
+    found = objective(Plain(), made)
+    assert set(found) == {"emotion", "adv", "intensity", "speaker"}  # nobody's sex is known
+    pooled = made.features[:, 0]
+    for task, weight, sign in (("intensity", 0.5, 1), ("speaker", 2.0, -1)):
+        expected = weight * torch.nn.functional.cross_entropy(
+            objective.tasks[task](pooled), made.tasks[task], ignore_index=-1
+        )
+        assert found[task].item() == pytest.approx(expected.item())
+        ours = torch.autograd.grad(found[task], made.features, retain_graph=True)[0]
+        theirs = torch.autograd.grad(expected, made.features, retain_graph=True)[0]
+        torch.testing.assert_close(ours, sign * theirs)
+        # the head itself goes with the grain
+        head = objective.tasks[task].weight
+        torch.testing.assert_close(
+            torch.autograd.grad(found[task], head, retain_graph=True)[0],
+            torch.autograd.grad(expected, head, retain_graph=True)[0],
+        )
+
+
+def test_a_mixture_of_two_clips_is_of_no_speaker() -> None:
+    torch.manual_seed(0)
+    made = batch(labels=torch.tensor([0, 1, 0, 1, 0]), adv=torch.full((5, 3), NAN))
+    made = made._replace(logits=torch.zeros(5, 2), hint=torch.zeros(5, 2))
+    mixed, _ = _mix_up(made, torch.eye(2)[made.labels], 1.0)
+    changed = (mixed.features != made.features).flatten(1).any(1)
+    assert changed.any()
+    assert (mixed.tasks["speaker"][changed] == -1).all()
+
+
+def test_a_task_in_which_no_clips_differ_is_refused() -> None:
+    wanted = dataclasses.replace(recipe(), tasks=TasksPart(sex=1.0))
+    with pytest.raises(EdgeSerError, match="sex cannot be learnt"):
+        Objective(wanted, 5, 0, {"sex": 1})
