@@ -39,7 +39,7 @@ def describe(
         ``path``, ``engine``, ``precision`` and, where it is not "step", ``form`` of each file.
     quantisation : mapping, optional
         How files of rounded numbers were made: ``calibration`` (what their ranges were learnt from),
-        ``float_layers`` and ``methods``, by format.
+        ``float_layers``, ``integer_layers`` and ``methods``, by format.
 
     Returns
     -------

@@ -22,7 +22,7 @@ from export.card import card_text
 from export.description import describe
 from export.formats import Format
 from export.gate import Exported, convert, gate
-from export.quantise import FLOAT_LAYERS
+from export.quantise import FLOAT_LAYERS, integer_layers
 from export.source import Source
 
 if TYPE_CHECKING:
@@ -166,6 +166,7 @@ def _load(
         description["quantisation"] = {
             "calibration": dict(calibration.record),
             "float_layers": list(FLOAT_LAYERS),
+            "integer_layers": list(integer_layers(folded)),
             "methods": {row.key: row.method for row in formats if row.calibrated},
         }
     return _Loaded(model, Source(folded, calibration), spec, description)

@@ -109,7 +109,7 @@ FORMATS = (
         "ONNX Runtime with integer kernels: smaller and faster than fp32",
         LIMITS["int8"],
         to_onnx_int8,
-        "static: weights int8 (7 bits used), one scale a channel; activations uint8, least to greatest value",
+        "products over channels in integers: weights and activations 8 bits, static ranges; the rest float32",
     ),
     Format(
         "tflite",
@@ -130,7 +130,7 @@ FORMATS = (
         "LiteRT with integer kernels: smaller and faster than fp32; not for tflite-runtime",
         LIMITS["int8"],
         to_tflite_int8,
-        "static: weights int8, one scale a channel; activations int8, least to greatest value",
+        "weights int8, one scale a channel; products over channels in integers, activations int8, static ranges",
     ),
 )
 

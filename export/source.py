@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from edge_ser.errors import EdgeSerError
 from export.calibration import CalibrationSet
+from export.equalise import equalised
 from export.quantise import Observed, observe
 
 if TYPE_CHECKING:
@@ -46,9 +47,14 @@ class Source:
         return self._calibration
 
     @functools.cached_property
+    def even(self) -> Stream72k:
+        """The model that is rounded: the same function, its channels equalised."""
+        return equalised(self.model, observe(self.model, self.calibration.features))
+
+    @functools.cached_property
     def observed(self) -> dict[str, Observed]:
-        """What the layers that become int8 meet in the calibration set."""
-        return observe(self.model, self.calibration.features)
+        """What the layers of `even` that become int8 meet in the calibration set."""
+        return observe(self.even, self.calibration.features)
 
     @functools.cached_property
     def onnx(self) -> bytes:

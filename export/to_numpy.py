@@ -25,9 +25,9 @@ def to_numpy_int8(source: Source) -> bytes:
     The engine makes them float32 again when it loads: NumPy has no fast integer product, so this is the smallest
     file and the fp32 engine's speed and memory.
     """
-    state = source.model.state_dict()
+    state = source.even.state_dict()
     tensors = {name: tensor.detach().numpy() for name, tensor in state.items()}
-    for name, layer in int8_layers(source.model).items():
+    for name, layer in int8_layers(source.even).items():
         values, scales = round_weight(layer.weight)
         tensors[f"{name}.weight"], tensors[f"{name}.weight.scale"] = values, scales
         tensors[f"{name}.bias"] = corrected_bias(layer, values, scales, source.observed[name].mean)

@@ -1,8 +1,8 @@
-"""ONNX with int8 convolutions: quantise and dequantise nodes around each, which runtimes fuse to integer kernels.
+"""ONNX with integer products: quantise and dequantise nodes around each, which runtimes fuse to integer kernels.
 
-Activations are unsigned bytes with a zero point, weights signed bytes of one scale a channel (Jacob et al. 2018,
-arXiv 1712.05877). Weights use 7 of their 8 bits: x86 processors without VNNI add two products in 16 bits and saturate,
-and so the file gives the same bits on those too.
+Activations and weights are unsigned bytes with a zero point, a weight's always 128 and its scales by channel (Jacob et
+al. 2018, arXiv 1712.05877). Signed weights would be a little faster where there is VNNI; x86 processors without it
+then add products in 16 bits and saturate, and the answers would depend on the machine.
 """
 
 from __future__ import annotations
@@ -13,20 +13,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge_ser.errors import EdgeSerError, require
-from export.quantise import Layer, Observed, corrected_bias, int8_layers, round_weight
+from export.quantise import Layer, Observed, corrected_bias, integer_layers, round_weight
 
 if TYPE_CHECKING:
     from export.source import Source
 
-__all__ = ["LARGEST_WEIGHT", "to_onnx_int8"]
+__all__ = ["to_onnx_int8"]
 
-#: 2 * 255 * 63 fits 16 bits.
-LARGEST_WEIGHT = 63
 _PREFIX = "model."  # of torch's names, since the step wraps the model
+_CENTRE = 128
 
 
 def to_onnx_int8(source: Source) -> bytes:
-    """Quantise a model's step statically, with per-channel weights; inputs, outputs and states stay float32.
+    """Quantise a model's step statically; inputs, outputs and states stay float32.
+
+    Weights outside `integer_layers` stay float32 as well: the runtime would make them so at every step.
 
     Parameters
     ----------
@@ -45,11 +46,14 @@ def to_onnx_int8(source: Source) -> bytes:
     MissingExtraError
         torch, onnx or onnxscript is not installed.
     """
-    layers = int8_layers(source.model)
-    observed = source.observed
     onnx = require("onnx", extra="export", purpose="exporting to ONNX")
     proto = onnx.load_from_string(source.onnx)
-    _Rewriter(onnx, proto.graph, {name: observed[name] for name in layers}).run()
+    rewriter = _Rewriter(
+        onnx, proto.graph, {name: source.observed[name] for name in integer_layers(source.even)}
+    )
+    for name, value in source.even.state_dict().items():
+        rewriter.replace(_PREFIX + name, source.model.state_dict()[name].numpy(), value.numpy())
+    rewriter.run()
     onnx.checker.check_model(proto)
     return bytes(proto.SerializeToString(deterministic=True))
 
@@ -69,6 +73,14 @@ class _Rewriter:
             for name in node.input:
                 self._users.setdefault(name, []).append(node)
 
+    def replace(self, name: str, old: np.ndarray, new: np.ndarray) -> None:
+        """Put other values into a constant."""
+        if np.array_equal(old, new):
+            return
+        if name not in self._weights or not np.array_equal(self._weights[name], old):
+            raise _unexpected(f"no constant {name} with the model's values")
+        self._weights[name] = new
+
     def run(self) -> None:
         found = set()
         ends: dict[str, tuple[float, float]] = {}  # tensors to round once they are computed
@@ -86,10 +98,7 @@ class _Rewriter:
                 if name in ends:
                     self._instead[name] = self._rounded(name, ends[name])
         if missing := sorted(set(self._layers) - found):
-            raise EdgeSerError(
-                f"the ONNX graph has no convolution of the layer {missing[0]}; this version of torch exports it "
-                "otherwise: install the one that constraints.txt names"
-            )
+            raise _unexpected(f"no convolution of the layer {missing[0]}")
         self._write()
 
     def _layer(self, node: Any) -> str | None:
@@ -104,7 +113,7 @@ class _Rewriter:
         if not taken.endswith(_DONE):
             taken = self._rounded(taken, met.taken)
         layer = Layer(self._weights[weight], self._weights[bias])
-        values, scales = round_weight(layer.weight, LARGEST_WEIGHT)
+        values, scales = round_weight(layer.weight)
         corrected = corrected_bias(layer, values, scales, met.mean)
         step = self._made[taken.removesuffix(_DONE) + _SCALE]
         products = (step * scales).astype(np.float32)  # what a unit of the 32-bit sums is worth
@@ -135,14 +144,15 @@ class _Rewriter:
         return name + _DONE
 
     def _constant(self, name: str, values: np.ndarray, scales: np.ndarray) -> str:
-        """Put an integer constant in the place of a float one."""
+        """Put an integer constant in the place of a float one: a weight's bytes, or a bias in units of the sums."""
         short = name.removeprefix(_PREFIX)
-        self._made[short] = values
         self._made[short + _SCALE] = scales
         inputs = [short, short + _SCALE]
-        if values.dtype == np.int8:  # integer kernels are handed a weight's zero point; a bias has none
-            self._made[short + _ZERO] = np.zeros(len(scales), np.int8)
+        if values.dtype == np.int8:
+            values = (values.astype(np.int16) + _CENTRE).astype(np.uint8)
+            self._made[short + _ZERO] = np.full(len(scales), _CENTRE, np.uint8)
             inputs.append(short + _ZERO)
+        self._made[short] = values
         self._nodes.append(self._onnx.helper.make_node("DequantizeLinear", inputs, [short + _DONE], axis=0))
         del self._weights[name]
         return short + _DONE
@@ -156,6 +166,13 @@ class _Rewriter:
     def _initializers(self) -> Iterator[Any]:
         for name, value in {**self._weights, **self._made}.items():
             yield self._onnx.numpy_helper.from_array(np.asarray(value), name)
+
+
+def _unexpected(what: str) -> EdgeSerError:
+    return EdgeSerError(
+        f"the ONNX graph has {what}; this version of torch exports it otherwise: "
+        "install the one that constraints.txt names"
+    )
 
 
 _SCALE, _ZERO, _BYTES, _DONE = "_scale", "_zero", "_int8", "_rounded"

@@ -1,9 +1,9 @@
-"""TFLite with int8 convolutions: static ranges, one weight scale a channel, float32 everywhere else."""
+"""TFLite with int8 weights of one scale a channel; products over channels compute with integers as well."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from edge_ser.errors import EdgeSerError, require
 from export import flatbuffer
 from export.chatter import hush
-from export.quantise import corrected_bias, int8_layers, round_weight
+from export.quantise import Layer, corrected_bias, int8_layers, integer_layers, round_weight
 
 if TYPE_CHECKING:
     from export.source import Source
@@ -24,15 +24,24 @@ class _Place(NamedTuple):
 
     taken: Any  # the tensor that goes in
     given: Any  # the tensor that comes out
+    weight: Any  # the buffer
     bias: Any  # the buffer
     relu: bool  # fused into the operation
+
+    @staticmethod
+    def arranged(weight: np.ndarray) -> np.ndarray:
+        """A weight as TFLite has it: (outputs, height, width, inputs), and outputs last where it is depthwise."""
+        flat = weight if weight.ndim == 4 else weight[:, :, None]
+        return np.ascontiguousarray(
+            flat.transpose(1, 2, 3, 0) if flat.shape[1] == 1 else flat.transpose(0, 2, 3, 1)
+        )
 
 
 def to_tflite_int8(source: Source) -> bytes:
     """Quantise a model's step statically; inputs, outputs and states stay float32.
 
-    Static ranges rather than dynamic ones: those are measured anew at each step, which costs more than integer
-    arithmetic saves in a network of this size.
+    Integer products have static ranges: dynamic ones are measured anew at each step, which costs more than integer
+    arithmetic saves in a network of this size. Other weights become float32 when the file is loaded.
 
     Parameters
     ----------
@@ -51,25 +60,30 @@ def to_tflite_int8(source: Source) -> bytes:
     MissingExtraError
         torch, litert-torch or ai-edge-quantizer is not installed.
     """
-    layers = int8_layers(source.model)
     graph = flatbuffer.read(source.tflite)
-    places = {name: _place(graph, name, layer.bias) for name, layer in layers.items()}
+    places = {name: _place(graph, name, layer) for name, layer in int8_layers(source.model).items()}
+    layers, integer = int8_layers(source.even), integer_layers(source.even)
     ranges: dict[str, tuple[float, float]] = {}
-    for name, layer in layers.items():
-        place, met = places[name], source.observed[name]
+    for name, place in places.items():
+        layer, met = layers[name], source.observed[name]
         # The quantiser rounds weights as we do, so it is known here what that will shift.
-        place.bias.data = corrected_bias(layer, *round_weight(layer.weight), met.mean).view(np.uint8)
-        ranges[place.taken.name.decode()] = met.taken
-        ranges[place.given.name.decode()] = (0.0, max(met.given[1], 0.0)) if place.relu else met.given
-    outputs = [place.given.name.decode() for place in places.values()]
+        bias = corrected_bias(layer, *round_weight(layer.weight), met.mean)
+        place.weight.data = place.arranged(layer.weight).view(np.uint8).reshape(-1)
+        place.bias.data = bias.view(np.uint8)
+        if name in integer:
+            ranges[place.taken.name.decode()] = met.taken
+            ranges[place.given.name.decode()] = (0.0, max(met.given[1], 0.0)) if place.relu else met.given
+    outputs = {place.given.name.decode(): name in integer for name, place in places.items()}
     graph = flatbuffer.read(_quantised(flatbuffer.pack(graph), outputs, ranges))
     flatbuffer.tidy(graph)
-    _check(graph, len(layers))
+    _check(graph, len(places))
     return flatbuffer.pack(graph)
 
 
-def _quantised(content: bytes, outputs: Sequence[str], ranges: Mapping[str, tuple[float, float]]) -> bytes:
-    """Hand the quantiser each operation by the name of its output, and the ranges of what goes in and out.
+def _quantised(
+    content: bytes, outputs: Mapping[str, bool], ranges: Mapping[str, tuple[float, float]]
+) -> bytes:
+    """Hand the quantiser each operation by the name of its output, and the ranges of what integer ones take and give.
 
     Our own ranges, not its calibrator's: they are those of the other formats, and known in a second.
     """
@@ -77,11 +91,13 @@ def _quantised(content: bytes, outputs: Sequence[str], ranges: Mapping[str, tupl
         quantizer = require("ai_edge_quantizer.quantizer", extra="export", purpose="exporting to int8 TFLite")
         kinds = quantizer.qtyping.TFLOperationName
         work = quantizer.Quantizer(bytearray(content))
-        for output in outputs:
+        for output, integer in outputs.items():
+            rule = f"^{re.escape(output)}(;|$)"  # what no rule names stays float
             for kind in (kinds.CONV_2D, kinds.DEPTHWISE_CONV_2D):
-                work.add_static_config(
-                    f"^{re.escape(output)}(;|$)", kind, 8, 8
-                )  # what no rule names stays float
+                if integer:
+                    work.add_static_config(rule, kind, 8, 8)
+                else:
+                    work.add_weight_only_config(rule, kind, 8)
         limits = {
             name: {"min": np.full((1, 1, 1, 1), low), "max": np.full((1, 1, 1, 1), high)}
             for name, (low, high) in ranges.items()
@@ -90,25 +106,30 @@ def _quantised(content: bytes, outputs: Sequence[str], ranges: Mapping[str, tupl
         return bytes(result.quantized_model)
 
 
-def _place(graph: Any, layer: str, bias: np.ndarray) -> _Place:
-    """Find a layer by its bias, which no converter changes and no two layers share."""
+def _place(graph: Any, name: str, layer: Layer) -> _Place:
+    """Find a layer by its weight and bias, which the converter only arranges anew."""
     schema = require("ai_edge_litert.schema_py_generated", extra="export", purpose="exporting to TFLite")
     tensors = graph.subgraphs[0].tensors
     found = []
     for operation in graph.subgraphs[0].operators:
         if len(operation.inputs) != 3 or operation.inputs[2] < 0:
             continue
-        taken, _, last = (tensors[index] for index in operation.inputs)
-        values = flatbuffer.constant(graph, last, np.uint8)
-        if values is not None and values.tobytes() == bias.tobytes():
+        taken, weight, bias = (tensors[index] for index in operation.inputs)
+        if _holds(graph, bias, layer.bias) and _holds(graph, weight, _Place.arranged(layer.weight)):
             relu = operation.builtinOptions.fusedActivationFunction == schema.ActivationFunctionType.RELU
-            found.append(_Place(taken, tensors[operation.outputs[0]], graph.buffers[last.buffer], relu))
+            values, added = (graph.buffers[tensor.buffer] for tensor in (weight, bias))
+            found.append(_Place(taken, tensors[operation.outputs[0]], values, added, relu))
     if len(found) != 1:
         raise EdgeSerError(
-            f"the layer {layer} is in the TFLite file {len(found)} times; this version of litert-torch converts it "
+            f"the layer {name} is in the TFLite file {len(found)} times; this version of litert-torch converts it "
             "otherwise: install the one that constraints.txt names"
         )
     return found[0]
+
+
+def _holds(graph: Any, tensor: Any, values: np.ndarray) -> bool:
+    there = flatbuffer.constant(graph, tensor, np.uint8)
+    return there is not None and there.tobytes() == values.tobytes()
 
 
 def _check(graph: Any, layers: int) -> None:

@@ -4,24 +4,37 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from edge_ser.audio import load_audio
 from edge_ser.corpora import Clip, Corpus
 from edge_ser.dsp import MelSpec, log_mel
 from edge_ser.errors import EdgeSerError
-from edge_ser.evaluation.score import Scored, best_label, score, summarise
+from edge_ser.evaluation.score import Scored, answered_as, best_label, score, summarise
 from edge_ser.recognizer import Recognizer
 
-__all__ = ["Progress", "evaluate_bundle", "evaluate_checkpoints"]
+if TYPE_CHECKING:
+    from edge_ser.models.base import Network
+
+__all__ = ["Device", "Progress", "by_seed", "evaluate_bundle", "evaluate_checkpoints"]
 
 Progress = Callable[[Iterable[Clip]], Iterable[Clip]]
+#: A checkpoint in the form of a device, from its path and the clips that it may be calibrated on.
+Device = Callable[[Path, Sequence[Clip]], AbstractContextManager[Recognizer]]
 
 
 def evaluate_checkpoints(
-    folder: str | Path, corpus: Corpus, *, fold: int | None = None, progress: Progress = iter
+    folder: str | Path,
+    corpus: Corpus,
+    *,
+    fold: int | None = None,
+    device: Device | None = None,
+    progress: Progress = iter,
 ) -> dict[str, Any]:
     """Score each fold's checkpoint on that fold of a corpus, among the corpus's classes.
 
@@ -33,56 +46,118 @@ def evaluate_checkpoints(
         With folds; each has to be covered by a checkpoint.
     fold : int, optional
         Score only this fold; the protocol then says so.
+    device : callable, optional
+        Feed the audio to each checkpoint in this form, calibrated on the other folds of the corpus, and give torch's
+        figures of the same clips beside.
     progress : callable
         Wraps the clips of each fold.
 
     Returns
     -------
     dict
-        ``corpus``, ``protocol``, ``model``, ``params``, ``seeds`` and what `summarise` gives.
+        ``corpus``, ``protocol``, ``model``, ``params``, ``seeds``, what `summarise` gives, and `by_seed`'s list. With
+        `device` also ``quantisation``: ``engine``, ``precision``, ``fp32_uar``, ``drop`` (that less the mean of
+        ``uar``) and ``same_label`` (share of clips); and ``fp32_uar`` in each row of ``folds``.
 
     Raises
     ------
     EdgeSerError
         No checkpoints, a fold without one, or one that held out another fold than its name says.
     """
-    from edge_ser.models.checkpoint import load_checkpoint  # a bundle needs no torch
-
-    found = {}
-    for path in sorted(Path(folder).glob("fold*-seed*.safetensors")):
-        if match := re.fullmatch(r"fold(\d+)-seed(\d+)", path.stem):
-            found[int(match[2]), int(match[1])] = path
-    if not found:
-        raise EdgeSerError(f"{folder} has no foldF-seedS.safetensors; train some with edge-ser train")
+    found = _checkpoints(Path(folder))
     seeds = sorted({seed for seed, _ in found})
     folds = sorted({*corpus.folds(), *(f for _, f in found)}) if fold is None else [fold]
     scored: list[Scored] = []
+    plain: list[Scored] = []
+    how = ""
     for seed, held_out in itertools.product(seeds, folds):
         if (seed, held_out) not in found:
             raise EdgeSerError(f"{folder} lacks fold {held_out} of seed {seed}: train it first")
         path = found[seed, held_out]
-        model, meta = load_checkpoint(path)
-        if meta["training"]["held_out_fold"] != held_out:
-            raise EdgeSerError(
-                f"{path} held out fold {meta['training']['held_out_fold']}, not {held_out}: its name is wrong"
-            )
+        model, meta = _load(path, held_out)
         spec = MelSpec.from_dict(meta["spec"])
-        test = corpus.split(held_out)[1]
-        pairs = ((clip, log_mel(load_audio(clip.path), spec)) for clip in progress(test))
-        scored += score(model, pairs, corpus.labels, fold=held_out, seed=seed)
+        train, test = corpus.split(held_out)
+        pairs = ((clip, log_mel(model.prepare(load_audio(clip.path)), spec)) for clip in progress(test))
+        plain += score(model, pairs, corpus.labels, fold=held_out, seed=seed)
+        how = answered_as(model)
+        if device is not None:
+            with device(path, train) as recognizer:
+                scored += [
+                    _answer(recognizer, clip, corpus.labels, held_out, seed) for clip in progress(test)
+                ]
+                engine, precision = recognizer.engine.name, recognizer.engine.precision
+            how = f"audio through {engine} {precision} streaming"
     which = (
         f"{len(folds)} speaker-disjoint folds, each model"
         if fold is None
         else f"fold {fold} alone, its model"
     )
-    return {
+    result = {
         "corpus": corpus.name,
-        "protocol": f"{which} on the speakers it never heard, last epoch, streaming form fed step by step",
+        "protocol": f"{which} on the speakers it never heard, last epoch, {how}",
         "model": meta["architecture"],
         "params": model.count_parameters(),
         "seeds": seeds,
-        **summarise(scored, corpus.labels),
+        **summarise(plain if device is None else scored, corpus.labels),
     }
+    if "folds" in result:
+        result["by_seed"] = by_seed(result["folds"])
+        if device is not None:
+            named = [one.label == other.label for one, other in zip(scored, plain, strict=True) if one.label]
+            result["quantisation"] = {
+                "engine": engine,
+                "precision": precision,
+                **_drop(result, summarise(plain, corpus.labels)),
+                "same_label": float(np.mean(named)),
+            }
+    return result
+
+
+def by_seed(folds: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The mean UAR over folds of each seed, from the rows of ``folds``: ``seed``, ``uar``."""
+    uars: dict[int, list[float]] = {}
+    for row in folds:
+        uars.setdefault(row["seed"], []).append(row["uar"])
+    return [{"seed": seed, "uar": float(np.mean(values))} for seed, values in sorted(uars.items())]
+
+
+def _checkpoints(folder: Path) -> dict[tuple[int, int], Path]:
+    """Files by seed and fold."""
+    found = {}
+    for path in sorted(folder.glob("fold*-seed*.safetensors")):
+        if match := re.fullmatch(r"fold(\d+)-seed(\d+)", path.stem):
+            found[int(match[2]), int(match[1])] = path
+    if not found:
+        raise EdgeSerError(f"{folder} has no foldF-seedS.safetensors; train some with edge-ser train")
+    return found
+
+
+def _load(path: Path, held_out: int) -> tuple[Network, dict[str, Any]]:
+    from edge_ser.models.checkpoint import load_checkpoint  # here, as a bundle needs no torch
+
+    model, meta = load_checkpoint(path)
+    if meta["training"]["held_out_fold"] != held_out:
+        raise EdgeSerError(
+            f"{path} held out fold {meta['training']['held_out_fold']}, not {held_out}: its name is wrong"
+        )
+    return model, meta
+
+
+def _drop(rounded: dict[str, Any], plain: dict[str, Any]) -> dict[str, Any]:
+    """What the device's form loses against torch; writes torch's UAR into the rows of ``folds`` too."""
+    for row, other in zip(rounded["folds"], plain["folds"], strict=True):
+        row["fp32_uar"] = other["uar"]
+    mean = plain["uar"]["mean"]
+    return {"fp32_uar": mean, "drop": mean - rounded["uar"]["mean"]}
+
+
+def _answer(recognizer: Recognizer, clip: Clip, labels: Sequence[str], fold: int, seed: int = 0) -> Scored:
+    """A recognizer's answer to a clip, its emotion among some of the labels that it knows."""
+    answer = recognizer.predict(load_audio(clip.path))
+    label = None
+    if clip.emotion in labels:
+        label = best_label([answer.emotion[name] for name in labels], labels)
+    return Scored(clip, label, (answer.arousal, answer.dominance, answer.valence), fold, seed)
 
 
 def evaluate_bundle(
@@ -124,15 +199,9 @@ def evaluate_bundle(
     scored, excluded = [], []
     for clip in progress(clips):
         try:
-            answer = recognizer.predict(load_audio(clip.path))
+            scored.append(_answer(recognizer, clip, labels, 0 if clip.fold is None else clip.fold))
         except EdgeSerError as error:  # too short, or unreadable: said in the result, not dropped
             excluded.append({"file": str(clip.path), "reason": str(error)})
-            continue
-        label = None
-        if clip.emotion in labels:
-            label = best_label([answer.emotion[name] for name in labels], labels)
-        adv = (answer.arousal, answer.dominance, answer.valence)
-        scored.append(Scored(clip, label, adv, fold=0 if clip.fold is None else clip.fold))
     if not scored:
         raise EdgeSerError(
             f"none of the {len(clips)} clips could be answered; the first: {excluded[0]['reason']}"

@@ -1,0 +1,82 @@
+"""Channels of even size, before their values share one int8 scale.
+
+Of two layers with a ReLU between them the first may be divided, channel by channel, by what the second is multiplied
+by: the function is the same, and a channel of small values no longer drowns in the step of a large one (Nagel et al.
+2019, arXiv 1906.04721).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from export.quantise import Observed
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from edge_ser.models.stream72k import Stream72k
+
+__all__ = ["equalised"]
+
+#: Least share of the largest channel's peak: a channel that is never heard is not blown up.
+_LEAST = 1e-3
+
+
+class _Pair(NamedTuple):
+    """Two layers, and how much of the unevenness the second takes.
+
+    All of it (1) where it has a scale for each channel, as a depthwise convolution does; half of it where its channels
+    meet in one scale, which would become uneven instead.
+    """
+
+    first: str
+    second: str
+    power: float
+
+
+def equalised(model: Stream72k, observed: Mapping[str, Observed]) -> Stream72k:
+    """The same function with even channels where integer arithmetic begins and ends.
+
+    Parameters
+    ----------
+    model : Stream72k
+        Folded; it stays as it is.
+    observed : mapping
+        What `observe` noted of it.
+
+    Returns
+    -------
+    Stream72k
+        Its state ``down`` has other scales than the model's; no stream changes forms on its way.
+    """
+    import torch
+
+    pairs = [
+        _Pair(f"stem.{len(model.stem) - 1}.conv", "mix.conv", 0.5),
+        _Pair("mix.conv", "down.conv", 1.0),
+    ]
+    for index in range(len(model.blocks)):
+        block = f"blocks.{index}"
+        pairs.append(_Pair(f"{block}.depthwise.conv", f"{block}.pointwise.conv", 0.5))
+    even = copy.deepcopy(model)
+    with torch.no_grad():
+        for pair in pairs:
+            peaks = torch.from_numpy(observed[pair.first].peaks)
+            share = (peaks / peaks.max().clamp_min(1e-30)).clamp_min(_LEAST) ** pair.power
+            _move(even.get_submodule(pair.first), even.get_submodule(pair.second), share.float())
+    return even
+
+
+def _move(first: nn.Module, second: nn.Module, share: Tensor) -> None:
+    """Divide the outputs of one layer and multiply the inputs of the next."""
+    for name in ("weight", "bias"):
+        value = first.get_parameter(name)
+        value.div_(share.reshape(-1, *[1] * (value.dim() - 1)))
+    weight = second.get_parameter("weight")
+    if weight.shape[1] == 1:  # depthwise: an output for each input
+        weight.mul_(share.reshape(-1, *[1] * (weight.dim() - 1)))
+    else:  # after the stem each channel comes as several bands, side by side
+        each = share.repeat_interleave(weight.shape[1] // len(share))
+        weight.mul_(each.reshape(1, -1, *[1] * (weight.dim() - 2)))
