@@ -24,8 +24,8 @@ A recipe with a teacher is one of edge-ser train with two tables more:
 
 examples:
   edge-ser teach recipes/teacher-ravdess.toml --encoder openai/whisper-base     first: the teacher, and what it says
-  edge-ser distil student.toml
-  edge-ser distil student.toml --fold 2 --seed 1
+  edge-ser distil recipes/ravdess-distil.toml
+  edge-ser distil recipes/ravdess-distil.toml --fold 2 --seed 1
 """
     add_recipe_arguments(parser)
 

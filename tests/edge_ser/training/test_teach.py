@@ -13,7 +13,7 @@ pytest.importorskip("torch")
 
 from edge_ser.audio import load_audio
 from edge_ser.errors import EdgeSerError
-from edge_ser.evaluation.metrics import uar
+from edge_ser.evaluation.metrics import ccc, uar
 from edge_ser.perturb import Perturber
 from edge_ser.teachers.linear import LinearHeads, LinearTeacher, statistics
 from edge_ser.teachers.targets import Targets, TargetStore, content_key
@@ -161,15 +161,21 @@ def test_figures_are_of_folds_that_the_teacher_never_heard(taught: Taught) -> No
     assert result["params"] == sum(array.size for array in taught.heads(0).tensors().values())
     assert set(result["corpora"]) == {"tones", "rated", "loose"} and result["corpora"]["loose"] == {}
     assert result["corpora"]["rated"]["adv"]["n"] == 24 and "adv" not in result["corpora"]["tones"]
+    rated: list[tuple[float, float]] = []
     for one in result["folds"]:
         heads, truth, said = taught.heads(one["fold"]), [], []
         for i in np.flatnonzero(taught.fold == one["fold"]):
             clip = taught.clips[i]
             mine = [taught.labels.index(label) for label in taught.known[clip.corpus]]
             truth.append(taught.labels.index(clip.emotion))
-            said.append(mine[int(np.argmax(taught.answer(heads, 0, i)[0][mine]))])
+            logits, adv, _ = taught.answer(heads, 0, i)
+            said.append(mine[int(np.argmax(logits[mine]))])
+            if clip.adv:
+                rated.append((clip.adv[2], float(adv[2])))
         assert one["uar"] == pytest.approx(uar(np.array(truth), np.array(said)))
     assert result["uar"]["mean"] > 0.8  # tones are easily told apart
+    valence = ccc(*(np.array(column) for column in zip(*rated, strict=True)))
+    assert result["adv"]["valence"]["ccc"] == pytest.approx(valence, abs=1e-6)
 
 
 def again(

@@ -139,6 +139,15 @@ def test_features_are_those_of_the_prepared_recording_and_each_network_has_its_o
         assert found.features[view][1].dtype == np.float16
         np.testing.assert_allclose(found.features[view][1], log_mel(wave, SPEC), atol=0.01)
     other = Views.load(clips[:2], THREE, Wav2Small.spec, Wav2Small, Cache(tmp_path))
+
+    class Half(Stream72k):
+        @staticmethod
+        def prepare(wave: np.ndarray) -> np.ndarray:
+            return wave / 2
+
+    half = Views.load(clips[:2], THREE, SPEC, Half, Cache(tmp_path))
+    lower = log_mel(load_audio(clips[0].path) / 2, SPEC)
+    np.testing.assert_allclose(half.features[0][0], lower, atol=0.01)
     again = Views.load(clips[:2], THREE, SPEC, Stream72k, Cache(tmp_path))
     assert other.keys == found.keys and other.features[0][0].shape != found.features[0][0].shape
     assert np.array_equal(again.features[2][0], found.features[2][0])
