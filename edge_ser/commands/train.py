@@ -44,6 +44,14 @@ def add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--results", type=Path, default=Path("results"), help="folder for figures (default results)"
     )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="TABLE.FIELD=VALUE",
+        dest="changes",
+        help="another value than the recipe's, as often as needed; give the run a name of its own with --set name=NAME",
+    )
     parser.add_argument("--fold", type=int, help="train only this held-out fold")
     parser.add_argument("--seed", type=int, help="with this seed only (default: the recipe's first)")
 
@@ -59,7 +67,7 @@ def run_recipe_of(args: argparse.Namespace, *, distil: bool) -> int:
     from edge_ser.training.recipe import Recipe
     from edge_ser.training.run import Run, run_recipe
 
-    recipe = Recipe.read(args.recipe)
+    recipe = Recipe.read(args.recipe, args.changes)
     if distil != (recipe.distil is not None):
         raise EdgeSerError(
             f"{args.recipe} has no teacher ([distil] targets = FOLDER): run edge-ser train"

@@ -113,11 +113,15 @@ class ClipSet:
         index = {label: i for i, label in enumerate(labels)}
         self.views = [[torch.from_numpy(f) for f in features] for features in views]
         self.labels = torch.tensor([index.get(clip.emotion or "", -1) for clip in clips])
-        self.allowed = torch.tensor([[label in known[clip.corpus] for label in labels] for clip in clips])
+        allowed = [[label in known[clip.corpus] for label in labels] for clip in clips]
+        self.allowed = torch.tensor(
+            allowed, dtype=torch.bool
+        )  # said, since there may be no labels to tell it by
         self.adv = torch.tensor([clip.adv or (float("nan"),) * 3 for clip in clips])
         if taught is None:
-            silent = torch.full((len(views), len(clips), len(labels)), float("nan"))
-            taught = Taught(silent, silent[:, :, :1].repeat(1, 1, 3), silent[:, :, :0])
+            taught = Taught(
+                *(torch.full((len(views), len(clips), n), float("nan")) for n in (len(labels), 3, 0))
+            )
         self.taught = taught
         self.tasks, self.task_sizes = {}, {}
         for task in TASKS:

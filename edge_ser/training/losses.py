@@ -26,6 +26,8 @@ def smooth_targets(labels: Tensor, allowed: Tensor, smoothing: float) -> Tensor:
         Rows sum to 1, or are all zero where the label is unknown.
     """
     known = (labels >= 0)[:, None]
+    if allowed.shape[1] == 0:  # ratings alone are learnt; one_hot knows no such thing
+        return allowed.float()
     one_hot = torch.nn.functional.one_hot(labels.clamp(min=0), allowed.shape[1]).float()
     spread = allowed.float() / allowed.sum(1, keepdim=True).clamp(min=1)
     return ((1 - smoothing) * one_hot + smoothing * spread) * known

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from edge_ser.models import architecture
 from edge_ser.perturb import Perturb
 from edge_ser.training.augment import Augment
 
-__all__ = ["DataPart", "DistilPart", "FitPart", "Recipe", "TasksPart", "read_part", "read_toml"]
+__all__ = ["DataPart", "DistilPart", "FitPart", "Recipe", "TasksPart", "parse_toml", "read_part", "read_toml"]
 
 #: Fields of a recipe that are no tables.
 _TEXTS = ("model", "name")
@@ -192,8 +193,15 @@ class Recipe:
     tasks: TasksPart = TasksPart()
 
     @classmethod
-    def read(cls, path: str | Path) -> Recipe:
+    def read(cls, path: str | Path, changes: Iterable[str] = ()) -> Recipe:
         """Read and check a recipe.
+
+        Parameters
+        ----------
+        path : str or Path
+        changes : iterable of str
+            ``TABLE.FIELD=VALUE`` or ``name=VALUE`` in the place of what the file says, the value as TOML writes it;
+            text needs no quotes.
 
         Raises
         ------
@@ -201,7 +209,7 @@ class Recipe:
             No such file, not TOML, or a field that is unknown, missing, of another type or out of its range.
         """
         path = Path(path)
-        fields = read_toml(path, {field.name for field in dataclasses.fields(cls)})
+        fields = read_toml(path, {field.name for field in dataclasses.fields(cls)}, changes)
         model = fields.get("model", "stream72k")
         recipe = cls(
             name=fields.get("name", path.stem),
@@ -237,7 +245,23 @@ class Recipe:
         return fields
 
 
-def read_toml(path: Path, known: set[str]) -> dict[str, Any]:
+def parse_toml(path: Path) -> dict[str, Any]:
+    """What a TOML file says.
+
+    Raises
+    ------
+    EdgeSerError
+        No such file, or not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise EdgeSerError(f"cannot read the recipe {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise EdgeSerError(f"{path} is not TOML: {error}") from error
+
+
+def read_toml(path: Path, known: set[str], changes: Iterable[str] = ()) -> dict[str, Any]:
     """A recipe's fields: ``name`` and ``model`` are text, every other one is a table.
 
     Parameters
@@ -245,18 +269,17 @@ def read_toml(path: Path, known: set[str]) -> dict[str, Any]:
     path : Path
     known : set of str
         Names that it may hold.
+    changes : iterable of str
+        As `Recipe.read` takes them.
 
     Raises
     ------
     EdgeSerError
         No such file, not TOML, an unknown field, one of another kind, or no word on what to train on.
     """
-    try:
-        fields = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise EdgeSerError(f"cannot read the recipe {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise EdgeSerError(f"{path} is not TOML: {error}") from error
+    fields = parse_toml(path)
+    for change in changes:
+        _change(fields, change)
     if unknown := sorted(set(fields) - known):
         raise EdgeSerError(
             f"{path}: unknown fields {', '.join(unknown)}; there are {', '.join(sorted(known))}"
@@ -269,6 +292,21 @@ def read_toml(path: Path, known: set[str]) -> dict[str, Any]:
     if "data" not in fields or "corpora" not in fields["data"]:
         raise EdgeSerError(f"{path} does not say what to train on: give it [data] corpora = [...]")
     return fields
+
+
+def _change(fields: dict[str, Any], change: str) -> None:
+    """Put ``TABLE.FIELD=VALUE`` into a recipe's fields."""
+    place, equals, text = change.partition("=")
+    *tables, name = (part.strip() for part in place.split("."))
+    if not equals or not name or len(tables) > 1:
+        raise EdgeSerError(f"{change!r} changes nothing: write TABLE.FIELD=VALUE, such as fit.epochs=20")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    for table in tables:
+        fields = fields.setdefault(table, {})
+    fields[name] = value
 
 
 def read_part(kind: type[Any], fields: dict[str, Any], path: Path, where: str) -> Any:

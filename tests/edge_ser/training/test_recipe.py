@@ -13,6 +13,7 @@ pytest.importorskip("torch")
 
 from edge_ser.bundle import DEFAULT_MODEL, load_bundle
 from edge_ser.errors import EdgeSerError
+from edge_ser.training.ablation import Ablation
 from edge_ser.training.recipe import FitPart, Recipe, read_part, read_toml
 from edge_ser.training.teach import TeachRecipe
 
@@ -21,8 +22,13 @@ RECIPES = sorted((ROOT / "recipes").glob("*.toml"))
 GOOD = '[data]\ncorpora = ["ravdess"]\nfolds = [0, 1]\n'
 
 
-def any_recipe(path: Path) -> Recipe | TeachRecipe:
-    return (TeachRecipe if "teach" in tomllib.loads(path.read_text()) else Recipe).read(path)
+#: What a file of recipes/ is by a table that only its kind has.
+KINDS = {"teach": TeachRecipe, "variants": Ablation}
+
+
+def any_recipe(path: Path) -> Recipe | TeachRecipe | Ablation:
+    fields = tomllib.loads(path.read_text())
+    return next((kind for table, kind in KINDS.items() if table in fields), Recipe).read(path)
 
 
 def read(tmp_path: Path, text: str) -> Recipe:
@@ -154,6 +160,40 @@ def test_the_shipped_models_recipe_says_what_it_said() -> None:
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
 def test_the_recipes_of_the_repository_are_good(path: Path) -> None:
     assert any_recipe(path).name == path.stem
+
+
+def test_a_recipe_can_be_changed_from_outside(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(GOOD + "[fit]\nepochs = 5\n")
+    changes = [
+        "name=other",
+        "fit.epochs=7",
+        "fit.seeds = [1, 2]",
+        "augment.speed=0",
+        "fit.start=runs/x.safetensors",
+    ]
+    changed, plain = Recipe.read(path, changes), Recipe.read(path)
+    assert (changed.name, changed.fit.epochs, changed.fit.seeds) == ("other", 7, (1, 2))
+    assert changed.augment.speed == 0.0 and changed.fit.start == "runs/x.safetensors"
+    assert plain.name == "mine" and plain.fit.epochs == 5
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("fit.epochs", "changes nothing"),
+        ("a.b.c=1", "changes nothing"),
+        ("fit.epoch=1", "no field 'epoch'"),
+        ("fit.epochs=many", "must be of type int"),
+        ("fits.epochs=1", "unknown fields fits"),
+        ("=1", "changes nothing"),
+    ],
+)
+def test_a_change_that_fits_nothing_is_refused(tmp_path: Path, change: str, says: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(GOOD)
+    with pytest.raises(EdgeSerError, match=says):
+        Recipe.read(path, [change])
 
 
 def test_a_student_and_its_teacher_agree_on_views() -> None:

@@ -120,6 +120,16 @@ def test_everything_is_trained_on_when_no_fold_is_held_out(tmp_path: Path, corpu
     assert not (tmp_path / "results").exists()
 
 
+def test_ratings_alone_can_be_learnt(tmp_path: Path, corpus: Path) -> None:
+    table = corpus.with_name("ratings.csv")
+    table.write_text(corpus.read_text().replace(",angry,", ",,").replace(",sad,", ",,"))
+    assert run_train(tmp_path, write_recipe(tmp_path, table)) == 0
+    result = json.loads((tmp_path / "results" / "tones.json").read_text())
+    assert "uar" not in result and result["adv"]["n"] == 32
+    records = (tmp_path / "runs" / "tones" / "fold0-seed0" / "log.jsonl").read_text().splitlines()
+    assert [json.loads(line)["emotion_loss"] for line in records] == [0, 0]
+
+
 @pytest.mark.parametrize(
     ("folds", "more", "says"),
     [

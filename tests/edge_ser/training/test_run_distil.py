@@ -165,3 +165,19 @@ def test_another_run_reads_no_sound_again(
     shutil.copytree(lesson.folder / "runs" / "cache", tmp_path / "runs" / "cache")
     monkeypatch.setattr("edge_ser.training.views.load_audio", None)
     assert lesson.distil(tmp_path, "--fold", "2", folds="[0, 2]") == 0
+
+
+def test_ratings_alone_can_be_taught_and_learnt(tmp_path: Path) -> None:
+    table = write_tones(tmp_path, "rated", ("angry", "sad"), 24, rated=True)
+    table.write_text(table.read_text().replace(",angry,", ",,").replace(",sad,", ",,"))
+    places = ["--runs", str(tmp_path / "runs"), "--results", str(tmp_path / "results")]
+    with pytest.MonkeyPatch.context() as patch:
+        use_encoder(patch, Bands())
+        assert main(["teach", str(write_teacher(tmp_path, [table])), "--encoder", "bands", *places]) == 0
+    targets = tmp_path / "runs" / "teacher" / "fold{fold}"
+    assert main(["distil", str(write_student(tmp_path, [table], targets, folds="[1]")), *places]) == 0
+    result = json.loads((tmp_path / "results" / "student.json").read_text())
+    assert "uar" not in result and result["adv"]["n"] == 8
+    [first, _] = (tmp_path / "runs" / "student" / "fold1-seed0" / "log.jsonl").read_text().splitlines()
+    record = json.loads(first)
+    assert record["emotion_loss"] == record["soft_loss"] == 0 and record["hint_loss"] > 0
