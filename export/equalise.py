@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["equalised"]
 
-#: Least share of the largest channel's peak: a channel that is never heard is not blown up.
-_LEAST = 1e-3
+#: Least share of the largest channel's peak that a channel is brought up from. What is small in the calibration set
+#: may be larger elsewhere, and has room up to here; a channel that it never shows stays as it is.
+_LEAST = 0.05
 
 
 class _Pair(NamedTuple):
@@ -64,7 +65,8 @@ def equalised(model: Stream72k, observed: Mapping[str, Observed]) -> Stream72k:
     with torch.no_grad():
         for pair in pairs:
             peaks = torch.from_numpy(observed[pair.first].peaks)
-            share = (peaks / peaks.max().clamp_min(1e-30)).clamp_min(_LEAST) ** pair.power
+            share = (peaks / peaks.max()).clamp_min(_LEAST) ** pair.power if peaks.any() else peaks
+            share = torch.where(peaks > 0, share, 1.0)
             _move(even.get_submodule(pair.first), even.get_submodule(pair.second), share.float())
     return even
 

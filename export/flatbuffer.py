@@ -57,7 +57,7 @@ def constant(model: Any, tensor: Any, dtype: type[np.generic]) -> np.ndarray | N
 def _short(name: str) -> str:
     """``x.NamedStep/x._Block_0/x._TimeConv_depthwise/torch.Conv1d_conv;1`` is ``Block_0/depthwise/conv;1``."""
     last = name.rsplit(";;", maxsplit=1)[-1]
-    parts = [part.rpartition(".")[2].lstrip("_") for part in last.split("/")]
-    if len(parts) > 1 and parts[0].startswith("NamedStep"):
-        parts = parts[1:]
+    parts = [part.rpartition(".")[2].lstrip("_").replace("NamedStep", "step") for part in last.split("/")]
+    if len(parts) > 1 and parts[0] == "step":
+        del parts[0]
     return "/".join(re.sub(r"^[A-Za-z0-9]+_(?=[a-z])", "", part) for part in parts)

@@ -6,13 +6,13 @@ step to step is ever rounded, and an hour of streaming drifts no more than a sec
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from edge_ser.models.stream72k import Stream72k
 
@@ -61,14 +61,20 @@ class Observed(NamedTuple):
 
 def int8_layers(model: Stream72k) -> dict[str, Layer]:
     """Layers whose weights become int8, by name, in the order of the model; `model` is folded."""
-    from torch import nn
-
     layers = {}
-    for name, module in model.named_modules():
-        if isinstance(module, nn.Conv1d | nn.Conv2d) and name not in FLOAT_LAYERS:
+    for name, module in _convolutions(model):
+        if name not in FLOAT_LAYERS:
             assert module.bias is not None  # the folded form has one everywhere
             layers[name] = Layer(module.weight.detach().numpy(), module.bias.detach().numpy())
     return layers
+
+
+def _convolutions(model: Stream72k) -> Iterator[tuple[str, nn.Conv1d | nn.Conv2d]]:
+    from torch import nn
+
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Conv1d | nn.Conv2d):
+            yield name, module
 
 
 def integer_layers(model: Stream72k) -> tuple[str, ...]:
@@ -146,12 +152,12 @@ def observe(model: Stream72k, features: Iterable[np.ndarray]) -> dict[str, Obser
     Returns
     -------
     dict of str to Observed
-        For each of `int8_layers`.
+        For each convolution.
     """
     import torch
 
-    notes = {name: _Notes() for name in int8_layers(model)}
-    hooks = [model.get_submodule(name).register_forward_hook(note.hear) for name, note in notes.items()]
+    notes = {name: _Notes() for name, _ in _convolutions(model)}
+    hooks = [module.register_forward_hook(notes[name].hear) for name, module in _convolutions(model)]
     try:
         with torch.inference_mode():
             for steps in features:

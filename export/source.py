@@ -53,7 +53,7 @@ class Source:
 
     @functools.cached_property
     def observed(self) -> dict[str, Observed]:
-        """What the layers of `even` that become int8 meet in the calibration set."""
+        """What the convolutions of `even` meet in the calibration set."""
         return observe(self.even, self.calibration.features)
 
     @functools.cached_property

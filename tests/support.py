@@ -126,7 +126,7 @@ def make_bundle(
     weights = random_weights(seed, config)
     data = {FILES["numpy"]: pack_tensors(weights)}
     if wanted := set(formats) - {"numpy"}:
-        source = _source(seed, json.dumps(config))
+        source = source_of(seed, config)
         data |= {FILES[name]: _function(name)(source) for name in sorted(wanted)}
     if "numpy" not in formats:
         del data[FILES["numpy"]]
@@ -151,9 +151,13 @@ def torch_model(weights: dict[str, np.ndarray], config: dict[str, Any] = CONFIG)
     return model
 
 
+def source_of(seed: int = 0, config: dict[str, Any] = CONFIG) -> Any:
+    """What files of the random weights are made from; one object for the session, since converters take seconds."""
+    return _source(seed, json.dumps(config))
+
+
 @functools.cache
 def _source(seed: int, config: str) -> Any:
-    """What files of these random weights are made from; kept, since converters take seconds."""
     from export.calibration import calibrate_on_sample
     from export.source import Source
 

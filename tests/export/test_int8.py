@@ -1,0 +1,134 @@
+"""Files in int8: what is rounded in them and what is not, and that a converter's surprise is an error."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+
+from edge_ser.errors import EdgeSerError
+from tests.support import random_weights, state_shapes
+
+torch = pytest.importorskip("torch")
+
+from export import flatbuffer  # noqa: E402
+from export.quantise import FLOAT_LAYERS, int8_layers, integer_layers  # noqa: E402
+from export.source import Source  # noqa: E402
+from export.to_numpy import to_numpy_int8  # noqa: E402
+from export.to_onnx_int8 import to_onnx_int8  # noqa: E402
+from export.to_tflite_int8 import to_tflite_int8  # noqa: E402
+from tests.support import source_of  # noqa: E402
+
+INTEGER = 5
+
+
+@pytest.fixture(scope="module")
+def source(int8_bundle) -> Source:
+    """What `int8_bundle` was made from."""
+
+    return source_of()
+
+
+def test_the_source_is_the_shared_one(source):
+    assert len(integer_layers(source.model)) == INTEGER
+
+
+def test_numpy_holds_bytes_and_scales(int8_bundle):
+    from edge_ser.tensors import read_safetensors
+
+    tensors = read_safetensors(int8_bundle.file("numpy", "int8"))
+    whole = {name for name in random_weights() if name.endswith("weight") and tensors[name].dtype != np.int8}
+    assert whole == {f"{name}.weight" for name in FLOAT_LAYERS}
+    assert all(tensors[name].dtype == np.float32 for name in tensors if not name.endswith(".weight"))
+    assert int8_bundle.file("numpy", "int8").stat().st_size < 90_000
+
+
+def test_onnx_has_float_states_and_integer_products(int8_bundle):
+    onnx = pytest.importorskip("onnx")
+    path = int8_bundle.file("onnx", "int8")
+    proto = onnx.load(path)
+    onnx.checker.check_model(proto, full_check=True)
+    floats = [value.type.tensor_type.elem_type for value in (*proto.graph.input, *proto.graph.output)]
+    assert set(floats) == {onnx.TensorProto.FLOAT}
+    bytes_ = {
+        item.name
+        for item in proto.graph.initializer
+        if item.data_type == onnx.TensorProto.UINT8 and item.dims
+    }
+    assert {f"{name}.weight" for name in ("mix.conv", "blocks.3.pointwise.conv")} <= bytes_
+    kinds = [node.op_type for node in proto.graph.node]
+    # what goes in and what comes out of each product, and not one state
+    assert kinds.count("QuantizeLinear") == 2 * INTEGER
+    assert not any(node.output[0] in bytes_ for node in proto.graph.node)
+    assert path.stat().st_size < 110 * 1024
+
+
+def test_onnx_runtime_computes_them_with_integers(int8_bundle, tmp_path):
+    """The pairs of nodes are ones that it fuses; left alone they would cost time and save nothing."""
+    runtime, onnx = pytest.importorskip("onnxruntime"), pytest.importorskip("onnx")
+    options = runtime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "fused.onnx")
+    options.log_severity_level = 3
+    path = str(int8_bundle.file("onnx", "int8"))
+    runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    kinds = [node.op_type for node in onnx.load(tmp_path / "fused.onnx").graph.node]
+    assert kinds.count("QLinearConv") == INTEGER
+    assert kinds.count("QuantizeLinear") == INTEGER
+    assert "ConvInteger" not in kinds
+
+
+def test_tflite_has_float_states_and_integer_products(int8_bundle):
+    pytest.importorskip("ai_edge_litert")
+    path = int8_bundle.file("litert", "int8")
+    graph = flatbuffer.read(path.read_bytes())
+    [part] = graph.subgraphs
+    kinds = [graph.operatorCodes[operation.opcodeIndex].builtinCode for operation in part.operators]
+    quantize, dequantize = 114, 6
+    assert kinds.count(quantize) == INTEGER
+    # one after each product, one before each convolution of which the weights alone are bytes
+    assert kinds.count(dequantize) == INTEGER + (1 + 5)
+    assert all(part.tensors[index].type == 0 for index in (*part.inputs, *part.outputs))
+    names = [tensor.name.decode() for tensor in part.tensors]
+    assert len(set(names)) == len(names)
+    assert not any("torch" in name or "edge_ser" in name or "NamedStep" in name for name in names)
+    assert path.stat().st_size < 120 * 1024
+
+
+@pytest.mark.parametrize("function", [to_numpy_int8, to_onnx_int8, to_tflite_int8], ids=lambda f: f.__name__)
+def test_without_a_calibration_set(source, function):
+    bare = Source(source.model)
+    bare.__dict__.update(onnx=source.onnx, tflite=source.tflite)
+    with pytest.raises(EdgeSerError, match="give a calibration set"):
+        function(bare)
+
+
+@pytest.mark.parametrize(("function", "words"), [(to_onnx_int8, "torch"), (to_tflite_int8, "litert-torch")])
+def test_a_graph_of_other_weights_is_an_error(source, function, words):
+    """A converter that folds or reorders constants in another way must not go unnoticed."""
+    other = copy.deepcopy(source.model)
+    with torch.no_grad():
+        other.mix.conv.weight.add_(1e-3)
+    strange = Source(other, source.calibration)
+    strange.__dict__.update(onnx=source.onnx, tflite=source.tflite)
+    with pytest.raises(
+        EdgeSerError, match=rf"{words}.* otherwise: install the one that constraints.txt names"
+    ):
+        function(strange)
+
+
+def test_rounding_is_small_in_every_engine(int8_bundle, source):
+    from edge_ser.evaluation.parity import LIMITS, compare, engine_answers, one_pass_answers
+    from firmware_py.engines import open_engine
+
+    features = np.random.default_rng(1).normal(-0.5, 1, (60, 20, 64)).astype(np.float32)
+    model = source.model
+    wanted = one_pass_answers(model, features)
+    for name, precision in int8_bundle.variants():
+        engine = open_engine(int8_bundle, name, precision)
+        assert [array.dtype for array in engine.initial_state()] == [np.float32] * len(state_shapes())
+        difference = compare(engine_answers(engine, features), wanted, rounded=True)
+        assert difference.within(LIMITS[precision]), (name, precision, difference)
+        if precision == "int8":
+            assert difference.largest > 1e-5  # it is not the float file under another name
+    assert len(int8_layers(model)) == 11
