@@ -51,6 +51,14 @@ def _mean(sources: Sequence[str]) -> Teacher:
     return MeanTeacher([load_published(source) for source in sources])
 
 
+def _linear(sources: Sequence[str]) -> Teacher:
+    from edge_ser.teachers.linear import LinearTeacher
+
+    if len(sources) != 2:
+        raise EdgeSerError("a linear teacher is two things: --teacher HEADS.safetensors --teacher ENCODER")
+    return LinearTeacher.load(*sources)
+
+
 #: Names on the hub. Dawn is under CC BY-NC-SA 4.0, Odyssey under the MIT licence.
 DAWN = "audeering/wav2vec2-large-robust-12-ft-emotion-msp-dim"
 ODYSSEY = "3loi/SER-Odyssey-Baseline-WavLM-Multi-Attributes"
@@ -61,6 +69,7 @@ TEACHERS: dict[str, Kind] = {
     "mean": Kind(
         _mean, "the mean of several such, by default of these two: Wav2Small's teacher", (DAWN, ODYSSEY), 99
     ),
+    "linear": Kind(_linear, "heads of edge-ser teach (one that is not centred), and their encoder", most=2),
 }
 
 

@@ -12,7 +12,12 @@ from torch import Tensor
 
 from edge_ser.dsp import MelSpec
 
-__all__ = ["Augment", "spread", "warp"]
+__all__ = ["Augment", "restyle", "spread", "warp"]
+
+#: Parameter of the Beta distribution of `restyle`.
+_STYLE = 0.3
+#: Variance added to that of a band, which may stand still.
+_STILL = 1e-4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +40,10 @@ class Augment:
         Widest stretch of bands and of frames that is blanked, twice each (SpecAugment, arXiv 1904.08779).
     mixup : float
         Parameter of the Beta distribution of arXiv 1710.09412; clips mix in the log-mel domain.
+    style : float
+        Share of the clips, 0..1, whose mean and spread of each band over time become a mixture of their own and another
+        clip's (MixStyle, arXiv 2104.02008, over bands as in arXiv 2206.12513): another voice and microphone saying the
+        same.
     """
 
     speed: float = 0.12
@@ -45,6 +54,7 @@ class Augment:
     band_mask: int = 8
     frame_mask: int = 24
     mixup: float = 0.3
+    style: float = 0.0
 
 
 def warp(features: Tensor, how: Augment, rng: np.random.Generator) -> Tensor:
@@ -72,6 +82,35 @@ def warp(features: Tensor, how: Augment, rng: np.random.Generator) -> Tensor:
     grid = torch.stack([across.expand(length, bands), along[:, None].expand(length, bands)], -1)
     warped = F.grid_sample(features[None, None], grid[None], align_corners=True, padding_mode="border")
     return warped[0, 0]
+
+
+def restyle(batch: Tensor, frames: Tensor, how: Augment) -> Tensor:
+    """Give some clips a mixture of their own and another clip's statistics, drawn from torch's global generator.
+
+    Parameters
+    ----------
+    batch : Tensor (B, T, n_mels)
+    frames : Tensor (B,)
+        Valid frames of each clip; those after them stay as they are.
+    how : Augment
+
+    Returns
+    -------
+    Tensor (B, T, n_mels)
+    """
+    if how.style == 0:
+        return batch
+    count = len(batch)
+    valid = (torch.arange(batch.shape[1]) < frames[:, None])[:, :, None]
+    size = frames.clamp(min=1)[:, None, None]
+    mean = (batch * valid).sum(1, keepdim=True) / size
+    deviation = (((batch - mean) * valid).square().sum(1, keepdim=True) / size + _STILL).sqrt()
+    own = torch.distributions.Beta(_STYLE, _STYLE).sample((count, 1, 1))
+    own = torch.where(torch.rand(count, 1, 1) < how.style, own, 1.0)
+    other = torch.randperm(count)
+    new_mean = own * mean + (1 - own) * mean[other]
+    new_deviation = own * deviation + (1 - own) * deviation[other]
+    return torch.where(valid, (batch - mean) / deviation * new_deviation + new_mean, batch)
 
 
 def spread(batch: Tensor, how: Augment, spec: MelSpec) -> Tensor:

@@ -13,7 +13,7 @@ from edge_ser.corpora import Clip, Corpus, load_corpus
 from edge_ser.corpora.base import label_order
 from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError
-from edge_ser.training.augment import Augment, spread, warp
+from edge_ser.training.augment import Augment, restyle, spread, warp
 
 __all__ = ["TASKS", "Batch", "ClipSet", "Taught", "pool_corpora"]
 
@@ -158,7 +158,7 @@ class ClipSet:
         said = Taught(*(tensor[view, chosen] for tensor in self.taught))
         rated = self.adv[chosen]
         return Batch(
-            features=spread(features, how, spec),
+            features=spread(restyle(features, lengths, how), how, spec),
             frames=lengths,
             labels=self.labels[chosen],
             allowed=self.allowed[chosen],

@@ -18,8 +18,8 @@ __all__ = ["DataPart", "DistilPart", "FitPart", "Recipe", "TasksPart", "parse_to
 
 #: Fields of a recipe that are no tables.
 _TEXTS = ("model", "name")
-#: Fields of ``[fit]`` that are newer than the first checkpoints, and do nothing when they are false.
-_LATER = ("start", "quantised")
+#: Fields that are newer than the first checkpoints, and do nothing when they are false.
+_LATER = (("fit", "start"), ("fit", "quantised"), ("augment", "style"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -237,9 +237,9 @@ class Recipe:
         if self.distil is None:  # then nothing is perturbed
             del fields["distil"], fields["perturb"]
         # What came later is left out where it says nothing, so that checkpoints of before still belong to their recipe.
-        for name in _LATER:
-            if not fields["fit"][name]:
-                del fields["fit"][name]
+        for table, name in _LATER:
+            if not fields[table][name]:
+                del fields[table][name]
         if not any(fields["tasks"].values()):
             del fields["tasks"]
         return fields

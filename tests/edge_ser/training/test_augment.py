@@ -10,7 +10,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from edge_ser.dsp import MelSpec  # noqa: E402
-from edge_ser.training.augment import Augment, spread, warp  # noqa: E402
+from edge_ser.training.augment import Augment, restyle, spread, warp  # noqa: E402
 
 SPEC = MelSpec(mean=-50.0, scale=20.0)
 OFF = Augment(**{field.name: 0 for field in dataclasses.fields(Augment)})
@@ -20,6 +20,7 @@ def test_off_is_off() -> None:
     batch = torch.randn(3, 40, 64).clamp(min=-2.5)  # nothing lies below the floor
     assert torch.equal(warp(batch[0], OFF, np.random.default_rng(0)), batch[0])
     assert torch.equal(spread(batch, OFF, SPEC), batch)
+    assert restyle(batch, torch.full((3,), 40), OFF) is batch
 
 
 def test_gain_is_one_level_for_a_clip_and_never_below_the_floor() -> None:
@@ -53,3 +54,29 @@ def test_a_band_shift_moves_a_ridge_by_so_many_bands() -> None:
     rng = np.random.default_rng(1)
     places = [float((warp(features, how, rng)[10] * torch.arange(64)).sum()) for _ in range(20)]
     assert all(26.9 <= place <= 33.1 for place in places) and max(places) - min(places) > 2
+
+
+def test_a_new_style_keeps_what_is_said_and_lies_between_two_clips() -> None:
+    torch.manual_seed(0)
+    batch = torch.randn(6, 50, 64) * torch.rand(6, 1, 64).add(0.5) + 3 * torch.randn(6, 1, 64)
+    frames = torch.tensor([50, 50, 30, 50, 40, 50])
+    made = restyle(batch, frames, dataclasses.replace(OFF, style=1.0))
+    changed = 0
+    for i, length in enumerate(frames.tolist()):
+        before, after = batch[i, :length], made[i, :length]
+        assert torch.equal(made[i, length:], batch[i, length:])
+        # the course of each band over time is the same but for level and scale
+        rise = [(x - x.mean(0)) / x.std(0, unbiased=False) for x in (before, after)]
+        torch.testing.assert_close(*rise, atol=2e-3, rtol=0)
+        means = torch.stack([batch[j, : frames[j]].mean(0) for j in range(6)])
+        assert (after.mean(0) >= means.amin(0) - 1e-4).all() and (after.mean(0) <= means.amax(0) + 1e-4).all()
+        changed += not torch.allclose(after, before, atol=1e-3)
+    assert changed >= 3
+
+
+def test_the_share_of_restyled_clips_is_kept() -> None:
+    torch.manual_seed(1)
+    batch, frames = torch.randn(400, 20, 8), torch.full((400,), 20)
+    made = restyle(batch, frames, dataclasses.replace(OFF, style=0.25))
+    share = (~torch.isclose(made, batch, atol=1e-4)).flatten(1).any(1).float().mean()
+    assert 0.15 < share < 0.35
