@@ -216,6 +216,19 @@ def test_a_teacher_is_the_same_after_a_trip_to_disk(tmp_path: Path, monkeypatch:
     assert read_safetensors(tmp_path / "t.safetensors")["basis"].dtype == np.float16
 
 
+def test_a_centred_teacher_says_that_it_needs_the_speakers_other_recordings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = teacher()
+    centred = LinearTeacher(plain.encoder, plain.heads, centred="speaker")
+    assert centred.identity != plain.identity
+    centred.save(tmp_path / "t.safetensors", {})
+    use_encoder(monkeypatch, plain.encoder)
+    for one in (centred, LinearTeacher.load(tmp_path / "t.safetensors", "bands")):
+        with pytest.raises(EdgeSerError, match="beside its speaker's others: .*edge-ser teach"):
+            one.targets(waves()[0])
+
+
 def test_identity_follows_what_answers_depend_on() -> None:
     one, other = teacher(), teacher(rated=False)
     assert one.identity == teacher().identity != other.identity
