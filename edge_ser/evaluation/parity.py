@@ -80,11 +80,12 @@ class Difference(NamedTuple):
         )
 
 
-#: What a file of each precision must keep. Rounding is felt most where a sound begins or ends, for a step or two.
+#: What a file of each precision must keep. Rounding is felt most where a sound begins or ends, for a step or two; the
+#: int8 files of seven models had at most .07, .009 and .998.
 LIMITS = {
     "fp32": Limit(1e-4),
     "fp16": Limit(1e-3),
-    "int8": Limit(0.2, mean=0.02, agreement=0.95, rounded=True),
+    "int8": Limit(0.2, mean=0.015, agreement=0.97, rounded=True),
 }
 
 

@@ -70,3 +70,19 @@ def test_where_the_dimensions_come_from(source):
     text = card(adv={"order": ["arousal", "dominance", "valence"], "range": [0, 1], "source": source})
     assert source[1:].rstrip(".") + ".\n" in text
     assert ("three people each" in text) == ("emotale" in source)
+
+
+def test_how_int8_files_came_about():
+    quantisation = {
+        "calibration": {"source": "training speech", "clips": {"ravdess": 64}, "steps": 1250, "seed": 0},
+        "float_layers": ["attend", "adv"],
+        "integer_layers": ["mix.conv"],
+        "methods": {"onnx-int8": "products in integers"},
+    }
+    text = card(quantisation=quantisation)
+    assert "- `onnx-int8`: products in integers" in text
+    assert "from training speech: 64 of ravdess, 1,250 steps, drawn with seed 0" in text
+    assert "the layers attend, adv" in text
+    quantisation["calibration"]["seed"] = None
+    assert "seed" not in card(quantisation=quantisation).split("Files in int8")[1]
+    assert "int8" not in card()

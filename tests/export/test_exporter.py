@@ -13,7 +13,9 @@ from edge_ser.cli import main
 from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation import verification
 from edge_ser.evaluation.parity import LIMITS, Limit, hard_sounds
-from export.exporter import export_checkpoint, read_figures
+from edge_ser.tensors import read_safetensors
+from export.calibration import calibrate_on_sample
+from export.exporter import export_checkpoint, read_figures, temporary_bundle
 from export.formats import FORMATS, choose_formats
 from tests.support import CONFIG, SPEC
 
@@ -81,6 +83,91 @@ def test_a_format_over_its_limit_writes_nothing(checkpoint, tmp_path):
     assert bundle is None
     assert not rows[0].ok
     assert list(tmp_path.iterdir()) == []
+
+
+def test_int8_is_held_to_limits_of_its_own(checkpoint, tmp_path):
+    lines = []
+    formats = choose_formats("numpy,numpy-int8")
+    rows, bundle = export_checkpoint(checkpoint, tmp_path / "mine", formats, SOUNDS, say=lines.append)
+    assert bundle.variants() == [("numpy", "fp32"), ("numpy", "int8")]
+    row = rows[1].to_dict()
+    assert row["mean_abs_error"] < row["mean_limit"] == LIMITS["int8"].mean
+    assert row["agreement_limit"] == LIMITS["int8"].agreement <= row["agreement"] <= 1
+    assert 1e-4 < row["max_abs_error"] < row["limit"]
+    assert row["kb"] < rows[0].to_dict()["kb"] / 3
+    assert any("no corpus of the training is here" in line for line in lines)  # its recipe's is nowhere
+    record = json.loads((bundle.path / "bundle.json").read_text())["quantisation"]
+    assert record["calibration"]["steps"] > 300 and "no training speech" in record["calibration"]["source"]
+    assert record["integer_layers"][0] == "mix.conv"
+    assert list(record["methods"]) == ["numpy-int8"]
+    assert "numpy-int8" in bundle.card.read_text()
+
+
+@pytest.mark.parametrize(
+    ("limit", "ok"),
+    [
+        (Limit(0.2, mean=1e-6, rounded=True), False),
+        (Limit(1e-6, rounded=True), False),
+        (Limit(0.2, mean=0.02, agreement=1.01, rounded=True), False),
+        (Limit(0.2, mean=0.02, agreement=0.5, rounded=True), True),
+    ],
+)
+def test_int8_over_any_of_its_limits_is_refused(checkpoint, tmp_path, limit, ok):
+    row = dataclasses.replace(choose_formats("numpy-int8")[0], limit=limit)
+    _, bundle = export_checkpoint(checkpoint, tmp_path / "mine", [NUMPY[0], row], SOUNDS, calibrate="sample")
+    assert (bundle is not None) == ok
+    assert (tmp_path / "mine").exists() == ok
+
+
+def test_spoilt_int8_weights_are_refused(checkpoint, tmp_path):
+    from edge_ser.tensors import pack_tensors, unpack_tensors
+
+    row = choose_formats("numpy-int8")[0]
+
+    def spoilt(source):
+        tensors, _ = unpack_tensors(bytearray(row.function(source)), "it")
+        tensors["emotion.bias"][2] += 1  # these weights hardly hear anything: a layer before would not be noticed
+        return pack_tensors(tensors)
+
+    rows, bundle = export_checkpoint(
+        checkpoint, tmp_path / "mine", [dataclasses.replace(row, function=spoilt)], SOUNDS, calibrate="sample"
+    )
+    assert bundle is None
+    assert not rows[0].error.within(LIMITS["int8"])
+
+
+def test_a_checkpoint_in_half_precision_is_the_same_model_to_its_bits(checkpoint, tmp_path):
+    from edge_ser.models.checkpoint import load_checkpoint, save_checkpoint
+
+    model, _ = load_checkpoint(checkpoint)
+    half = tmp_path / "half.safetensors"
+    save_checkpoint(half, model, META, half=True)
+    assert half.stat().st_size < 0.6 * checkpoint.stat().st_size
+    rows, bundle = export_checkpoint(
+        half, tmp_path / "mine", choose_formats("numpy,numpy-int8"), SOUNDS, calibrate="sample"
+    )
+    assert all(row.ok for row in rows)
+    whole = export_checkpoint(checkpoint, tmp_path / "whole", NUMPY, SOUNDS)[1]
+    ours, theirs = (read_safetensors(one.file("numpy")) for one in (bundle, whole))
+    for name, value in theirs.items():
+        np.testing.assert_allclose(ours[name], value, rtol=2e-3, atol=2e-4)
+
+
+def test_temporary_bundle(checkpoint):
+    asked = []
+
+    def calibrate(training, spec, step_frames):
+        asked.append((training["clips"], spec, step_frames))
+        return calibrate_on_sample(spec, step_frames)
+
+    with temporary_bundle(checkpoint, choose_formats("numpy-int8")[0], calibrate) as bundle:
+        assert bundle.variants() == [("numpy", "int8")]
+        folder = bundle.path
+    assert not folder.exists()
+    assert asked == [({"mine": 3}, SPEC, 20)]
+    with temporary_bundle(checkpoint, NUMPY[0], calibrate) as bundle:
+        assert bundle.variants() == [("numpy", "fp32")]
+    assert len(asked) == 1  # float needs none
 
 
 def test_wrong_weights_are_refused(checkpoint, tmp_path):
@@ -194,6 +281,7 @@ def test_the_command_all_formats(checkpoint, tmp_path, capsys, monkeypatch):
         (["--name", "a/b"], "plain name"),
         (["--audio", "none.wav"], "none.wav"),
         (["--figures", "none.json"], "none.json"),
+        (["--format", "int8", "--calibrate", "none.csv"], "none.csv"),
     ],
 )
 def test_bad_use_is_one_sentence(checkpoint, tmp_path, capsys, options, words):

@@ -49,6 +49,15 @@ def test_at_the_pace_of_speech_a_round_takes_the_audios_time(numpy_bundle: Bundl
     assert sum(slept) > 0.25 * len(slept) * 0.5  # sleeping does not pass time here, so the waits only grow
 
 
+def test_every_precision_of_every_engine_is_a_row(int8_bundle: Bundle) -> None:
+    pairs = candidates(int8_bundle)
+    assert pairs == [("litert", "int8"), ("onnx", "int8"), ("numpy", "fp32"), ("numpy", "int8")]
+    assert candidates(int8_bundle, precisions=["int8"]) == [pair for pair in pairs if pair[1] == "int8"]
+    whole, rounded = measure(int8_bundle, [pair for pair in pairs if pair[0] == "numpy"], rounds=1, steps=2)
+    assert whole["ok"] and rounded["ok"]
+    assert rounded["file_kb"] < whole["file_kb"] / 3
+
+
 def test_what_the_bundle_does_not_hold_is_listed_with_the_reason(numpy_bundle: Bundle) -> None:
     pairs = candidates(numpy_bundle)
     assert set(pairs) == {("numpy", "fp32"), ("litert", "fp32"), ("onnx", "fp32")}

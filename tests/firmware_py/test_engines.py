@@ -41,6 +41,36 @@ def test_shapes_types_and_bits(full_bundle, features, name):
     assert [array.shape for array in last] == [state.shape for state in full_bundle.states]
 
 
+@pytest.mark.parametrize("name", ENGINES)
+def test_int8_gives_the_same_bits_and_float_states(int8_bundle, features, name):
+    engine = open_engine(int8_bundle, name, "int8")
+    assert (engine.name, engine.precision) == (name, "int8")
+    once, last = run_steps(engine, features)
+    fresh, _ = run_steps(open_engine(int8_bundle, name, "int8"), features)
+    assert once.tobytes() == run_steps(engine, features)[0].tobytes() == fresh.tobytes()
+    assert [array.shape for array in last] == [state.shape for state in int8_bundle.states]
+    assert {array.dtype for array in last} == {np.dtype(np.float32)}
+    outputs, state = engine.step(features[0], engine.initial_state())
+    kept = [array.copy() for array in (*outputs, *state)]
+    engine.step(features[1], state)
+    assert all(
+        array.tobytes() == copy.tobytes() for array, copy in zip((*outputs, *state), kept, strict=True)
+    )
+
+
+def test_auto_finds_int8(int8_bundle):
+    assert choose_engine(int8_bundle, "int8") == "litert"
+    assert open_engine(int8_bundle, "auto", "int8").precision == "int8"
+
+
+def test_int8_weights_are_not_taken_for_float_ones(int8_bundle):
+    engine = type(open_engine(int8_bundle, "numpy"))
+    with pytest.raises(EdgeSerError, match="does not know: .*scale"):
+        engine(int8_bundle, int8_bundle.file("numpy", "int8"), "fp32")
+    with pytest.raises(EdgeSerError, match="not a whole safetensors file"):
+        engine(int8_bundle, int8_bundle.file("onnx", "int8"), "int8")
+
+
 @pytest.mark.parametrize("name", [name for name in ENGINES if name != "numpy"])
 def test_agrees_with_numpy(full_bundle, features, name):
     ours, our_state = run_steps(open_engine(full_bundle, "numpy"), features)

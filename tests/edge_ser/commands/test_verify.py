@@ -10,7 +10,7 @@ import pytest
 
 from edge_ser.audio import write_wav
 from edge_ser.cli import main
-from edge_ser.evaluation.parity import LIMITS
+from edge_ser.evaluation.parity import LIMITS, Limit
 
 KEYS = {"name", "engine", "precision", "max_abs_error", "limit", "ok"}
 
@@ -26,7 +26,7 @@ def test_json(numpy_bundle, tmp_path, capsys):
 
 def test_a_failed_check_is_exit_1(numpy_bundle, capsys, monkeypatch):
     pytest.importorskip("torch")
-    monkeypatch.setitem(LIMITS, "fp32", 1e-12)
+    monkeypatch.setitem(LIMITS, "fp32", Limit(1e-12))
     assert main(["verify", str(numpy_bundle.path), "-o", "json"]) == 1
     out, err = capsys.readouterr()
     assert json.loads(out)["ok"] is False

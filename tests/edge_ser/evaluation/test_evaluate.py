@@ -13,8 +13,9 @@ from edge_ser.bundle import Bundle
 from edge_ser.cli import main
 from edge_ser.corpora import load_csv
 from edge_ser.errors import EdgeSerError
-from edge_ser.evaluation.evaluate import evaluate_bundle
+from edge_ser.evaluation.evaluate import by_seed, evaluate_bundle, evaluate_checkpoints
 from edge_ser.recognizer import Recognizer
+from tests.support import CONFIG, SPEC
 
 torch = pytest.importorskip("torch")
 
@@ -78,3 +79,136 @@ def test_a_corpus_with_no_known_class_and_no_rating(table: Path, numpy_bundle: B
 def test_bundle_and_checkpoints_together_are_refused(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", "x", "--corpus", str(table), "--checkpoints", "y"]) == 2
     assert "not both" in capsys.readouterr().err
+
+
+SMALL = CONFIG | {"labels": ["angry", "sad"], "stem": [4], "channels": 16, "heads": 2, "dilations": [1]}
+
+
+@pytest.fixture(scope="module")
+def folds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table of sixteen clips, four speakers, two folds: some of noise and some of a rumble."""
+    folder = tmp_path_factory.mktemp("folds")
+    rng = np.random.default_rng(1)
+    rows = ["file,speaker,emotion,arousal,dominance,valence,fold"]
+    for i in range(16):
+        wave = 0.1 * rng.standard_normal(12000).astype(np.float32)
+        write_wav(folder / f"{i}.wav", np.cumsum(wave) * 0.05 if i % 2 else wave)
+        rows.append(
+            f"{i}.wav,s{i % 4},{SMALL['labels'][i // 2 % 2]},0.{i % 9},0.5,0.{9 - i % 9},{i % 4 // 2}"
+        )
+    path = folder / "folds.csv"
+    path.write_text("\n".join(rows) + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two seeds of two folds, in half precision; random weights whose answers differ from clip to clip."""
+    from edge_ser.models import build_model
+    from edge_ser.models.checkpoint import save_checkpoint
+
+    folder = tmp_path_factory.mktemp("checkpoints")
+    for seed in range(2):
+        for fold in range(2):
+            torch.manual_seed(10 * seed + fold)
+            model = build_model("stream72k", SMALL).eval()
+            with torch.no_grad():
+                model.emotion.weight.mul_(30)
+            training = {"held_out_fold": fold, "seed": seed, "recipe": {}}
+            meta = {
+                "architecture": "stream72k",
+                "config": SMALL,
+                "spec": SPEC.to_dict(),
+                "training": training,
+            }
+            save_checkpoint(folder / f"fold{fold}-seed{seed}.safetensors", model, meta, half=True)
+    return folder
+
+
+def test_seeds_stand_side_by_side(folds: Path, checkpoints: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    call = ["evaluate", "--corpus", str(folds), "--checkpoints", str(checkpoints)]
+    assert main([*call, "-o", "json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert [(one["fold"], one["seed"]) for one in result["folds"]] == [(0, 0), (1, 0), (0, 1), (1, 1)]
+    assert [one["seed"] for one in result["by_seed"]] == result["seeds"] == [0, 1]
+    assert np.mean([one["uar"] for one in result["by_seed"]]) == pytest.approx(result["uar"]["mean"])
+    assert "quantisation" not in result and "step by step" in result["protocol"]
+    assert main(call) == 0
+    printed = capsys.readouterr().out
+    assert "| fold |" in printed and "| seed 0 | seed 1 |" in printed
+    first = [one["uar"] for one in result["folds"] if one["fold"] == 0]
+    line = next(line for line in printed.splitlines() if line.startswith("|    0 |"))
+    cells = [float(cell) for cell in line.strip("|").split("|")]
+    assert cells == pytest.approx([0, np.mean(first), *first, 8], abs=1e-4)
+    uars = [one["uar"] for one in result["by_seed"]]
+    assert f"by seed 0: {uars[0]:.3f}, 1: {uars[1]:.3f}" in printed
+    assert f"standard deviation {np.std(uars, ddof=1):.3f}" in printed
+
+
+def test_one_seed_needs_no_columns_of_seeds(
+    folds: Path, checkpoints: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for fold in range(2):
+        name = f"fold{fold}-seed0.safetensors"
+        (tmp_path / name).write_bytes((checkpoints / name).read_bytes())
+    assert main(["evaluate", "--corpus", str(folds), "--checkpoints", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert "by seed" not in printed and "seed 0" not in printed
+    assert by_seed([{"fold": 0, "seed": 3, "uar": 0.5}, {"fold": 1, "seed": 3, "uar": 1.0}]) == [
+        {"seed": 3, "uar": 0.75}
+    ]
+
+
+def test_int8_beside_float32(folds: Path, checkpoints: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    call = ["evaluate", "--corpus", str(folds), "--checkpoints", str(checkpoints), "--precision", "int8"]
+    assert main([*call, "--engine", "numpy", "-o", "json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    lost = result["quantisation"]
+    assert (lost["engine"], lost["precision"]) == ("numpy", "int8")
+    assert "audio through numpy int8 streaming" in result["protocol"]
+    plain = evaluate_checkpoints(checkpoints, load_csv(folds))
+    assert lost["fp32_uar"] == plain["uar"]["mean"]
+    assert lost["drop"] == pytest.approx(plain["uar"]["mean"] - result["uar"]["mean"])
+    assert 0.8 <= lost["same_label"] <= 1
+    assert [one["fp32_uar"] for one in result["folds"]] == [one["uar"] for one in plain["folds"]]
+    assert result["adv"]["n"] == plain["adv"]["n"] == 32
+    for name in ("arousal", "valence"):
+        assert result["adv"][name]["ccc"] == pytest.approx(plain["adv"][name]["ccc"], abs=0.1)
+    assert main([*call, "--engine", "numpy"]) == 0
+    assert "numpy int8 loses" in capsys.readouterr().out
+
+
+def test_float32_through_a_device_is_torch(folds: Path, checkpoints: Path) -> None:
+    from edge_ser.commands.evaluate import _device
+
+    assert _device("auto", "fp32") is None
+    through = evaluate_checkpoints(checkpoints, load_csv(folds), device=_device("numpy", "fp32"))
+    assert through["quantisation"]["drop"] == 0 and through["quantisation"]["same_label"] == 1
+    assert through["confusion"] == evaluate_checkpoints(checkpoints, load_csv(folds))["confusion"]
+
+
+def test_what_each_fold_is_calibrated_on(
+    folds: Path, checkpoints: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Never a speaker of the fold that is tested."""
+    import export.calibration as module
+    from edge_ser.commands.evaluate import _device
+
+    heard: list[tuple[int | None, set[int | None]]] = []
+    real = module.calibrate_on_clips
+
+    def spy(clips, spec, step_frames, *, held_out_fold):  # type: ignore[no-untyped-def]
+        heard.append((held_out_fold, {clip.fold for clip in clips}))
+        return real(clips, spec, step_frames, held_out_fold=held_out_fold)
+
+    monkeypatch.setattr(module, "calibrate_on_clips", spy)
+    evaluate_checkpoints(checkpoints, load_csv(folds), device=_device("numpy", "int8"))
+    assert heard == [(0, {1}), (1, {0})] * 2
+
+
+def test_a_precision_that_nothing_makes(
+    folds: Path, checkpoints: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call = ["evaluate", "--corpus", str(folds), "--checkpoints", str(checkpoints), "--precision", "fp16"]
+    assert main(call) == 2
+    assert "nothing can be exported for litert in fp16" in capsys.readouterr().err

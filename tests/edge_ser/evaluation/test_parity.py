@@ -7,7 +7,17 @@ import pytest
 
 from edge_ser.audio import write_wav
 from edge_ser.errors import EdgeSerError
-from edge_ser.evaluation.parity import features_of, hard_sounds, largest_error, recordings
+from edge_ser.evaluation.parity import (
+    LIMITS,
+    Difference,
+    Limit,
+    compare,
+    compare_all,
+    features_of,
+    hard_sounds,
+    largest_error,
+    recordings,
+)
 from tests.support import SPEC
 
 
@@ -38,6 +48,47 @@ def test_largest_error():
     assert largest_error(ones * np.nan, ones) == np.inf
     assert largest_error(np.array([[1.0, np.nan]]), np.array([[1.0, 1.0]])) == np.inf
     assert largest_error(ones * np.inf, ones * np.inf) == np.inf
+
+
+def test_difference_of_numbers_and_of_probabilities():
+    logits = np.log([[0.7, 0.3], [0.52, 0.48], [0.4, 0.6]])
+    wanted = np.concatenate([np.full((3, 3), 0.5), logits], 1)
+    mine = wanted.copy()
+    mine[0, 0] += 0.03
+    mine[:, 3:] += 5  # the same probabilities
+    plain, shares = compare(mine, wanted), compare(mine, wanted, rounded=True)
+    assert plain.largest == pytest.approx(5) and plain.mean == pytest.approx((0.03 + 6 * 5) / 15)
+    assert shares == pytest.approx(Difference(0.03, 0.03 / 15, 1.0))
+    # The second step's best is the other one now, and was hardly second; the third's was not.
+    swapped = wanted.copy()
+    swapped[1:, 3:] = swapped[1:, :2:-1]
+    assert compare(swapped, wanted).agreement == pytest.approx(2 / 3)
+
+
+def test_what_is_no_number_agrees_with_nothing():
+    ones = np.ones((2, 5))
+    for other in (ones[:1], ones * np.nan, ones * np.inf):
+        assert compare(ones, other) == compare(other, ones) == Difference(np.inf, np.inf, 0.0)
+    assert compare(ones[:0], ones[:0]) == Difference(0.0, 0.0, 1.0)
+
+
+def test_the_worst_sound_and_the_agreement_over_all_steps():
+    quiet, loud = np.zeros((30, 5)), np.zeros((10, 5))
+    loud[:, 3] = 1
+    other = {"quiet": quiet + 0.01, "loud": loud + np.array([0.5, 0, 0, -1, 1])}
+    difference, worst = compare_all(other, {"quiet": quiet, "loud": loud})
+    assert worst == "loud"
+    assert difference == pytest.approx(Difference(1.0, 0.5, 0.75))
+
+
+def test_limits():
+    limit = Limit(0.2, mean=0.02, agreement=0.9)
+    assert Difference(0.2, 0.02, 0.9).within(limit)
+    assert not Difference(0.21, 0.02, 0.9).within(limit)
+    assert not Difference(0.2, 0.021, 0.9).within(limit)
+    assert not Difference(0.2, 0.02, 0.89).within(limit)
+    assert Difference(1e-5, 1.0, 0.0).within(LIMITS["fp32"])
+    assert not LIMITS["fp32"].rounded and LIMITS["int8"].rounded
 
 
 def test_recordings(tmp_path):

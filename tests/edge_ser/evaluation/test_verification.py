@@ -11,12 +11,22 @@ import edge_ser.evaluation.verification as module
 import firmware_py.engines
 from edge_ser.bundle import load_bundle, write_bundle
 from edge_ser.errors import MissingExtraError
-from edge_ser.evaluation.parity import hard_sounds
+from edge_ser.evaluation.parity import LIMITS, hard_sounds
 from edge_ser.evaluation.verification import CHUNKS, Check, verify_bundle
 from firmware_py.engines import Outputs
 from tests.support import make_bundle, manifest, random_weights
 
+
+@pytest.fixture(autouse=True)
+def three_minutes(monkeypatch):
+    """Seconds instead of ten for each engine; the last minute is compared with the second whatever its number."""
+    monkeypatch.setattr(module, "LONG_MINUTES", 3)
+
+
 SOUNDS = {name: wave for name, wave in hard_sounds(6.0).items() if name in ("silence", "noise", "voice-like")}
+
+
+PARTS = ("answers", "chunks", "drift")
 
 
 def by_name(checks):
@@ -32,13 +42,46 @@ def test_a_whole_bundle_passes(full_bundle):
         ("files", None, None),
         ("card", None, None),
         ("streaming", "torch", "fp32"),
-        *((name, engine, "fp32") for name in ("answers", "chunks") for engine in ("numpy", "onnx", "litert")),
+        *((name, engine, "fp32") for name in PARTS for engine in ("numpy", "onnx", "litert")),
     }
     for check in checks:
         assert check.ok, check
     assert found["answers", "litert", "fp32"].max_abs_error <= 1e-4
     assert found["chunks", "onnx", "fp32"].max_abs_error == 0
     json.dumps([check.to_dict() for check in checks], allow_nan=False)
+
+
+def test_int8_passes_within_its_own_limits(int8_bundle):
+    found = by_name(verify_bundle(int8_bundle, SOUNDS))
+    variants = [("numpy", "fp32"), *((engine, "int8") for engine in ("numpy", "onnx", "litert"))]
+    assert {key for key in found if key[1] not in (None, "torch")} == {
+        (part, *variant) for part in PARTS for variant in variants
+    }
+    for check in found.values():
+        assert check.ok, check
+    check = found["answers", "onnx", "int8"]
+    assert 1e-4 < check.max_abs_error <= check.limit == LIMITS["int8"].largest
+    assert check.mean_abs_error < check.max_abs_error and check.agreement > 0.95
+    assert "same emotion" in check.note
+    for engine in ("numpy", "onnx", "litert"):
+        assert found["chunks", engine, "int8"].max_abs_error == 0
+        assert found["drift", engine, "int8"].max_abs_error == 0
+
+
+def test_int8_of_another_model_is_noticed(full_bundle, int8_bundle, tmp_path):
+    other = make_bundle(tmp_path / "other", seed=1)
+    entries = [
+        {"path": "weights.safetensors", "engine": "numpy", "precision": "fp32"},
+        {"path": "model.int8.onnx", "engine": "onnx", "precision": "int8"},
+    ]
+    data = {
+        "weights.safetensors": other.file("numpy").read_bytes(),
+        "model.int8.onnx": int8_bundle.file("onnx", "int8").read_bytes(),
+    }
+    mixed = write_bundle(tmp_path / "mixed", manifest(entries), data)
+    found = by_name(verify_bundle(mixed, SOUNDS))
+    assert found["answers", "onnx", "int8"].ok is False
+    assert found["drift", "onnx", "int8"].ok is True
 
 
 def test_without_torch_numpy_is_the_reference(full_bundle, monkeypatch):
@@ -106,6 +149,24 @@ def test_an_engine_that_keeps_something_for_itself_is_noticed(numpy_bundle, monk
     monkeypatch.setattr(firmware_py.engines, "open_engine", lambda *args: Forgetful(real(*args)))
     found = by_name(verify_bundle(numpy_bundle, SOUNDS))
     assert found["chunks", "numpy", "fp32"].ok is False
+
+
+class Slow(Forgetful):
+    """An engine whose answers wander off a little at each step."""
+
+    def step(self, features, state):
+        self.calls += 1
+        outputs, state = self.engine.step(features, state)
+        return Outputs(outputs.adv + np.float32(2e-6 * self.calls), outputs.logits), state
+
+
+def test_drift_is_noticed(numpy_bundle, monkeypatch):
+    real = firmware_py.engines.open_engine
+    monkeypatch.setattr(firmware_py.engines, "open_engine", lambda *args: Slow(real(*args)))
+    check = by_name(verify_bundle(numpy_bundle, SOUNDS))["drift", "numpy", "fp32"]
+    assert check.ok is False
+    assert check.max_abs_error == pytest.approx(240 * 2e-6, rel=0.05)
+    assert check.note == "minute 3 against minute 2 of the same sound"
 
 
 def test_chunks_that_are_asked_for():
