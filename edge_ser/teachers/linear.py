@@ -225,6 +225,13 @@ def _ridge(z: Tensor, ratings: Floats, decay: float) -> tuple[Tensor, Tensor]:
     return weight.float(), (centre - z.double().mean(0) @ weight).float()
 
 
+def _digest(encoder: Encoder, heads: LinearHeads, centred: str) -> str:
+    digest = hashlib.sha256(f"linear {encoder.identity} {heads.labels} {heads.hint_size}{centred}".encode())
+    for _, array in sorted(heads.tensors().items()):
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
 class LinearTeacher:
     """An encoder and its linear heads, as `edge_ser.teachers.targets.Teacher`.
 
@@ -235,16 +242,17 @@ class LinearTeacher:
     centred : str
         What was subtracted from the statistics that the heads were fitted on; such a teacher cannot answer a recording
         by itself.
+    identity : str, optional
+        What the heads were fitted on and how, as a hash: the same for heads that differ in rounding alone, as another
+        number of threads makes them. By default the hash of the heads.
     """
 
-    def __init__(self, encoder: Encoder, heads: LinearHeads, centred: str = "") -> None:
+    def __init__(
+        self, encoder: Encoder, heads: LinearHeads, centred: str = "", identity: str | None = None
+    ) -> None:
         self.encoder, self.heads, self.centred = encoder, heads, centred
         self.labels, self.hint_size = heads.labels, heads.hint_size
-        about = f"linear {encoder.identity} {heads.labels} {heads.hint_size}{centred}"
-        digest = hashlib.sha256(about.encode())
-        for _, array in sorted(heads.tensors().items()):
-            digest.update(array.tobytes())
-        self.identity = digest.hexdigest()
+        self.identity = identity or _digest(encoder, heads, centred)
 
     def targets(self, wave: Floats) -> Targets:
         """Answer to a recording (n,) at 16 kHz.
@@ -271,6 +279,7 @@ class LinearTeacher:
             "hint_size": self.hint_size,
             "encoder": self.encoder.identity,
             "centred": self.centred,
+            "identity": self.identity,
         }
         arrays = {
             name: array.astype(np.float16) if name == "basis" else array
@@ -292,7 +301,7 @@ class LinearTeacher:
             raise EdgeSerError(f"{path} is no teacher of edge-ser: train one with edge-ser teach")
         meta = parse_json_object(metadata[_KEY].encode(), str(path))
         arrays = {name: array.astype(np.float32) for name, array in read_safetensors(path).items()}
-        needed = {"labels", "hint_size", "encoder", *LinearHeads.names()}
+        needed = {"labels", "hint_size", "encoder", "centred", "identity", *LinearHeads.names()}
         if missing := sorted(needed - {*meta, *arrays}):
             raise EdgeSerError(f"{path} lacks {', '.join(missing)}: train it again with edge-ser teach")
         own = {name: arrays[name] for name in LinearHeads.names()}
@@ -302,4 +311,4 @@ class LinearTeacher:
             raise EdgeSerError(
                 f"{path} was trained on another encoder than {encoder}: name the one it was trained on"
             )
-        return cls(found, heads, meta.get("centred", ""))
+        return cls(found, heads, meta["centred"], meta["identity"])

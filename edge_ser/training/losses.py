@@ -86,7 +86,7 @@ def soft_loss(logits: Tensor, teacher: Tensor, allowed: Tensor, temperature: flo
     logits, teacher : Tensor (B, L)
         Of the student and the teacher; rows of `teacher` with a NaN have no answer and do not count.
     allowed : Tensor (B, L) bool
-        Classes that take part.
+        Classes that take part; rows without any do not count.
     temperature : float
         Above 0; both are divided by it before the softmax.
 
@@ -95,7 +95,7 @@ def soft_loss(logits: Tensor, teacher: Tensor, allowed: Tensor, temperature: flo
     Tensor ()
         0 where no row has an answer.
     """
-    rows = torch.isfinite(teacher).all(1)
+    rows = torch.isfinite(teacher).all(1) & allowed.any(1)
     if not bool(rows.any()):
         return logits.sum() * 0.0
     closed = ~allowed[rows]

@@ -11,6 +11,8 @@ all folds, which never heard the clip either.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -199,7 +201,8 @@ def run_teacher(recipe: TeachRecipe, source: str, runs_dir: Path, results_dir: P
     with progress_bar("teaching", sum(len(others) for _, others in plan)) as bar:
         for fold, others in plan:
             name = "all" if fold is None else f"fold{fold}"
-            teacher = LinearTeacher(encoder, material.heads(fold), centred=recipe.teach.centre)
+            heard_by = _identity(recipe, encoder.identity, clips, keys, fold)
+            teacher = LinearTeacher(encoder, material.heads(fold), recipe.teach.centre, heard_by)
             teacher.save(
                 folder / f"{name}.safetensors",
                 {"held_out_fold": fold, "recipe": dataclasses.asdict(recipe)},
@@ -223,6 +226,16 @@ def run_teacher(recipe: TeachRecipe, source: str, runs_dir: Path, results_dir: P
     }
     write_json(results_dir / f"{recipe.name}.json", result)
     return result
+
+
+def _identity(
+    recipe: TeachRecipe, encoder: str, clips: Sequence[Clip], keys: Sequence[Sequence[str]], fold: int | None
+) -> str:
+    """Hash of all that a teacher and its answers follow from."""
+    truths = [(clip.corpus, clip.speaker, clip.emotion, clip.adv, clip.fold) for clip in clips]
+    parts = {name: value for name, value in dataclasses.asdict(recipe).items() if name != "name"}
+    what = json.dumps([parts, encoder, truths, keys, fold], sort_keys=True)
+    return hashlib.sha256(what.encode()).hexdigest()
 
 
 def _centre(rows: npt.NDArray[np.float16], clips: Sequence[Clip]) -> None:

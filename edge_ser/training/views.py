@@ -221,6 +221,11 @@ def taught_by(store: TargetStore, keys: Sequence[Sequence[str]], labels: Sequenc
             f"{store.folder} lacks {len(missing)} of {sum(map(len, keys))} recordings and views: label them with "
             "edge-ser teach or edge-ser label, with the same [perturb] and views"
         )
+    if labels and store.labels and not set(labels) & set(store.labels):
+        raise EdgeSerError(
+            f"the teacher of {store.folder} knows {', '.join(store.labels)}, and none of the student's classes: "
+            "name another"
+        )
     columns = [store.labels.index(label) if label in store.labels else -1 for label in labels]
     shape = (len(keys), len(keys[0]))
     logits = np.full((*shape, len(labels)), np.nan, np.float32)

@@ -11,6 +11,7 @@ torch = pytest.importorskip("torch")
 
 from edge_ser.errors import EdgeSerError  # noqa: E402
 from edge_ser.teachers.linear import HeadPart, LinearHeads, LinearTeacher, statistics  # noqa: E402
+from edge_ser.teachers.registry import load_teacher  # noqa: E402
 from edge_ser.tensors import read_metadata, read_safetensors, write_safetensors  # noqa: E402
 from tests.edge_ser.training.tones import Bands, use_encoder  # noqa: E402
 
@@ -235,6 +236,19 @@ def test_identity_follows_what_answers_depend_on() -> None:
     encoder = Bands()
     encoder.identity = "other bands"
     assert LinearTeacher(encoder, one.heads).identity != one.identity
+    assert LinearTeacher(encoder, one.heads, identity="what it heard").identity == "what it heard"
+
+
+def test_a_teacher_read_from_its_file_is_the_one_that_was_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = teacher()
+    one.save(tmp_path / "t.safetensors", {})
+    use_encoder(monkeypatch, one.encoder)
+    read = load_teacher("linear", [str(tmp_path / "t.safetensors"), "bands"])
+    assert read.identity == one.identity and read.labels == one.labels
+    with pytest.raises(EdgeSerError, match="two things"):
+        load_teacher("linear", [str(tmp_path / "t.safetensors")])
 
 
 def test_what_is_no_teacher_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

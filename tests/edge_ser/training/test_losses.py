@@ -150,3 +150,10 @@ def test_without_a_teacher_its_losses_are_zero_and_differentiable() -> None:
     loss = soft_loss(answer, silent, ALL, 2.0) + hint_loss(answer, silent) + quadrant_loss(answer, silent)
     loss.backward()
     assert loss.item() == 0 and torch.equal(answer.grad, torch.zeros(2, 3))
+
+
+def test_a_clip_without_classes_has_no_part_in_the_soft_loss() -> None:
+    logits, teacher = torch.randn(3, 2), torch.randn(3, 2)
+    allowed = torch.tensor([[True, True], [False, False], [True, True]])
+    part = soft_loss(logits[[0, 2]], teacher[[0, 2]], allowed[[0, 2]], 2.0)
+    torch.testing.assert_close(soft_loss(logits, teacher, allowed, 2.0), part)

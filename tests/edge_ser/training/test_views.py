@@ -224,6 +224,12 @@ def test_targets_come_in_the_students_order(tmp_path: Path) -> None:
             assert found.hint[view, clip].tolist() == [i, 1]
 
 
+def test_a_teacher_of_other_classes_altogether_is_refused(tmp_path: Path) -> None:
+    said = {key: Targets(None, np.array([5.0, -3.0])) for row in KEYS for key in row}
+    with pytest.raises(EdgeSerError, match="knows angry, sad, and none of the student's classes"):
+        taught_by(store_of(tmp_path, ("angry", "sad"), 0, said), KEYS, ("bored", "calm"))
+
+
 def test_a_class_that_the_teacher_does_not_know_gets_no_probability(tmp_path: Path) -> None:
     said = {key: Targets(None, np.array([5.0, -3.0])) for row in KEYS for key in row}
     found = taught_by(store_of(tmp_path, ("angry", "sad"), 0, said), KEYS, ("angry", "bored", "sad"))
