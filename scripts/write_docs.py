@@ -59,6 +59,46 @@ def _scores(figures: Sequence[Mapping[str, Any]], *, folds: bool) -> str:
     return markdown_table(rows)
 
 
+def teachers(results: Path) -> str:
+    """What teachers are worth on the folds that they never heard."""
+    rows = []
+    for name, heard in (
+        ("teacher-ravdess", "beside its speaker's others"),
+        ("teacher-ravdess-alone", "by itself"),
+    ):
+        one = read(results / f"{name}.json")
+        rows.append(
+            {
+                "corpus": one["corpus"],
+                "teacher": one["model"],
+                "a clip is heard": heard,
+                "UAR": f"**{one['uar']['mean']:.3f}**",
+                "95 % over speakers": "{:.3f} to {:.3f}".format(*one["uar"]["ci95"]),
+                "folds": " ".join(f"{fold['uar']:.3f}" for fold in one["folds"]),
+            }
+        )
+    return markdown_table(rows)
+
+
+def students(results: Path) -> str:
+    """The same network on labels alone and from a teacher, on the folds that it never heard."""
+    rows = []
+    for name in ("ravdess", "ravdess-distil"):
+        one = read(results / f"{name}.json")
+        rows.append(
+            {
+                "recipe": f"`recipes/{name}.toml`",
+                "parameters": one["params"],
+                "epochs": one["recipe"]["fit"]["epochs"],
+                "seeds": len(one["seeds"]),
+                "UAR": f"**{one['uar']['mean']:.3f}**",
+                "95 % over speakers": "{:.3f} to {:.3f}".format(*one["uar"]["ci95"]),
+                "folds": " ".join(f"{fold['uar']:.3f}" for fold in one["folds"]),
+            }
+        )
+    return markdown_table(rows)
+
+
 def cost(results: Path) -> str:
     """What each engine costs, from ``edge-ser bench -o json``."""
     bench = read(results / "bench.json")
@@ -99,6 +139,8 @@ def parity(results: Path) -> str:
 TABLES: dict[str, Callable[[Path], str]] = {
     "accuracy": accuracy,
     "shipped": shipped,
+    "teachers": teachers,
+    "students": students,
     "cost": cost,
     "parity": parity,
     **FRONT_END,
