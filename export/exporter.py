@@ -114,13 +114,15 @@ def temporary_bundle(checkpoint: str | Path, row: Format, calibrate: Calibrate) 
     Raises
     ------
     EdgeSerError
-        Bad checkpoint, or a package that the format needs is missing.
+        Bad checkpoint, a converter that fails, or a package that the format needs is missing.
     """
     _require([row])
     loaded = _load(checkpoint, [row], calibrate, Path(checkpoint).stem)
-    made = [Exported(row, row.function(loaded.source))]
+    made = convert(row, loaded.source, lambda text: None)
+    if made.data is None:
+        raise EdgeSerError(f"{checkpoint} cannot be exported to {row.key}: {made.worst}")
     with tempfile.TemporaryDirectory() as folder:
-        yield _write(Path(folder) / "bundle", made, loaded.description)
+        yield _write(Path(folder) / "bundle", [made], loaded.description)
 
 
 def _require(formats: Sequence[Format]) -> None:

@@ -15,6 +15,7 @@ _COLUMNS = {
     "engine": "engine",
     "file": "file",
     "limit": "limit",
+    "mean_limit": "mean",
     "available": "can be made here",
     "device": "for",
 }
@@ -24,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.description = (
         "List the formats of `edge-ser export`: the engine that runs each, the file it becomes in the bundle, the "
-        "largest error against the trained model that is let pass, and what it is for."
+        "largest error (and the largest mean error) against the trained model that is let pass, and what it is for."
     )
     parser.epilog = (
         "examples:\n  edge-ser formats            a table\n  edge-ser formats -o json    for a program\n"

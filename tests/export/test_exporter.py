@@ -17,6 +17,7 @@ from edge_ser.tensors import read_safetensors
 from export.calibration import calibrate_on_sample
 from export.exporter import export_checkpoint, read_figures, temporary_bundle
 from export.formats import FORMATS, choose_formats
+from firmware_py.engines import ENGINES
 from tests.support import CONFIG, SPEC
 
 torch = pytest.importorskip("torch")
@@ -126,7 +127,8 @@ def test_spoilt_int8_weights_are_refused(checkpoint, tmp_path):
 
     def spoilt(source):
         tensors, _ = unpack_tensors(bytearray(row.function(source)), "it")
-        tensors["emotion.bias"][2] += 1  # these weights hardly hear anything: a layer before would not be noticed
+        # These weights hardly hear anything, so a layer before would not be noticed.
+        tensors["emotion.bias"][2] += 1
         return pack_tensors(tensors)
 
     rows, bundle = export_checkpoint(
@@ -168,6 +170,10 @@ def test_temporary_bundle(checkpoint):
     with temporary_bundle(checkpoint, NUMPY[0], calibrate) as bundle:
         assert bundle.variants() == [("numpy", "fp32")]
     assert len(asked) == 1  # float needs none
+    broken = dataclasses.replace(NUMPY[0], function=lambda source: 1 / 0)
+    words = "to numpy-fp32: the converter failed: ZeroDivisionError"
+    with pytest.raises(EdgeSerError, match=words), temporary_bundle(checkpoint, broken, calibrate):
+        pass
 
 
 def test_wrong_weights_are_refused(checkpoint, tmp_path):
@@ -246,6 +252,14 @@ def test_figures(checkpoint, tmp_path):
         read_figures(tmp_path / "none.json")
 
 
+def sample() -> str:
+    """The package's recording."""
+    from edge_ser.evaluation import parity
+
+    [path] = parity._SAMPLES.glob("demo.*")
+    return str(path)
+
+
 def test_the_command_all_formats(checkpoint, tmp_path, capsys, monkeypatch):
     """The bar of issue 2: NumPy, LiteRT and ONNX within 1e-4 of torch, and a bundle that verifies."""
     for row in FORMATS:
@@ -268,6 +282,9 @@ def test_the_command_all_formats(checkpoint, tmp_path, capsys, monkeypatch):
     assert load_bundle(out).variants() == [(row.engine, row.precision) for row in FORMATS]
     assert main(["verify", str(out), "-o", "json"]) == 0
     assert json.loads(capsys.readouterr().out)["ok"] is True
+    for engine in ENGINES:
+        assert main(["listen", sample(), "--model", str(out), "--engine", engine, "--precision", "int8"]) == 0
+        assert f"{engine} int8" in "".join(capsys.readouterr())
     assert main(["export", str(checkpoint), "--out", str(out), "--format", "numpy"]) == 2
     assert "exists" in capsys.readouterr().err
     assert main(["export", str(checkpoint), "--out", str(out), "--format", "numpy", "--overwrite"]) == 0
