@@ -85,6 +85,7 @@ def students(results: Path) -> str:
     rows = []
     for name in ("ravdess", "ravdess-distil"):
         one = read(results / f"{name}.json")
+        on_device = results / f"{name}-int8.json"
         rows.append(
             {
                 "recipe": f"`recipes/{name}.toml`",
@@ -94,6 +95,7 @@ def students(results: Path) -> str:
                 "UAR": f"**{one['uar']['mean']:.3f}**",
                 "95 % over speakers": "{:.3f} to {:.3f}".format(*one["uar"]["ci95"]),
                 "folds": " ".join(f"{fold['uar']:.3f}" for fold in one["folds"]),
+                "int8": f"{read(on_device)['uar']['mean']:.3f}" if on_device.exists() else "-",
             }
         )
     return markdown_table(rows)
