@@ -106,7 +106,7 @@ FORMATS = (
         "onnx",
         "model.int8.onnx",
         ("torch", "onnx", "onnxscript", "onnxruntime"),
-        "ONNX Runtime: four tenths of fp32's size at its speed, the same bits on every x86 processor",
+        "ONNX Runtime: four tenths of fp32's size at its speed, the same bits on x86 with and without VNNI",
         LIMITS["int8"],
         to_onnx_int8,
         "products over channels in integers: weights and activations 8 bits, static ranges; the rest float32",
