@@ -66,12 +66,12 @@ def folded_shapes(config: dict[str, Any] = CONFIG) -> dict[str, tuple[int, ...]]
 
 def state_shapes(config: dict[str, Any] = CONFIG) -> dict[str, tuple[int, ...]]:
     """Names and shapes of the state tensors; a test holds that torch's are the same."""
-    c, k = config["channels"], config["kernel"]
+    c, k, halve = config["channels"], config["kernel"], config.get("halve", -1)
     stems = (1, *config["stem"][:-1])
     shapes: dict[str, tuple[int, ...]] = {
-        f"stem{i}": (1, s, 2, config["n_mels"] >> i) for i, s in enumerate(stems)
+        f"stem{i}": (1, s, 1 if i == halve else 2, config["n_mels"] >> i) for i, s in enumerate(stems)
     }
-    shapes["down"] = (1, c, k - 2)
+    shapes["down"] = (1, c, k - 2 if halve < 0 else k - 1)
     shapes |= {f"block{i}": (1, c, (k - 1) * d) for i, d in enumerate(config["dilations"])}
     return shapes | {"pool": (1, config["window_segments"], config["heads"] + 2 * c)}
 

@@ -11,7 +11,8 @@ each step (Chan et al. 1979), so nothing drifts and nothing cancels.
 from __future__ import annotations
 
 import dataclasses
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
 
 import torch
 import torch.nn.functional as F
@@ -36,6 +37,8 @@ class Stream72kConfig(NetworkConfig):
         As in `NetworkConfig`.
     stem : tuple of int
         Channels of the 3 x 3 convolutions over (frame, band); each halves the bands.
+    halve : int
+        Index of the stem's convolution that halves the frames too; -1 leaves that to the depthwise one after `mix`.
     channels, kernel : int
         Width and kernel of the convolutions over time.
     dilations : tuple of int
@@ -53,6 +56,7 @@ class Stream72kConfig(NetworkConfig):
     """
 
     stem: tuple[int, ...] = (8,)
+    halve: int = -1
     channels: int = 96
     kernel: int = 5
     dilations: tuple[int, ...] = (1, 2, 4, 8)
@@ -68,25 +72,39 @@ class Stream72kConfig(NetworkConfig):
                 f"stream72k: n_mels {self.n_mels} must halve {len(self.stem)} times, heads {self.heads} divide "
                 f"channels {self.channels}, step_frames {self.step_frames} be even"
             )
+        if not -1 <= self.halve < len(self.stem):
+            raise EdgeSerError(
+                f"stream72k: halve {self.halve} names none of the stem's {len(self.stem)} convolutions; -1 is none"
+            )
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Self:
+        """As `NetworkConfig.from_dict`; what was written before there was `halve` has none."""
+        return super().from_dict({"halve": -1} | dict(fields))
 
     @property
     def mixed_bands(self) -> int:
         """Bands left after the stem."""
         return self.n_mels >> len(self.stem)
 
+    def stem_strides(self) -> tuple[int, ...]:
+        """Frames that each of the stem's convolutions moves on."""
+        return tuple(2 if i == self.halve else 1 for i in range(len(self.stem)))
+
 
 class _StemConv(nn.Module):
-    """3 x 3 convolution over (frame, band), causal in time, halving the bands; keeps two frames."""
+    """3 x 3 convolution over (frame, band), causal in time, halving the bands; keeps the frames it reaches back to."""
 
-    def __init__(self, inputs: int, outputs: int, folded: bool) -> None:
+    def __init__(self, inputs: int, outputs: int, folded: bool, *, stride: int = 1) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(inputs, outputs, 3, stride=(1, 2), padding=(0, 1), bias=folded)
+        self.conv = nn.Conv2d(inputs, outputs, 3, stride=(stride, 2), padding=(0, 1), bias=folded)
         self.norm: nn.Module = nn.Identity() if folded else nn.BatchNorm2d(outputs)
+        self.context = 3 - stride
 
     def forward(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """x (B, channels, frames, bands), state (B, channels, 2, bands)."""
+        """x (B, channels, frames, bands), state (B, channels, context, bands)."""
         x = torch.cat([state, x], 2)
-        return F.relu(self.norm(self.conv(x))), x[:, :, -2:]
+        return F.relu(self.norm(self.conv(x))), x[:, :, -self.context :]
 
 
 class _TimeConv(nn.Module):
@@ -155,10 +173,11 @@ class Stream72k(Network):
         self.config, self.folded, self.hidden = config, folded, 2 * config.channels
         c = config
         self.stem = nn.ModuleList(
-            _StemConv(i, o, folded) for i, o in zip((1, *c.stem[:-1]), c.stem, strict=True)
+            _StemConv(i, o, folded, stride=s)
+            for i, o, s in zip((1, *c.stem[:-1]), c.stem, c.stem_strides(), strict=True)
         )
         self.mix = _Pointwise(c.stem[-1] * c.mixed_bands, c.channels, folded)
-        self.down = _TimeConv(c.channels, c.kernel, folded, stride=2)
+        self.down = _TimeConv(c.channels, c.kernel, folded, stride=2 if c.halve < 0 else 1)
         self.blocks = nn.ModuleList(_Block(c.channels, c.kernel, d, folded) for d in c.dilations)
         self._contexts = [self.down.context, *((c.kernel - 1) * d for d in c.dilations)]
         self.attend = nn.Conv1d(c.channels, c.heads, 1)
@@ -179,11 +198,14 @@ class Stream72k(Network):
         Returns
         -------
         tuple of Tensor
-            ``stemI`` (batch, channels in, 2, bands), ``down`` and ``blockI`` (batch, channels, context),
+            ``stemI`` (batch, channels in, context, bands), ``down`` and ``blockI`` (batch, channels, context),
             ``pool`` (batch, window_segments, heads + 2 channels), the newest segment last.
         """
         c = self.config
-        shapes: list[tuple[int, ...]] = [(s, 2, c.n_mels >> i) for i, s in enumerate((1, *c.stem[:-1]))]
+        shapes: list[tuple[int, ...]] = [
+            (inputs, 3 - stride, c.n_mels >> i)
+            for i, (inputs, stride) in enumerate(zip((1, *c.stem[:-1]), c.stem_strides(), strict=True))
+        ]
         shapes += [(c.channels, context) for context in self._contexts]
         shapes += [(c.window_segments, c.heads + 2 * c.channels)]
         return tuple(torch.zeros(batch, *shape) for shape in shapes)
@@ -206,6 +228,8 @@ class Stream72k(Network):
         for block in self.blocks:
             x, kept = block(x, pending.pop(0))
             new.append(kept)
+        if x.dtype != torch.float32:  # trained in bfloat16: sums over time are not
+            x = x.float()
         weight = torch.exp(c.bound * torch.tanh(self.attend(x) / c.bound))  # (B, heads, T / 2)
         if valid is not None:
             weight = weight * valid[:, None]
@@ -330,11 +354,12 @@ class Stream72k(Network):
     def macs_per_second(self, spec: MelSpec) -> int:
         """As `Network.macs_per_second`, of the folded form."""
         c = self.config
-        full, half = spec.frame_rate, spec.frame_rate / 2
+        rate, half = spec.frame_rate, spec.frame_rate / 2
         macs = 0.0
         for i, (inputs, outputs) in enumerate(zip((1, *c.stem[:-1]), c.stem, strict=True)):
-            macs += full * 9 * inputs * outputs * (c.n_mels >> (i + 1))
-        macs += full * c.stem[-1] * c.mixed_bands * c.channels
+            rate /= c.stem_strides()[i]
+            macs += rate * 9 * inputs * outputs * (c.n_mels >> (i + 1))
+        macs += rate * c.stem[-1] * c.mixed_bands * c.channels
         macs += half * c.kernel * c.channels
         macs += half * len(c.dilations) * c.channels * (c.kernel + c.channels)
         macs += half * c.channels * (c.heads + 3)

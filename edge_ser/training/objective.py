@@ -71,7 +71,9 @@ class Objective(nn.Module):
         targets = smooth_targets(batch.labels, batch.allowed, part.label_smoothing)
         if self.recipe.augment.mixup > 0:
             batch, targets = _mix_up(batch, targets, self.recipe.augment.mixup)
-        pooled = model.pool(batch.features, batch.frames)
+        with torch.autocast("cpu", torch.bfloat16, enabled=part.bfloat16):
+            pooled = model.pool(batch.features, batch.frames)
+        pooled = pooled.float()  # answers and losses are sums of small differences
         adv, logits = model.answer(pooled)
         soft = distil.soft if distil else 0.0
         terms = {

@@ -19,7 +19,7 @@ __all__ = ["DataPart", "DistilPart", "FitPart", "Recipe", "TasksPart", "parse_to
 #: Fields of a recipe that are no tables.
 _TEXTS = ("model", "name")
 #: Fields that are newer than the first checkpoints, and do nothing when they are false.
-_LATER = (("fit", "start"), ("fit", "quantised"), ("augment", "style"))
+_LATER = (("fit", "start"), ("fit", "quantised"), ("fit", "bfloat16"), ("augment", "style"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +73,9 @@ class FitPart:
     quantised : float
         Share of the epochs, the last ones, in which weights act rounded to eight bits for each output channel
         (quantisation-aware training, arXiv 1712.05877), 0..1.
+    bfloat16 : bool
+        Convolutions and products compute in bfloat16 in training; the weights stay float32. A quarter faster on a CPU
+        that has it.
     """
 
     epochs: int = 60
@@ -89,6 +92,7 @@ class FitPart:
     dropout: float = 0.2
     threads: int = 1
     quantised: float = 0.0
+    bfloat16: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

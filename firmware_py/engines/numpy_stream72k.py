@@ -38,26 +38,26 @@ def _aligned(values: np.ndarray) -> np.ndarray:
 class _Stem:
     """Convolution of 3 frames x 3 bands, stride 2 in band, with ReLU; activations lie as (frame, band, channel)."""
 
-    def __init__(
-        self, weights: _Weights, index: int, frames: int, bands: int, inputs: int, outputs: int
-    ) -> None:
+    def __init__(self, weights: _Weights, index: int, frames: int, bands: int, inputs: int, outputs: int, *,
+                 stride: int) -> None:  # fmt: skip
         name = f"stem.{index}.conv"
         kernel = weights.take(f"{name}.weight", (outputs, inputs, 3, 3))
         self.kernel = _aligned(kernel.transpose(2, 3, 1, 0).reshape(9 * inputs, outputs))
         self.bias = _aligned(weights.take(f"{name}.bias", (outputs,)))
-        padded = _buffer(frames + 2, bands + 2, inputs)  # a band of zeros on either edge, never written
+        past = 3 - stride
+        padded = _buffer(frames + past, bands + 2, inputs)  # a band of zeros on either edge, never written
         inner = padded[:, 1:-1]
-        self.past, self.new, self.last = inner[:2], inner[2:], inner[-2:]
+        self.past, self.new, self.last = inner[:past], inner[past:], inner[-past:]
         row, col, depth = padded.strides
-        half = bands // 2
+        count, half = frames // stride, bands // 2
         self.windows = as_strided(
-            padded, (frames, half, 3, 3, inputs), (row, 2 * col, row, col, depth), writeable=False
+            padded, (count, half, 3, 3, inputs), (stride * row, 2 * col, row, col, depth), writeable=False
         )
-        self.patches = _buffer(frames, half, 3, 3, inputs)
-        self.rows = self.patches.reshape(frames * half, 9 * inputs)
-        self.maps = _buffer(frames * half, outputs)
-        self.out = self.maps.reshape(frames, half, outputs)
-        self.state_shape = (1, inputs, 2, bands)
+        self.patches = _buffer(count, half, 3, 3, inputs)
+        self.rows = self.patches.reshape(count * half, 9 * inputs)
+        self.maps = _buffer(count * half, outputs)
+        self.out = self.maps.reshape(count, half, outputs)
+        self.state_shape = (1, inputs, past, bands)
 
     def step(self, x: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         self.past[...] = state[0].transpose(1, 2, 0)
@@ -248,13 +248,16 @@ class Stream72kNet:
         weights = _Weights(tensors)
         channels, taps, frames = int(config["channels"]), int(config["kernel"]), int(config["step_frames"])
         labels, bands = len(config["labels"]), int(config["n_mels"])
+        halve = int(config.get("halve", -1))  # bundles from before it have none
         self._stems, inputs = [], 1
         for index, outputs in enumerate(config["stem"]):
-            self._stems.append(_Stem(weights, index, frames, bands, inputs, int(outputs)))
-            inputs, bands = int(outputs), bands // 2
+            stride = 2 if index == halve else 1
+            self._stems.append(_Stem(weights, index, frames, bands, inputs, int(outputs), stride=stride))
+            inputs, bands, frames = int(outputs), bands // 2, frames // stride
         self._mix = _Mix(weights, frames, bands, inputs, channels)
-        self._down = _Depthwise(weights, "down", frames, channels, taps, stride=2)
-        frames = frames // 2
+        stride = 2 if halve < 0 else 1
+        self._down = _Depthwise(weights, "down", frames, channels, taps, stride=stride)
+        frames = frames // stride
         self._blocks = [
             _Block(weights, index, frames, channels, taps, int(dilation))
             for index, dilation in enumerate(config["dilations"])

@@ -20,11 +20,11 @@ LABELS = ("angry", "calm", "disgust", "fearful", "happy", "neutral", "sad", "sur
 SHIPPED = Stream72kConfig(labels=LABELS, stem=(8, 16))
 
 
-@pytest.fixture(scope="module")
-def model() -> Stream72k:
+@pytest.fixture(scope="module", params=[-1, 0, 1], ids="halve={}".format)
+def model(request: pytest.FixtureRequest) -> Stream72k:
     """Random weights and batch statistics far from their start, in inference mode."""
     torch.manual_seed(3)
-    model = Stream72k(SHIPPED)
+    model = Stream72k(dataclasses.replace(SHIPPED, halve=request.param))
     for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
             module.running_mean.normal_()
@@ -116,7 +116,7 @@ def test_the_clip_form_equals_the_stream_at_the_clip_end(model: Stream72k) -> No
 def test_a_steady_sound_is_answered_as_exactly_as_any(model: Stream72k, level: float) -> None:
     """Its variance is zero; a difference of large sums would leave rounding where runtimes differ."""
     features = torch.full((1, 900, SHIPPED.n_mels), level)
-    exact = Stream72k(SHIPPED, folded=True).eval()
+    exact = Stream72k(model.config, folded=True).eval()
     exact.load_state_dict(model.fold().state_dict())
     with torch.inference_mode():
         adv, logits = stream(model.fold(), features)
@@ -153,8 +153,10 @@ def test_it_forgets_what_left_its_window(model: Stream72k) -> None:
 def test_states_have_names_shapes_and_start_at_zero(model: Stream72k) -> None:
     state = model.initial_state(2)
     shapes = dict(zip(model.state_names, (tuple(s.shape) for s in state), strict=True))
-    assert shapes["stem0"] == (2, 1, 2, 64) and shapes["stem1"] == (2, 8, 2, 32)
-    assert shapes["down"] == (2, 96, 3) and shapes["block3"] == (2, 96, 32) and shapes["pool"] == (2, 20, 196)
+    halve = model.config.halve  # its convolution moves on by two frames and so reaches back to one
+    assert shapes["stem0"] == (2, 1, 1 if halve == 0 else 2, 64)
+    assert shapes["stem1"] == (2, 8, 1 if halve == 1 else 2, 32)
+    assert shapes["down"] == (2, 96, 3 if halve < 0 else 4) and shapes["block3"] == (2, 96, 32) and shapes["pool"] == (2, 20, 196)
     assert all(not s.any() for s in state)
 
 
@@ -166,6 +168,11 @@ def test_dimensions_stay_in_range_for_wild_input(model: Stream72k) -> None:
 
 def test_config_survives_json_and_refuses_nonsense() -> None:
     assert Stream72kConfig.from_dict(json.loads(json.dumps(SHIPPED.to_dict()))) == SHIPPED
+    before = SHIPPED.to_dict()
+    del before["halve"]
+    assert Stream72kConfig.from_dict(before) == SHIPPED
+    with pytest.raises(EdgeSerError, match="halve 2 names none"):
+        dataclasses.replace(SHIPPED, halve=2)
     with pytest.raises(EdgeSerError, match="even"):
         dataclasses.replace(SHIPPED, step_frames=21)
     with pytest.raises(EdgeSerError, match="colour"):

@@ -121,3 +121,15 @@ def test_balance_draws_small_corpora_more_often() -> None:
     assert sorted(clips.order(rng, 0.0)) == list(range(len(clips)))
     drawn = np.concatenate([clips.order(rng, 1.0) for _ in range(50)])
     assert np.mean(drawn % 4 == 0) == pytest.approx(0.5, abs=0.04)
+
+
+def test_bfloat16_learns_as_float32_does(tmp_path: Path) -> None:
+    """Weights and answers stay float32; the first steps, before differences grow, cost all but the same."""
+    losses, models = [], []
+    for half in (True, False):
+        part = dataclasses.replace(RECIPE.fit, bfloat16=half, epochs=1)
+        models.append(train(tmp_path / str(half), dataclasses.replace(RECIPE, fit=part)))
+        losses.append(json.loads((tmp_path / str(half) / "log.jsonl").read_text())["loss"])
+    assert {tensor.dtype for tensor in models[0].parameters()} == {torch.float32}
+    assert losses[0] == pytest.approx(losses[1], rel=0.02)
+    assert losses[0] != losses[1]  # or nothing would have been computed otherwise
