@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import statistics
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from benchmarks.tables import TABLES as FRONT_END
 from edge_ser.commands._output import markdown_table
 from edge_ser.corpora.base import ADV
 from edge_ser.errors import EdgeSerError
+from edge_ser.evaluation.evaluate import by_seed
 from edge_ser.files import write_atomic
 from firmware_py.machine import machine_line
 
@@ -91,14 +93,20 @@ def students(results: Path) -> str:
                 "recipe": f"`recipes/{name}.toml`",
                 "parameters": one["params"],
                 "epochs": one["recipe"]["fit"]["epochs"],
-                "seeds": len(one["seeds"]),
+                "seeds": " ".join(f"{seed['uar']:.3f}" for seed in by_seed(one["folds"])),
                 "UAR": f"**{one['uar']['mean']:.3f}**",
                 "95 % over speakers": "{:.3f} to {:.3f}".format(*one["uar"]["ci95"]),
-                "folds": " ".join(f"{fold['uar']:.3f}" for fold in one["folds"]),
+                "folds": " ".join(f"{value:.3f}" for value in by_fold(one["folds"])),
                 "int8": f"{read(on_device)['uar']['mean']:.3f}" if on_device.exists() else "-",
             }
         )
     return markdown_table(rows)
+
+
+def by_fold(runs: Sequence[Mapping[str, Any]]) -> list[float]:
+    """UAR of each fold, the mean over seeds."""
+    folds = sorted({run["fold"] for run in runs})
+    return [statistics.fmean(run["uar"] for run in runs if run["fold"] == fold) for fold in folds]
 
 
 def cost(results: Path) -> str:

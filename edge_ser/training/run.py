@@ -31,6 +31,7 @@ from edge_ser.training.views import ViewMaker, Views, taught_by
 __all__ = ["Run", "checkpoint_name", "run_recipe"]
 
 ADV_SOURCE = "means of raters of {names}, scaled to 0..1"
+ADV_TAUGHT = "on other recordings what a teacher says of them"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +113,7 @@ def run_recipe(
             "architecture": recipe.model,
             "config": shape,
             "spec": recipe.spec.to_dict(),
-            "training": _describe(recipe, run, chosen, corpus.licence, corpus.citation),
+            "training": _describe(recipe, run, chosen, taught, corpus.licence, corpus.citation),
         }
         save_checkpoint(target, model, meta)
         (own / "last.pt").unlink()  # done: nothing is left to resume
@@ -186,9 +187,14 @@ def _trains(clip: Clip, fold: int) -> bool:
     return clip.fold is not None and clip.fold != fold
 
 
-def _describe(recipe: Recipe, run: Run, clips: Sequence[Clip], licence: str, citation: str) -> dict[str, Any]:
+def _describe(
+    recipe: Recipe, run: Run, clips: Sequence[Clip], taught: Taught | None, licence: str, citation: str
+) -> dict[str, Any]:
     """What a card must say of the training."""
     rated = sorted({clip.corpus for clip in clips if clip.adv is not None})
+    sources = [ADV_SOURCE.format(names=", ".join(rated))] if rated else []
+    if taught is not None and bool(torch.isfinite(taught.adv).any()):
+        sources.append(ADV_TAUGHT)
     return {
         "recipe": recipe.to_dict(),
         "seed": run.seed,
@@ -197,7 +203,7 @@ def _describe(recipe: Recipe, run: Run, clips: Sequence[Clip], licence: str, cit
         "speakers": len({clip.speaker for clip in clips}),
         "licence": licence,
         "citation": citation,
-        "adv_source": ADV_SOURCE.format(names=", ".join(rated)) if rated else None,
+        "adv_source": "; ".join(sources) or None,
     }
 
 
