@@ -17,15 +17,8 @@ from torch import Tensor
 from edge_ser.corpora import Clip
 from edge_ser.errors import EdgeSerError
 from edge_ser.files import write_atomic
-from edge_ser.teachers.attentive import (
-    AttentiveHead,
-    AttentiveHeads,
-    AttentiveShape,
-    AttentiveTeacher,
-    Heard,
-    Listener,
-    pad,
-)
+from edge_ser.teachers.attention import AttentiveHead, AttentiveShape, Heard, Listener, pad
+from edge_ser.teachers.attentive import AttentiveHeads, AttentiveTeacher
 from edge_ser.teachers.encoders import Encoder
 from edge_ser.training.losses import ccc_loss, emotion_loss, smooth_targets
 from edge_ser.training.material import Answers, Known, Material
@@ -47,7 +40,7 @@ class AttentivePart:
         Upper layers of the encoder that are fine-tuned, by adapters on their attention projections; 0 leaves all as
         they are, at most all but the lowest.
     rank, alpha : int, float
-        Of an adapter, see `edge_ser.teachers.attentive.AttentiveShape`.
+        Of an adapter, see `edge_ser.teachers.attention.AttentiveShape`.
     stride : int
         Frames of the encoder that are averaged to one.
     attention : int
@@ -265,8 +258,9 @@ class AttentiveMaterial(Material):
     def _member(self, part: npt.NDArray[np.int64], name: str, seed: int) -> AttentiveHead:
         """A trained member, from its file where it is done."""
         how = self.how
-        truths = [(int(i), int(self.classes[i]), self.adv[i].tolist()) for i in part]
-        about = hashlib.sha256(f"{self.identity} {name} {truths}".encode()).hexdigest()
+        truths = [(int(i), int(self.classes[i]), self.adv[i].tolist(), self.clips[i].speaker) for i in part]
+        what = f"{self.identity} {name} {self.labels} {self.known} {truths}"
+        about = hashlib.sha256(what.encode()).hexdigest()
         torch.manual_seed(seed)
         head = AttentiveHead(self.listener.shape, self.listener.projections())
         chosen = self.moments[:, torch.from_numpy(part)].flatten(0, 1)

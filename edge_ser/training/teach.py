@@ -27,7 +27,7 @@ from edge_ser.evaluation.score import Scored, best_label, summarise
 from edge_ser.features.cache import Cache
 from edge_ser.files import write_json
 from edge_ser.perturb import Perturb, Perturber
-from edge_ser.teachers.attentive import Listener
+from edge_ser.teachers.attention import Listener
 from edge_ser.teachers.encoders import Encoder, load_encoder
 from edge_ser.teachers.linear import HeadPart, statistics
 from edge_ser.teachers.targets import Targets, TargetStore

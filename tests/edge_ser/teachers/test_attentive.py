@@ -12,14 +12,8 @@ torch = pytest.importorskip("torch", reason="torch is not installed (extra 'teac
 pytest.importorskip("transformers", reason="transformers is not installed (extra 'teach')")
 
 from edge_ser.errors import EdgeSerError  # noqa: E402
-from edge_ser.teachers.attentive import (  # noqa: E402
-    AttentiveHead,
-    AttentiveHeads,
-    AttentiveShape,
-    AttentiveTeacher,
-    Listener,
-    pad,
-)
+from edge_ser.teachers.attention import AttentiveHead, AttentiveShape, Listener, pad  # noqa: E402
+from edge_ser.teachers.attentive import AttentiveHeads, AttentiveTeacher  # noqa: E402
 from edge_ser.teachers.encoders import Encoder, load_encoder  # noqa: E402
 from edge_ser.teachers.linear import LinearTeacher  # noqa: E402
 from edge_ser.teachers.registry import load_teacher  # noqa: E402
