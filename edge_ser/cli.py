@@ -51,6 +51,7 @@ COMMANDS: dict[str, Command] = {
     "teach": Command("edge_ser.commands.teach", "train a teacher's heads, and write down what it says"),
     "distil": Command("edge_ser.commands.distil", "train a student on labels and a teacher's answers"),
     "ablate": Command("edge_ser.commands.ablate", "what each ingredient of a recipe is worth"),
+    "condense": Command("edge_ser.commands.condense", "a corpus as a few synthetic spectra: an experiment"),
     "evaluate": Command("edge_ser.commands.evaluate", "score a model on a corpus, speaker-independent"),
     "features": Command("edge_ser.commands.features", "a table of features, a row a recording", True),
     "plot": Command("edge_ser.commands.plot", "pictures of a recording: spectra, mel, MFCC, chroma"),

@@ -109,6 +109,28 @@ def by_fold(runs: Sequence[Mapping[str, Any]]) -> list[float]:
     return [statistics.fmean(run["uar"] for run in runs if run["fold"] == fold) for fold in folds]
 
 
+def condensed(results: Path) -> str:
+    """Students of a few synthetic clips beside those of real ones."""
+    one = read(results / "condense-ravdess.json")
+    names = {
+        "synthetic": "synthetic clips",
+        "real": "real clips, drawn at random",
+        "means": "means of real clips",
+        "all": f"all {one['trained_on']} real clips",
+    }
+    rows = [
+        {
+            "learns from": names[row["kind"]],
+            "of each class": row["clips"] or "all",
+            "UAR": f"**{row['uar']:.3f}**",
+            "spread over seeds": "-" if row["spread"] is None else f"{row['spread']:.3f}",
+            "runs": row["runs"],
+        }
+        for row in one["rows"]
+    ]
+    return f"{markdown_table(rows)}\n\n{one['corpus']}, {one['protocol']}; a network of {one['params']} parameters."
+
+
 def cost(results: Path) -> str:
     """What each engine costs, from ``edge-ser bench -o json``."""
     bench = read(results / "bench.json")
@@ -151,6 +173,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "shipped": shipped,
     "teachers": teachers,
     "students": students,
+    "condensed": condensed,
     "cost": cost,
     "parity": parity,
     **FRONT_END,

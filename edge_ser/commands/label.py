@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     from edge_ser.teachers.registry import load_teacher
     from edge_ser.teachers.targets import TargetStore
 
-    view = _view(args.views, args.recipe)
+    view = _view(args.views, args.recipe, args.sources)
     paths = [path for source in args.sources for path in _recordings(source)]
     with Team.from_environment() as team:
         teacher = load_teacher(args.kind, args.teacher)
@@ -111,7 +111,7 @@ def _recordings(source: str) -> list[Path]:
     return [clip.path for clip in load_corpus(source).clips]
 
 
-def _view(views: int, recipe: Path | None) -> View | None:
+def _view(views: int, recipe: Path | None, sources: Sequence[str]) -> View | None:
     """What makes views beyond the recording itself, as a recipe's ``[perturb]`` says."""
     if views < 1:
         raise EdgeSerError(f"--views must be at least 1, the recording itself; not {views}")
@@ -123,7 +123,12 @@ def _view(views: int, recipe: Path | None) -> View | None:
         return None
     from edge_ser.perturb import Perturb, Perturber
 
-    return Perturber(Perturb() if recipe is None else _perturb(recipe)).view
+    if recipe is None:
+        return Perturber(Perturb()).view
+    from edge_ser.corpora import sound_names
+
+    spoken = [source for source in sources if source not in sound_names()]
+    return Perturber.of(_perturb(recipe), spoken).view
 
 
 def _perturb(recipe: Path) -> Perturb:

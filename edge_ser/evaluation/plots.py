@@ -8,11 +8,19 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.canvas import EMOTION_COLOURS, FAINT, INK, check_picture, colours_of, figure_at
 from edge_ser.evaluation.timeline import plot_over_time
 
-__all__ = ["EMOTION_COLOURS", "check_picture", "plot_confusion", "plot_curves", "plot_over_time"]
+__all__ = [
+    "EMOTION_COLOURS",
+    "check_picture",
+    "plot_confusion",
+    "plot_curves",
+    "plot_over_time",
+    "plot_spectra",
+]
 
 
 def plot_curves(
@@ -128,3 +136,45 @@ def plot_confusion(
         axes.set_title(title, pad=10)
         bar = figure.colorbar(picture, ax=axes, shrink=0.75, format=lambda value, _: f"{100 * value:.0f}%")
         bar.outline.set_visible(False)
+
+
+def plot_spectra(
+    path: str | os.PathLike[str], names: Sequence[str], clips: np.ndarray, spec: MelSpec, *, most: int = 5
+) -> None:
+    """Draw log-mel clips, a row for each class.
+
+    Parameters
+    ----------
+    path : path
+        A ``.png``, ``.svg`` or ``.pdf`` file; written whole or not at all.
+    names : sequence of str
+        Of the classes.
+    clips : (classes, n, T, n_mels)
+        Normalised log-mel as `spec` makes it.
+    spec : MelSpec
+    most : int
+        Clips of a class that are drawn, the first ones.
+
+    Raises
+    ------
+    MissingExtraError
+        matplotlib is not installed.
+    EdgeSerError
+        An unknown kind of file, or it cannot be written.
+    """
+    db = np.asarray(clips, np.float32)[:, :most] * spec.scale + spec.mean
+    low, high = (float(value) for value in np.percentile(db, (1, 99.5)))
+    seconds = db.shape[2] / spec.frame_rate
+    rows, columns = db.shape[:2]
+    with figure_at(path, (1.2 + 1.9 * columns, 0.5 + 1.15 * rows), 80) as figure:
+        grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+        for name, own, line in zip(names, db, grid, strict=True):
+            for one, axes in zip(own, line, strict=True):
+                shown = axes.imshow(
+                    one.T, origin="lower", aspect="auto", vmin=low, vmax=high, cmap="magma",
+                    extent=(0, seconds, 0, one.shape[1]),
+                )  # fmt: skip
+            line[0].set_ylabel(name)
+        for axes in grid[-1]:
+            axes.set_xlabel("s")
+        figure.colorbar(shown, ax=grid.ravel().tolist(), label="dB", shrink=0.5)

@@ -16,7 +16,7 @@ from edge_ser.perturb.noises import (
     white_noise,
 )
 from edge_ser.perturb.rooms import reverberate, room_response
-from edge_ser.perturb.sounds import Sounds
+from edge_ser.perturb.sounds import Sounds, load_sounds_of
 from edge_ser.perturb.spectrum import formants, lowpass, microphone, tilt
 from edge_ser.perturb.timing import pitch, speed, tempo
 from edge_ser.perturb.view import Perturb, Perturber
@@ -37,6 +37,7 @@ __all__ = [
     "formants",
     "gain_db",
     "invert",
+    "load_sounds_of",
     "lose_packets",
     "lowpass",
     "microphone",

@@ -1,4 +1,4 @@
-"""Sounds in memory for views: noises, rooms, and voices for babble."""
+"""Sounds in memory for views: noises, rooms, voices for babble, and what speech is mixed with."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from edge_ser.audio import load_audio
-from edge_ser.corpora import Sound, load_sounds
+from edge_ser.corpora import Sound, corpus_names, load_corpus, load_sounds
 from edge_ser.errors import EdgeSerError
 from edge_ser.perturb.waves import Floats, as_wave
 
-__all__ = ["Sounds"]
+__all__ = ["Sounds", "load_sounds_of"]
 
 #: Impulse responses whose names begin so are of filters and not of rooms; speech would not be left of one of them.
 _NO_ROOM = "filter"
@@ -27,8 +27,8 @@ class Sounds:
 
     Attributes
     ----------
-    noises, rooms, voices : tuple of ndarray of shape (n,), float32
-        Noises, impulse responses, and speech for babble, at 16 kHz; none is silent.
+    noises, rooms, voices, others : tuple of ndarray of shape (n,), float32
+        Noises, impulse responses, speech for babble, and sounds or speech to mix with, at 16 kHz; none is silent.
     digest : str
         SHA-256 of all of them, so that what was made of them can be told from what was made of others.
     """
@@ -36,11 +36,12 @@ class Sounds:
     noises: tuple[Floats, ...] = field(default=(), compare=False, repr=False)
     rooms: tuple[Floats, ...] = field(default=(), compare=False, repr=False)
     voices: tuple[Floats, ...] = field(default=(), compare=False, repr=False)
+    others: tuple[Floats, ...] = field(default=(), compare=False, repr=False)
     digest: str = field(init=False)
 
     def __post_init__(self) -> None:
         sha = hashlib.sha256()
-        for kind in ("noises", "rooms", "voices"):
+        for kind in ("noises", "rooms", "voices", "others"):
             waves = tuple(as_wave(wave, f"one of the {kind}") for wave in getattr(self, kind))
             if not all(np.any(wave) for wave in waves):
                 raise EdgeSerError(f"one of the {kind} is silent; leave it out")
@@ -91,6 +92,46 @@ class Sounds:
             ),
             tuple(_sounding(Path(path)) for path in voices),
         )
+
+
+def load_sounds_of(names: Sequence[str], corpora: Iterable[str] = ()) -> Sounds:
+    """Sounds to mix speech with, as ``mix_with`` of a recipe names them.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Collections of sounds (``esc10``, ``noise``, ``fsdd``), corpora of speech (``emodb``), or folders.
+    corpora : iterable of str
+        As `edge_ser.corpora.load_corpus` takes them: those that the recipe learns from. A view of a clip is made once
+        for all folds, so speech of theirs would carry the speakers of a test into the training of its fold.
+
+    Returns
+    -------
+    Sounds
+        With `others` alone; a file that is silent is left out.
+
+    Raises
+    ------
+    EdgeSerError
+        A name holds a file of `corpora`, is not there, or holds nothing that sounds.
+    """
+    own = {clip.path.resolve() for corpus in corpora for clip in load_corpus(corpus).clips}
+    waves: list[Floats] = []
+    for name in names:
+        if name in corpus_names():
+            paths = [clip.path for clip in load_corpus(name).clips]
+        else:
+            paths = [sound.path for sound in load_sounds(name).sounds]
+        if any(path.resolve() in own for path in paths):
+            raise EdgeSerError(
+                f"mix_with names {name}, which the recipe learns from: its test speakers would be heard in training; "
+                "mix with other corpora or sounds"
+            )
+        found = [wave for wave in map(load_audio, paths) if np.any(wave)]
+        if not found:
+            raise EdgeSerError(f"all of {name} is silent: mix with something else")
+        waves += found
+    return Sounds(others=tuple(waves))
 
 
 def _read(

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edge_ser.errors import EdgeSerError
 from edge_ser.perturb.codecs import GRADED, codec, telephone
 from edge_ser.perturb.level import clip, dc, gain_db, invert, lose_packets
-from edge_ser.perturb.noises import add_noise, babble, coloured_noise
+from edge_ser.perturb.noises import add_noise, babble, coloured_noise, excerpt, mix
 from edge_ser.perturb.rooms import reverberate, room_response
 from edge_ser.perturb.sounds import Sounds
 from edge_ser.perturb.spectrum import formants, lowpass, microphone, tilt
@@ -26,6 +27,14 @@ __all__ = ["STEPS", "Step"]
 def _either_way(rng: np.random.Generator, most: float) -> float:
     """A factor of 1 to ``1 + most`` or its inverse, even on a logarithmic scale."""
     return math.exp(rng.uniform(-1, 1) * math.log1p(most))
+
+
+def _mix(wave: Floats, rng: np.random.Generator, how: Perturb, sounds: Sounds) -> Floats:
+    if not sounds.others:
+        raise EdgeSerError("there is nothing to mix speech with: give Sounds some others, see load_sounds_of")
+    share = rng.uniform(*how.mix_share)
+    other = sounds.others[rng.integers(len(sounds.others))]
+    return mix(wave, excerpt(other, len(wave), rng), share)
 
 
 def _room(wave: Floats, rng: np.random.Generator, how: Perturb, sounds: Sounds) -> Floats:
@@ -63,12 +72,14 @@ def _codec(wave: Floats, rng: np.random.Generator, how: Perturb, sounds: Sounds)
 
 Step = Callable[[Floats, np.random.Generator, "Perturb", Sounds], Floats]
 
-#: In the order of sound's way: voice, room, microphone, converter, line. A name is also that of its chance.
+#: In the order of sound's way: voice, what sounds beside it, room, microphone, converter, line. A name is also that of
+#: its chance.
 STEPS: Mapping[str, Step] = {
     "speed": lambda wave, rng, how, _: speed(wave, _either_way(rng, how.speed)),
     "tempo": lambda wave, rng, how, _: tempo(wave, _either_way(rng, how.tempo)),
     "pitch": lambda wave, rng, how, _: pitch(wave, rng.uniform(-how.pitch, how.pitch)),
     "formants": lambda wave, rng, how, _: formants(wave, _either_way(rng, how.formants)),
+    "mix": _mix,
     "room": _room,
     "noise": _noise,
     "microphone": lambda wave, rng, how, _: microphone(wave, how.microphone_db, rng),

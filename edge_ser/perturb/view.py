@@ -5,14 +5,15 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from edge_ser.errors import EdgeSerError
 from edge_ser.perturb.codecs import CODECS
-from edge_ser.perturb.sounds import Sounds
+from edge_ser.perturb.sounds import Sounds, load_sounds_of
 from edge_ser.perturb.steps import STEPS
 from edge_ser.perturb.waves import Floats, as_wave
 
@@ -30,6 +31,7 @@ _LIMITS: Mapping[str, tuple[float, float]] = {
     "rt60_s": (0.05, 5),
     "direct_db": (-30, 60),
     "snr_db": (-60, 120),
+    "mix_share": (0, 1),
     "microphone_db": (0, 20),
     "tilt_db": (0, 12),
     "lowpass_hz": (100, 8000),
@@ -40,6 +42,8 @@ _LIMITS: Mapping[str, tuple[float, float]] = {
 }
 
 _NONE = Sounds()
+#: Fields that are newer than the first views, and say nothing while `p_mix` is 0.
+_LATER = ("p_mix", "mix_share", "mix_with")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +70,12 @@ class Perturb:
     snr_db : (float, float)
         Signal to noise in dB. The noise is of `Sounds`, or coloured, or babble of its voices; each kind that there
         is comes as often, but real noise twice.
+    mix_with : tuple of str
+        What speech is mixed with, for a teacher that hears the mixture (the waveform mixup of Wav2Small's students,
+        arXiv 2408.13920): names of collections of sounds or of corpora, or folders. `edge_ser.perturb.load_sounds_of`
+        reads them. Off unless `p_mix` is above 0.
+    mix_share : (float, float)
+        0 to 1; share of the speech in the mixture, see `edge_ser.perturb.mix`: 0.5 is 0 dB, 0.76 is 10 dB.
     microphone_db : float
         0 to 20, see `edge_ser.perturb.microphone`.
     tilt_db : float
@@ -114,11 +124,14 @@ class Perturb:
     codecs: tuple[str, ...] = ("mu-law", "adpcm", "gsm", "vorbis", "mp3")
     p_loss: float = 0.05
     loss: tuple[float, float] = (0.01, 0.15)
+    p_mix: float = 0.0
+    mix_share: tuple[float, float] = (0.5, 0.9)
+    mix_with: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if field.name == "codecs":
+            if field.name in ("codecs", "mix_with"):
                 object.__setattr__(self, field.name, tuple(value))
             elif not isinstance(field.default, tuple):
                 low, high = (0, 1) if field.name.startswith("p_") else _LIMITS[field.name]
@@ -136,6 +149,16 @@ class Perturb:
             raise EdgeSerError(f"there is no codec {', '.join(unknown)}; there are {', '.join(CODECS)}")
         if self.p_codec > 0 and not self.codecs:
             raise EdgeSerError("p_codec is above 0 and codecs names none; name one, or set p_codec to 0")
+        if (self.p_mix > 0) != bool(self.mix_with):
+            raise EdgeSerError(
+                'p_mix above 0 and mix_with belong together: name what to mix with, such as mix_with = ["esc10"], and '
+                "how often"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as plain values; what came later is left out where it says nothing, so that old views stay."""
+        fields = dataclasses.asdict(self)
+        return fields if self.p_mix > 0 else {n: v for n, v in fields.items() if n not in _LATER}
 
     @staticmethod
     def _checked(name: str, value: object, low: float, high: float) -> float:
@@ -162,7 +185,8 @@ class Perturb:
         k : int
             The view's number, 0 or more. 0 is the clip itself, every other one a chain of perturbations.
         sounds : Sounds, optional
-            Noises, rooms and voices; without, noise and rooms are made.
+            Noises, rooms and voices; without, noise and rooms are made. Where the view is a mixture, what it is
+            mixed with.
 
         Returns
         -------
@@ -172,7 +196,7 @@ class Perturb:
         Raises
         ------
         EdgeSerError
-            `wave` is no wave, or `k` is below 0.
+            `wave` is no wave, `k` is below 0, or there is nothing to mix with.
         MissingExtraError
             The extra `train` is not installed.
         """
@@ -185,7 +209,7 @@ class Perturb:
 
     def fingerprint(self, sounds: Sounds | None = None) -> str:
         """Sixteen hexadecimal digits that change whenever views would: with fields, sounds, or how steps work."""
-        what = {"version": _VERSION, "sounds": (sounds or _NONE).digest, **dataclasses.asdict(self)}
+        what = {"version": _VERSION, "sounds": (sounds or _NONE).digest, **self.to_dict()}
         return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
 
     def _drawn(self, key: str, k: int) -> list[tuple[str, np.random.Generator]]:
@@ -208,6 +232,11 @@ class Perturber:
 
     how: Perturb
     sounds: Sounds = dataclasses.field(default_factory=Sounds)
+
+    @classmethod
+    def of(cls, how: Perturb, corpora: Iterable[str] = ()) -> Perturber:
+        """With the sounds that a recipe's ``mix_with`` names; see `edge_ser.perturb.load_sounds_of`."""
+        return cls(how, load_sounds_of(how.mix_with, corpora) if how.mix_with else Sounds())
 
     @property
     def fingerprint(self) -> str:

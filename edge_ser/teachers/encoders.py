@@ -35,6 +35,8 @@ class Encoder(Protocol):
         Tensors that `hidden` gives: the output of each layer, and where the family closes with a norm, its output.
     frame_rate : float
         Frames a second.
+    layers : torch.nn.ModuleList
+        The layers of self-attention, the lowest first.
     identity : str
         SHA-256 of weights and of how recordings are prepared.
     """
@@ -46,6 +48,14 @@ class Encoder(Protocol):
 
     @property
     def identity(self) -> str: ...  # noqa: D102
+    @property
+    def layers(self) -> nn.ModuleList: ...  # noqa: D102
+
+    def run(self, x: Tensor, first: int = 0) -> list[Tensor]:
+        """States of the layers from `first` on and of a closing norm, from the input (B, T, width) of layer `first`.
+
+        For a `first` above 0 that input is state ``first - 1``.
+        """
 
     def hidden(self, wave: npt.NDArray[np.float32]) -> list[Tensor]:
         """States of a recording (n,) at 16 kHz: `states` tensors (T, width). Gradients flow unless they are off."""
@@ -80,6 +90,30 @@ class WaveEncoder(nn.Module):
     def identity(self) -> str:
         """SHA-256 of weights and description."""
         return identity_of(self, f"{self.network.config.model_type} standardises={self.standardises}")
+
+    @property
+    def layers(self) -> nn.ModuleList:
+        """The layers of self-attention, the lowest first."""
+        layers: nn.ModuleList = self.network.encoder.layers
+        return layers
+
+    def run(self, x: Tensor, first: int = 0) -> list[Tensor]:
+        """As `Encoder.run`."""
+        states: list[Tensor] = []
+        more = self._positions(x)
+        for layer in self.layers[first:]:
+            said = layer(x, **more)
+            x = said[0] if isinstance(said, tuple) else said
+            states.append(x)
+        return [*states, self.network.encoder.layer_norm(x)] if self._closes else states
+
+    def _positions(self, x: Tensor) -> dict[str, Tensor]:
+        """WavLM's lowest layer computes the distances of frames for all the others."""
+        attention: Any = self.layers[0].attention
+        if not hasattr(attention, "compute_bias"):
+            return {}
+        bias = attention.compute_bias(x.shape[1], x.shape[1])
+        return {"position_bias": bias.repeat(x.shape[0], 1, 1)}
 
     def hidden(self, wave: npt.NDArray[np.float32]) -> list[Tensor]:
         """States of a recording (n,): `states` tensors (T, width).

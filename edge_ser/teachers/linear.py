@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +18,13 @@ import torch
 from torch import Tensor
 
 from edge_ser.errors import EdgeSerError
-from edge_ser.files import parse_json_object
+from edge_ser.teachers.checkpoints import check_encoder, read_teacher, refuse_alone, write_teacher
 from edge_ser.teachers.encoders import Encoder, load_encoder
 from edge_ser.teachers.targets import Targets
-from edge_ser.tensors import read_metadata, read_safetensors, write_safetensors
 
 __all__ = ["HeadPart", "LinearHeads", "LinearTeacher", "statistics"]
 
 Floats = npt.NDArray[np.float32]
-_KEY = "edge_ser_teacher"
 _LEAST_SPREAD = 1e-4  # of a statistic; below it stands still
 
 
@@ -254,6 +251,11 @@ class LinearTeacher:
         self.labels, self.hint_size = heads.labels, heads.hint_size
         self.identity = identity or _digest(encoder, heads, centred)
 
+    @property
+    def params(self) -> int:
+        """Values that were fitted."""
+        return sum(array.size for array in self.heads.tensors().values())
+
     def targets(self, wave: Floats) -> Targets:
         """Answer to a recording (n,) at 16 kHz.
 
@@ -262,11 +264,7 @@ class LinearTeacher:
         EdgeSerError
             The teacher needs the speaker's other recordings.
         """
-        if self.centred:
-            raise EdgeSerError(
-                f"this teacher hears a recording beside its {self.centred}'s others: label whole corpora with edge-ser "
-                'teach, or train one with centre = ""'
-            )
+        refuse_alone(self.centred)
         logits, adv, hint = self.heads.answer(statistics(self.encoder, wave)[None])
         return Targets(
             adv[0] if np.isfinite(adv).all() else None, logits[0], hint[0] if self.hint_size else None
@@ -285,7 +283,7 @@ class LinearTeacher:
             name: array.astype(np.float16) if name == "basis" else array
             for name, array in self.heads.tensors().items()
         }
-        write_safetensors(path, arrays, {_KEY: json.dumps(meta, sort_keys=True)})
+        write_teacher(path, arrays, meta)
 
     @classmethod
     def load(cls, path: str | Path, encoder: str | Path) -> LinearTeacher:
@@ -296,19 +294,10 @@ class LinearTeacher:
         EdgeSerError
             No such file, or one of another kind or not whole, or trained on another encoder.
         """
-        metadata = read_metadata(path)
-        if _KEY not in metadata:
-            raise EdgeSerError(f"{path} is no teacher of edge-ser: train one with edge-ser teach")
-        meta = parse_json_object(metadata[_KEY].encode(), str(path))
-        arrays = {name: array.astype(np.float32) for name, array in read_safetensors(path).items()}
-        needed = {"labels", "hint_size", "encoder", "centred", "identity", *LinearHeads.names()}
-        if missing := sorted(needed - {*meta, *arrays}):
-            raise EdgeSerError(f"{path} lacks {', '.join(missing)}: train it again with edge-ser teach")
+        names = set(LinearHeads.names())
+        arrays, meta = read_teacher(path, "linear", {"labels", "hint_size"}, names)
         own = {name: arrays[name] for name in LinearHeads.names()}
         heads = LinearHeads(tuple(meta["labels"]), **own, hint_size=int(meta["hint_size"]))
         found = load_encoder(encoder)
-        if found.identity != meta["encoder"]:
-            raise EdgeSerError(
-                f"{path} was trained on another encoder than {encoder}: name the one it was trained on"
-            )
+        check_encoder(path, meta, found.identity, encoder)
         return cls(found, heads, meta["centred"], meta["identity"])

@@ -59,6 +59,16 @@ def _linear(sources: Sequence[str]) -> Teacher:
     return LinearTeacher.load(*sources)
 
 
+def _attentive(sources: Sequence[str]) -> Teacher:
+    from edge_ser.teachers.attentive import AttentiveTeacher
+
+    if len(sources) != 2:
+        raise EdgeSerError(
+            "an attentive teacher is two things: --teacher MEMBERS.safetensors --teacher ENCODER"
+        )
+    return AttentiveTeacher.load(*sources)
+
+
 #: Names on the hub. Dawn is under CC BY-NC-SA 4.0, Odyssey under the MIT licence.
 DAWN = "audeering/wav2vec2-large-robust-12-ft-emotion-msp-dim"
 ODYSSEY = "3loi/SER-Odyssey-Baseline-WavLM-Multi-Attributes"
@@ -70,6 +80,7 @@ TEACHERS: dict[str, Kind] = {
         _mean, "the mean of several such, by default of these two: Wav2Small's teacher", (DAWN, ODYSSEY), 99
     ),
     "linear": Kind(_linear, "heads of edge-ser teach (one that is not centred), and their encoder", most=2),
+    "attentive": Kind(_attentive, "the same of a recipe with [attentive], and their encoder", most=2),
 }
 
 

@@ -84,6 +84,12 @@ class WhisperEncoder(nn.Module):
             )
         return cls(load_pretrained(transformers_class("WhisperModel"), at).encoder).eval()
 
+    @property
+    def layers(self) -> nn.ModuleList:
+        """The layers of self-attention, the lowest first."""
+        layers: nn.ModuleList = self.encoder.layers
+        return layers
+
     @cached_property
     def identity(self) -> str:
         """SHA-256 of the weights and of the front end."""

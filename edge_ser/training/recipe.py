@@ -238,6 +238,7 @@ class Recipe:
     def to_dict(self) -> dict[str, Any]:
         """All fields as plain values, for results and checkpoints."""
         fields = dataclasses.asdict(self)
+        fields["perturb"] = self.perturb.to_dict()
         if self.distil is None:  # then nothing is perturbed
             del fields["distil"], fields["perturb"]
         # What came later is left out where it says nothing, so that checkpoints of before still belong to their recipe.

@@ -86,7 +86,9 @@ def run_recipe(
     ).to_dict()
     clips = [clip for clip in corpus.clips if clip.emotion is not None or clip.adv is not None]
     distil = recipe.distil
-    maker = ViewMaker(distil.views if distil else 1, Perturber(recipe.perturb) if distil else None)
+    maker = ViewMaker(
+        distil.views if distil else 1, Perturber.of(recipe.perturb, recipe.data.corpora) if distil else None
+    )
     with progress_bar("log-mel", len(clips)) as bar:
         views = Views.load(clips, maker, recipe.spec, row.model, Cache(runs_dir / "cache"), bar.wrap)
     folder = runs_dir / recipe.name

@@ -1,4 +1,4 @@
-"""Train a linear teacher for each held-out fold, say how good it is, and write down what it tells the students.
+"""Train a teacher for each held-out fold, say how good it is, and write down what it tells the students.
 
 What a student hears of a training clip comes from a teacher that heard neither the held-out fold nor the fold of that
 clip: an answer about a clip that one has learnt by heart says no more than its label does.
@@ -27,18 +27,18 @@ from edge_ser.evaluation.score import Scored, best_label, summarise
 from edge_ser.features.cache import Cache
 from edge_ser.files import write_json
 from edge_ser.perturb import Perturb, Perturber
-from edge_ser.teachers.encoders import load_encoder
-from edge_ser.teachers.linear import HeadPart, LinearHeads, LinearTeacher, statistics
+from edge_ser.teachers.attention import Listener
+from edge_ser.teachers.encoders import Encoder, load_encoder
+from edge_ser.teachers.linear import HeadPart, statistics
 from edge_ser.teachers.targets import Targets, TargetStore
+from edge_ser.training.attentive import AttentiveMaterial, AttentivePart, Hearing
 from edge_ser.training.data import pool_corpora
+from edge_ser.training.material import Known, LinearMaterial, Material
 from edge_ser.training.progress import progress_bar
 from edge_ser.training.recipe import DataPart, read_part, read_toml
 from edge_ser.training.views import CONTENT, ViewMaker, computed, content_keys
 
-__all__ = ["TeachPart", "TeachRecipe", "run_teacher"]
-
-#: From a corpus's name to the labels that it knows.
-Known = dict[str, tuple[str, ...]]
+__all__ = ["TeachPart", "TeachRecipe", "figures_name", "run_teacher"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +72,7 @@ class TeachPart:
 
 @dataclasses.dataclass(frozen=True)
 class TeachRecipe:
-    """A linear teacher.
+    """A teacher.
 
     Attributes
     ----------
@@ -83,6 +83,8 @@ class TeachRecipe:
     head : HeadPart
     perturb : Perturb
         What makes the views; a student's recipe says the same.
+    attentive : AttentivePart, optional
+        The teacher attends to layers and time, and there are no linear heads; None has ``head`` fitted.
     """
 
     name: str
@@ -90,62 +92,34 @@ class TeachRecipe:
     teach: TeachPart
     head: HeadPart
     perturb: Perturb
+    attentive: AttentivePart | None = None
 
     @classmethod
     def read(cls, path: str | Path) -> TeachRecipe:
         """Read and check a recipe; errors as those of `edge_ser.training.recipe.Recipe.read`."""
         kinds = {"data": DataPart, "teach": TeachPart, "head": HeadPart, "perturb": Perturb}
         path = Path(path)
-        fields = read_toml(path, {"name", *kinds})
+        fields = read_toml(path, {"name", "attentive", *kinds})
+        if "attentive" in fields:
+            if "head" in fields:
+                raise EdgeSerError(
+                    f"{path} has [head] and [attentive]: a teacher has one of them, take one out"
+                )
+            kinds["attentive"] = AttentivePart
         parts = {name: read_part(kind, fields.get(name, {}), path, name) for name, kind in kinds.items()}
         return cls(fields.get("name", path.stem), **parts)
 
-
-class _Material:
-    """Statistics and truths of all clips and views, and the teachers made of parts of them."""
-
-    def __init__(
-        self,
-        recipe: TeachRecipe,
-        clips: Sequence[Clip],
-        rows: npt.NDArray[np.float16],
-        labels: tuple[str, ...],
-        known: Known,
-    ) -> None:
-        self.recipe, self.clips, self.rows, self.labels, self.known = recipe, clips, rows, labels, known
-        self.fold = np.array([-1 if clip.fold is None else clip.fold for clip in clips])
-        index = {label: i for i, label in enumerate(labels)}
-        self.classes = np.array([index.get(clip.emotion or "", -1) for clip in clips])
-        self.allowed = np.array([[label in known[clip.corpus] for label in labels] for clip in clips], bool)
-        self.adv = np.array([clip.adv or (np.nan,) * 3 for clip in clips], np.float32)
-        self._made: dict[frozenset[int], LinearHeads] = {}
-
-    def heads(self, *without: int | None) -> LinearHeads:
-        """Fitted on every view of every clip that has a fold, some folds left out; None is no fold."""
-        out = frozenset(fold for fold in without if fold is not None)
-        if out not in self._made:
-            part = self.part(*(set(self.fold.tolist()) - {-1, *out}))
-            views = len(self.rows)
-            self._made[out] = LinearHeads.fit(
-                self.rows[:, part].reshape(-1, self.rows.shape[2]).astype(np.float32),
-                np.tile(self.classes[part], views),
-                np.tile(self.allowed[part], (views, 1)),
-                np.tile(self.adv[part], (views, 1)),
-                self.labels,
-                self.recipe.head,
-            )
-        return self._made[out]
-
-    def part(self, *folds: int | None) -> npt.NDArray[np.int64]:
-        """Clips of some folds, in their order; None stands for the clips without one."""
-        return np.flatnonzero(np.isin(self.fold, [-1 if fold is None else fold for fold in folds]))
-
-    def answers(self, heads: LinearHeads, part: npt.NDArray[np.int64], view: int) -> tuple[Any, Any, Any]:
-        """Logits, A/D/V and hints of some clips."""
-        return heads.answer(self.rows[view, part].astype(np.float32))
+    def to_dict(self) -> dict[str, Any]:
+        """All fields that say something, as plain values, for results, checkpoints and identities."""
+        fields = dataclasses.asdict(self)
+        fields["perturb"] = self.perturb.to_dict()
+        del fields["attentive" if self.attentive is None else "head"]
+        return fields
 
 
-def run_teacher(recipe: TeachRecipe, source: str, runs_dir: Path, results_dir: Path) -> dict[str, Any]:
+def run_teacher(
+    recipe: TeachRecipe, source: str, runs_dir: Path, results_dir: Path, *, only: int | None = None
+) -> dict[str, Any]:
     """Train the teachers of a recipe; write checkpoints, targets and figures.
 
     Parameters
@@ -160,6 +134,9 @@ def run_teacher(recipe: TeachRecipe, source: str, runs_dir: Path, results_dir: P
         the work.
     results_dir : Path
         ``NAME.json`` is written here.
+    only : int, optional
+        Do no more than what students of this fold need, for several processes side by side; the figures are then in
+        ``NAME-fold{F}.json``.
 
     Returns
     -------
@@ -174,9 +151,65 @@ def run_teacher(recipe: TeachRecipe, source: str, runs_dir: Path, results_dir: P
     corpus, known = pool_corpora(recipe.data.corpora, recipe.data.labels)
     clips = [clip for clip in corpus.clips if clip.emotion is not None or clip.adv is not None]
     outer = recipe.data.folds or tuple(corpus.folds())
+    if only is not None:
+        if only not in outer:
+            raise EdgeSerError(
+                f"the recipe {recipe.name} holds out no fold {only}; it holds out {list(outer)}"
+            )
+        outer = (only,)
     _check_folds(corpus, clips, outer)
     encoder = load_encoder(source)
-    maker = ViewMaker(recipe.teach.views, Perturber(recipe.perturb))
+    maker = ViewMaker(recipe.teach.views, Perturber.of(recipe.perturb, recipe.data.corpora))
+
+    folder = runs_dir / recipe.name
+    hear = _hear_states if recipe.attentive else _hear_statistics
+    material, keys = hear(recipe, encoder, corpus, known, clips, maker, runs_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    plan: list[tuple[int | None, list[int | None]]] = [
+        (fold, [other for other in corpus.folds() if other != fold]) for fold in outer
+    ]
+    if only is None:
+        plan.append((None, [*corpus.folds(), None]))
+    with progress_bar("teaching", sum(len(others) for _, others in plan)) as bar:
+        for fold, others in plan:
+            name = "all" if fold is None else f"fold{fold}"
+            heard_by = _identity(recipe, encoder.identity, clips, keys, fold)
+            teacher = material.teacher(material.heads(fold), heard_by)
+            teacher.save(
+                folder / f"{name}.safetensors",
+                {"held_out_fold": fold, "recipe": recipe.to_dict()},
+            )
+            store = TargetStore(folder / name, teacher.identity, corpus.labels, material.hint_size)
+            for other in bar.wrap(others):
+                _write(material, fold, other, store, keys)
+                store.flush()
+    scored = [one for fold in outer for one in _score(material, fold)]
+    result = {
+        "corpus": corpus.name,
+        "protocol": f"{len(outer)} speaker-disjoint folds, each held out in every corpus; one clip, one answer"
+        + (", beside the speaker's other clips (unlabelled)" if recipe.teach.centre else ""),
+        "model": f"{material.what} on {os.path.basename(os.path.normpath(source))}",
+        "params": teacher.params,
+        **summarise(scored, corpus.labels),
+        "corpora": {
+            name: summarise([s for s in scored if s.clip.corpus == name], known[name]) for name in known
+        },
+        "recipe": recipe.to_dict(),
+    }
+    write_json(results_dir / f"{figures_name(recipe, only)}.json", result)
+    return result
+
+
+def _hear_statistics(
+    recipe: TeachRecipe,
+    encoder: Encoder,
+    corpus: Corpus,
+    known: Known,
+    clips: Sequence[Clip],
+    maker: ViewMaker,
+    runs_dir: Path,
+) -> tuple[Material, list[list[str]]]:
+    """Statistics of all views of all clips, and the views' content keys."""
 
     def hear(wave: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
         heard = statistics(encoder, wave)
@@ -187,45 +220,39 @@ def run_teacher(recipe: TeachRecipe, source: str, runs_dir: Path, results_dir: P
     what = f"statistics {encoder.identity}"
     with progress_bar("hearing", len(clips)) as bar:
         rows = computed(clips, maker, {what: hear, **CONTENT}, Cache(runs_dir / "cache"), bar.wrap)
-    keys = content_keys(rows)
     heard = np.array(rows.pop(what), np.float16)
     if recipe.teach.centre:
         _centre(heard, clips)
-    material = _Material(recipe, clips, heard, corpus.labels, known)
-    folder = runs_dir / recipe.name
-    folder.mkdir(parents=True, exist_ok=True)
-    plan: list[tuple[int | None, list[int | None]]] = [
-        (fold, [other for other in corpus.folds() if other != fold]) for fold in outer
-    ]
-    plan.append((None, [*corpus.folds(), None]))
-    with progress_bar("teaching", sum(len(others) for _, others in plan)) as bar:
-        for fold, others in plan:
-            name = "all" if fold is None else f"fold{fold}"
-            heard_by = _identity(recipe, encoder.identity, clips, keys, fold)
-            teacher = LinearTeacher(encoder, material.heads(fold), recipe.teach.centre, heard_by)
-            teacher.save(
-                folder / f"{name}.safetensors",
-                {"held_out_fold": fold, "recipe": dataclasses.asdict(recipe)},
-            )
-            store = TargetStore(folder / name, teacher.identity, corpus.labels, recipe.head.hint)
-            for other in bar.wrap(others):
-                _write(material, fold, other, store, keys)
-            store.flush()
-    scored = [one for fold in outer for one in _score(material, fold)]
-    result = {
-        "corpus": corpus.name,
-        "protocol": f"{len(outer)} speaker-disjoint folds, each held out in every corpus; one clip, one answer"
-        + (", beside the speaker's other clips (unlabelled)" if recipe.teach.centre else ""),
-        "model": f"linear heads on {os.path.basename(os.path.normpath(source))}",
-        "params": sum(array.size for array in teacher.heads.tensors().values()),
-        **summarise(scored, corpus.labels),
-        "corpora": {
-            name: summarise([s for s in scored if s.clip.corpus == name], known[name]) for name in known
-        },
-        "recipe": dataclasses.asdict(recipe),
-    }
-    write_json(results_dir / f"{recipe.name}.json", result)
-    return result
+    about = (encoder, recipe.head, recipe.teach.centre)
+    return LinearMaterial(clips, corpus.labels, known, heard, *about), content_keys(rows)
+
+
+def _hear_states(
+    recipe: TeachRecipe,
+    encoder: Encoder,
+    corpus: Corpus,
+    known: Known,
+    clips: Sequence[Clip],
+    maker: ViewMaker,
+    runs_dir: Path,
+) -> tuple[Material, list[list[str]]]:
+    """States of all views of all clips, and the views' content keys."""
+    assert recipe.attentive is not None
+    listener = Listener(encoder, recipe.attentive.shape(encoder, corpus.labels))
+    hearing = Hearing(listener)
+    with progress_bar("hearing", len(clips)) as bar:
+        functions = {**hearing.functions(), **CONTENT}
+        rows = computed(clips, maker, functions, Cache(runs_dir / "cache"), bar.wrap)
+    keys = content_keys(rows)
+    identity = _identity(recipe, encoder.identity, (), keys, None)
+    folder = runs_dir / recipe.name / "members"
+    about = (listener, recipe.attentive, recipe.teach.centre, folder, identity)
+    return AttentiveMaterial(clips, corpus.labels, known, rows, *about), keys
+
+
+def figures_name(recipe: TeachRecipe, only: int | None) -> str:
+    """Name of the file of figures without its ending."""
+    return recipe.name if only is None else f"{recipe.name}-fold{only}"
 
 
 def _identity(
@@ -233,7 +260,7 @@ def _identity(
 ) -> str:
     """Hash of all that a teacher and its answers follow from."""
     truths = [(clip.corpus, clip.speaker, clip.emotion, clip.adv, clip.fold) for clip in clips]
-    parts = {name: value for name, value in dataclasses.asdict(recipe).items() if name != "name"}
+    parts = {name: value for name, value in recipe.to_dict().items() if name != "name"}
     what = json.dumps([parts, encoder, truths, keys, fold], sort_keys=True)
     return hashlib.sha256(what.encode()).hexdigest()
 
@@ -265,7 +292,7 @@ def _check_folds(corpus: Corpus, clips: Sequence[Clip], outer: Sequence[int]) ->
         )
 
 
-def _score(material: _Material, fold: int) -> list[Scored]:
+def _score(material: Material, fold: int) -> list[Scored]:
     """Answers of the teacher that never heard a fold to the clips of that fold."""
     part = material.part(fold)
     logits, adv, _ = material.answers(material.heads(fold), part, 0)
@@ -282,12 +309,14 @@ def _score(material: _Material, fold: int) -> list[Scored]:
 
 
 def _write(
-    material: _Material, fold: int | None, other: int | None, store: TargetStore, keys: list[list[str]]
+    material: Material, fold: int | None, other: int | None, store: TargetStore, keys: list[list[str]]
 ) -> None:
     """Targets of another fold: answers of heads that heard neither, hints in the basis of those without `fold`."""
-    part = material.part(other)
-    whole, heads = material.heads(fold), material.heads(fold, other)
+    whole, heads = material.heads(fold), material.answering(fold, other)
     for view, row in enumerate(keys):
+        part = np.array([i for i in material.part(other).tolist() if row[i] not in store], np.int64)
+        if not len(part):
+            continue
         logits, adv, _ = material.answers(heads, part, view)
         _, _, hints = material.answers(whole, part, view)
         for i, said, ratings, hint in zip(part.tolist(), logits, adv, hints, strict=True):

@@ -81,7 +81,7 @@ def test_a_stop_keeps_what_was_heard(
         (
             '[distil]\ntargets = "x"\n',
             "bands",
-            "unknown fields distil; there are data, head, name, perturb, teach",
+            "unknown fields distil; there are attentive, data, head, name, perturb, teach",
         ),
         ("[teach]\nviews = 0\n", "bands", "[teach] needs views of at least 1"),
         ("", "/no/such", "there is no folder /no/such"),

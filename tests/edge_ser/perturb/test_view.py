@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_ser.audio import load_audio
+from edge_ser.audio import load_audio, write_wav
 from edge_ser.errors import EdgeSerError
 from edge_ser.perturb import Perturb, Perturber, Sounds
 from tests.edge_ser.perturb.signals import LAW, RATE, is_wave, noise_of, tone, vowel, waves
@@ -26,12 +26,19 @@ pytest.importorskip("soundfile")
 ROOT = Path(__file__).resolve().parents[3]
 STEPS = [field.name[2:] for field in dataclasses.fields(Perturb) if field.name.startswith("p_")]
 OFF = Perturb(**{f"p_{name}": 0 for name in STEPS})
-ALL = dataclasses.replace(OFF, **{f"p_{name}": 1 for name in STEPS})
+ALL = dataclasses.replace(OFF, **{f"p_{name}": 1 for name in STEPS}, mix_with=("esc10",))
 SOUNDS = Sounds(
     (noise_of(5000), noise_of(60000, 1)),
     (np.exp(-np.arange(900) / 90) * noise_of(900, 2),),
     (vowel(120, 0.5), vowel(200, 0.6)),
+    (noise_of(7000, 3), vowel(90, 0.4)),
 )
+
+
+def only(name: str) -> Perturb:
+    """One step, always."""
+    mixing = {"mix_with": ("esc10",)} if name == "mix" else {}
+    return dataclasses.replace(OFF, **{f"p_{name}": 1}, **mixing)
 
 
 @LAW
@@ -57,8 +64,8 @@ def test_a_view_is_the_same_every_time(wave, key, k):
 @LAW
 @given(waves, st.integers(1, 50))
 def test_all_steps_at_once_give_a_wave(wave, k):
-    for sounds in (SOUNDS, None):
-        view = ALL.view(wave, "key", k, sounds)
+    for how, sounds in ((ALL, SOUNDS), (dataclasses.replace(ALL, p_mix=0, mix_with=()), None)):
+        view = how.view(wave, "key", k, sounds)
         assert is_wave(view, len(view))
 
 
@@ -75,7 +82,7 @@ def test_a_view_is_the_same_in_another_process():
 
 def test_views_differ_by_number_and_by_key():
     wave = vowel(150, 0.5)
-    views = [ALL.view(wave, key, k).tobytes() for key in "ab" for k in range(1, 6)]
+    views = [ALL.view(wave, key, k, SOUNDS).tobytes() for key in "ab" for k in range(1, 6)]
     assert len(set(views)) == len(views)
 
 
@@ -93,7 +100,7 @@ def test_steps_come_as_often_as_they_should_and_in_their_order():
 def test_one_step_alone_changes_something_and_off_changes_nothing(name):
     wave = vowel(150, 0.5)
     assert np.array_equal(OFF.view(wave, "key", 1), wave)
-    alone = dataclasses.replace(OFF, **{f"p_{name}": 1})
+    alone = only(name)
     assert alone.steps("key", 1) == (name,)
     assert not np.array_equal(alone.view(wave, "key", 1, SOUNDS), wave)
 
@@ -146,9 +153,74 @@ def test_a_perturber_is_both():
     assert both.fingerprint == Perturb().fingerprint(SOUNDS)
 
 
+def test_speech_is_mixed_with_others_at_the_share_that_is_drawn():
+    wave = vowel(150, 0.5)
+    how = dataclasses.replace(only("mix"), mix_share=(0.5, 0.9))
+    near = [how.view(wave, "key", k, SOUNDS) for k in range(1, 30)]
+    assert len({view.tobytes() for view in near}) == len(near)
+    for view in near:
+        assert is_wave(view, len(wave))
+        # the power is the speech's but for what the two have in common
+        assert 0.7 < np.sqrt(np.mean(view**2) / np.mean(wave**2)) < 1.42
+        share = float(view @ wave / (wave @ wave))
+        assert 0.4 < share < 1.4
+    speech = dataclasses.replace(how, mix_share=(1, 1)).view(wave, "key", 1, SOUNDS)
+    np.testing.assert_allclose(speech, wave, atol=1e-6)
+    other = dataclasses.replace(how, mix_share=(0, 0)).view(wave, "key", 1, SOUNDS)
+    assert abs(float(other @ wave / (wave @ wave))) < 0.5
+
+
+def test_what_a_mixture_is_of_changes_the_fingerprint_and_nothing_else_does_while_it_is_off():
+    others = Sounds(others=SOUNDS.others)
+    assert others.digest != Sounds().digest != Sounds(others=SOUNDS.others[:1]).digest
+    on = only("mix")
+    shared = dataclasses.replace(on, mix_share=(0.6, 0.9))
+    prints = {how.fingerprint(sounds) for how in (on, shared) for sounds in (None, others)}
+    assert len(prints) == 4
+    off = dataclasses.replace(OFF, mix_share=(0.1, 0.2))
+    assert off.fingerprint() == OFF.fingerprint() and "mix_share" not in off.to_dict()
+    # the fingerprint of before there were mixtures: what was labelled then is not labelled again
+    assert Perturb().fingerprint() == "8220207d220c9653"
+
+
+def test_there_must_be_something_to_mix_with():
+    with pytest.raises(EdgeSerError, match="nothing to mix speech with"):
+        only("mix").view(tone(100), "key", 1)
+
+
+def test_a_recipe_names_what_is_mixed_in_and_it_is_none_of_its_own(tmp_path):
+    for name in ("noises", "speech"):
+        (tmp_path / name).mkdir()
+        for i in range(2):
+            write_wav(tmp_path / name / f"{i}.wav", noise_of(4000, i))
+    write_wav(tmp_path / "noises" / "still.wav", np.zeros(4000, np.float32))
+    table = tmp_path / "mine.csv"
+    table.write_text("file,speaker,emotion\nspeech/0.wav,a,sad\nspeech/1.wav,b,happy\n")
+    how = dataclasses.replace(only("mix"), mix_with=(str(tmp_path / "noises"),))
+    both = Perturber.of(how, [str(table)])
+    assert len(both.sounds.others) == 2
+    wave = vowel(150, 0.3)
+    assert np.array_equal(both.view(wave, "key", 3), how.view(wave, "key", 3, both.sounds))
+    assert Perturber.of(OFF, ["no such corpus"]).sounds == Sounds()
+    with pytest.raises(EdgeSerError, match="which the recipe learns from"):
+        Perturber.of(dataclasses.replace(how, mix_with=(str(tmp_path / "speech"),)), [str(table)])
+    with pytest.raises(EdgeSerError, match="neither a collection of sounds"):
+        Perturber.of(dataclasses.replace(how, mix_with=("nowhere",)))
+
+
+def test_other_speech_is_named_as_a_corpus():
+    need_corpus("emodb")
+    how = dataclasses.replace(only("mix"), mix_with=("emodb",))
+    with pytest.raises(EdgeSerError, match="mix_with names emodb"):
+        Perturber.of(how, ["emodb"])
+
+
 @pytest.mark.parametrize(
     "fields",
     [
+        {"p_mix": 0.5},
+        {"mix_with": ("esc10",)},
+        {"mix_share": (0.5, 1.5)},
         {"p_noise": 1.1},
         {"p_noise": True},
         {"p_noise": "often"},

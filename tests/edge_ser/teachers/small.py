@@ -149,6 +149,36 @@ def save_odyssey(folder: Path, seed: int = 1, *, old: bool = False, **changes: A
     return model
 
 
+KINDS = {"wav2vec2": "Wav2Vec2", "wavlm": "WavLM", "hubert": "Hubert"}
+
+
+def save_encoder(
+    folder: Path, family: str, *, large: bool, normalise: bool = True, head: bool = False, **changes: Any
+) -> Any:
+    """A small encoder of a family in its published layout; gives the model that was saved."""
+    import torch
+    import transformers
+
+    torch.manual_seed(4)
+    config = getattr(transformers, f"{KINDS[family]}Config")(
+        hidden_size=WIDTH,
+        num_hidden_layers=3,
+        num_attention_heads=HEADS,
+        intermediate_size=HIDDEN,
+        conv_dim=[CONV] * 7,
+        num_conv_pos_embeddings=16,
+        num_conv_pos_embedding_groups=4,
+        do_stable_layer_norm=large,
+        feat_extract_norm="layer" if large else "group",
+        vocab_size=11,
+        **changes,
+    )
+    model = getattr(transformers, KINDS[family] + ("ForCTC" if head else "Model"))(config).eval()
+    model.save_pretrained(folder)
+    write_json(folder / "preprocessor_config.json", PREPROCESSOR | {"do_normalize": normalise})
+    return model
+
+
 def small_whisper(seed: int = 0) -> Any:
     """A small Whisper of transformers, its encoder's positions 1500 as published."""
     import torch

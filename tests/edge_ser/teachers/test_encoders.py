@@ -11,45 +11,20 @@ transformers = pytest.importorskip("transformers", reason="transformers is not i
 from edge_ser.errors import EdgeSerError  # noqa: E402
 from edge_ser.teachers.encoders import load_encoder  # noqa: E402
 from tests.edge_ser.teachers.small import (  # noqa: E402
-    CONV,
-    HEADS,
-    HIDDEN,
-    PREPROCESSOR,
+    KINDS,
     WIDTH,
     noise,
     save_dawn,
+    save_encoder,
     small_whisper,
     write_json,
 )
-
-KINDS = {"wav2vec2": "Wav2Vec2", "wavlm": "WavLM", "hubert": "Hubert"}
-
-
-def _save(folder, family, *, large, normalise=True, head=False, **changes):
-    torch.manual_seed(4)
-    config = getattr(transformers, f"{KINDS[family]}Config")(
-        hidden_size=WIDTH,
-        num_hidden_layers=3,
-        num_attention_heads=HEADS,
-        intermediate_size=HIDDEN,
-        conv_dim=[CONV] * 7,
-        num_conv_pos_embeddings=16,
-        num_conv_pos_embedding_groups=4,
-        do_stable_layer_norm=large,
-        feat_extract_norm="layer" if large else "group",
-        vocab_size=11,
-        **changes,
-    )
-    model = getattr(transformers, KINDS[family] + ("ForCTC" if head else "Model"))(config).eval()
-    model.save_pretrained(folder)
-    write_json(folder / "preprocessor_config.json", PREPROCESSOR | {"do_normalize": normalise})
-    return model
 
 
 @pytest.mark.parametrize("family", KINDS)
 @pytest.mark.parametrize("large", [False, True], ids=["base", "large"])
 def test_states_are_those_of_transformers(tmp_path, family, large):
-    model = _save(tmp_path, family, large=large)
+    model = save_encoder(tmp_path, family, large=large)
     encoder = load_encoder(tmp_path)
     wave = noise(0.6)
     with torch.inference_mode():
@@ -68,7 +43,7 @@ def test_states_are_those_of_transformers(tmp_path, family, large):
 
 @pytest.mark.parametrize("large", [False, True], ids=["base", "large"])
 def test_the_closing_norm_is_the_last_state_where_there_is_one(tmp_path, large):
-    _save(tmp_path, "wav2vec2", large=large)
+    save_encoder(tmp_path, "wav2vec2", large=large)
     encoder = load_encoder(tmp_path)
     with torch.inference_mode():
         states = encoder.hidden(noise(0.3))
@@ -79,8 +54,8 @@ def test_the_closing_norm_is_the_last_state_where_there_is_one(tmp_path, large):
 
 
 def test_the_preprocessor_says_whether_recordings_are_standardised(tmp_path):
-    _save(tmp_path / "plain", "wavlm", large=False, normalise=False)
-    _save(tmp_path / "standardised", "wavlm", large=False, normalise=True)
+    save_encoder(tmp_path / "plain", "wavlm", large=False, normalise=False)
+    save_encoder(tmp_path / "standardised", "wavlm", large=False, normalise=True)
     plain, standardised = (load_encoder(tmp_path / name) for name in ("plain", "standardised"))
     wave = noise(0.3)
     x = ((wave - wave.mean()) / np.sqrt(wave.var() + 1e-7)).astype(np.float32)
@@ -94,7 +69,7 @@ def test_the_preprocessor_says_whether_recordings_are_standardised(tmp_path):
 
 
 def test_a_checkpoint_with_a_head_on_top_and_dawn_itself_are_encoders_too(tmp_path):
-    model = _save(tmp_path / "ctc", "hubert", large=False, head=True)
+    model = save_encoder(tmp_path / "ctc", "hubert", large=False, head=True)
     encoder = load_encoder(tmp_path / "ctc")
     own = model.hubert.state_dict()
     assert all(torch.equal(value, own[name]) for name, value in encoder.network.state_dict().items())
@@ -107,7 +82,7 @@ def test_a_checkpoint_with_a_head_on_top_and_dawn_itself_are_encoders_too(tmp_pa
 
 
 def test_gradients_flow_and_hooks_do_not_pile_up(tmp_path):
-    _save(tmp_path, "wavlm", large=True)
+    save_encoder(tmp_path, "wavlm", large=True)
     encoder = load_encoder(tmp_path)
     for _ in range(2):
         assert len(encoder.hidden(noise(0.2))) == 4
@@ -118,7 +93,7 @@ def test_gradients_flow_and_hooks_do_not_pile_up(tmp_path):
 
 
 def test_an_adapter_on_top_does_not_change_the_rate(tmp_path):
-    _save(tmp_path, "wav2vec2", large=True, add_adapter=True)
+    save_encoder(tmp_path, "wav2vec2", large=True, add_adapter=True)
     with torch.inference_mode():
         assert {len(state) for state in load_encoder(tmp_path).hidden(noise(0.6))} == {29}
 
@@ -133,7 +108,7 @@ def test_whisper_comes_through_the_same_door(tmp_path):
 
 
 def test_a_recording_too_short_for_a_frame_is_refused_and_the_shortest_is_heard(tmp_path):
-    _save(tmp_path, "hubert", large=False)
+    save_encoder(tmp_path, "hubert", large=False)
     encoder = load_encoder(tmp_path)
     with torch.inference_mode():
         assert len(encoder.hidden(noise(0.025))[0]) == 1
@@ -160,7 +135,7 @@ def _unlike(tmp_path, change):
 
 
 def test_missing_and_wrong_tensors_are_never_replaced_by_chance(tmp_path):
-    _save(tmp_path, "wavlm", large=True)
+    save_encoder(tmp_path, "wavlm", large=True)
     _unlike(tmp_path, lambda t: t.update({"encoder.layer_norm.weight": torch.zeros(7)}))
     with pytest.raises(EdgeSerError, match="encoder.layer_norm.weight does not fit its config.json"):
         load_encoder(tmp_path)
@@ -174,6 +149,6 @@ def test_missing_and_wrong_tensors_are_never_replaced_by_chance(tmp_path):
 
 
 def test_an_absent_masking_vector_does_not_make_the_identity_a_matter_of_chance(tmp_path):
-    _save(tmp_path, "wavlm", large=False)
+    save_encoder(tmp_path, "wavlm", large=False)
     _unlike(tmp_path, lambda t: t.pop("masked_spec_embed"))
     assert load_encoder(tmp_path).identity == load_encoder(tmp_path).identity

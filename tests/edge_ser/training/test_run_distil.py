@@ -15,6 +15,7 @@ import pytest
 
 pytest.importorskip("torch")
 
+from edge_ser.audio import write_wav
 from edge_ser.cli import main
 from edge_ser.models.checkpoint import load_checkpoint
 from edge_ser.tensors import read_safetensors
@@ -111,6 +112,30 @@ def test_other_views_than_the_teachers_are_refused(
     recipe.write_text(recipe.read_text().replace("p_gain = 1", "p_gain = 1\ngain_db = 3"))
     assert main(["distil", str(recipe), *lesson.places(tmp_path)]) == 2
     assert "lacks 40 of 80" in capsys.readouterr().err  # the clips themselves are there
+
+
+def test_mixtures_are_heard_by_the_teacher_and_by_its_student(
+    lesson: Lesson, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "sounds").mkdir()
+    write_wav(tmp_path / "sounds" / "hiss.wav", np.random.default_rng(0).normal(0, 0.1, 9000))
+    mixing = f'p_mix = 1\nmix_with = ["{tmp_path / "sounds"}"]\n'
+    recipe = write_teacher(tmp_path, lesson.corpora)
+    recipe.write_text(recipe.read_text() + mixing)
+    use_encoder(monkeypatch, Bands())
+    assert main(["teach", str(recipe), "--encoder", "bands", *lesson.places(tmp_path)]) == 0
+    student = write_student(tmp_path, lesson.corpora, tmp_path / "runs/teacher/fold{fold}", folds="[0]")
+    plain = student.read_text()
+    student.write_text(plain + mixing)
+    assert main(["distil", str(student), *lesson.places(tmp_path)]) == 0
+    told = json.loads((tmp_path / "results" / "student.json").read_text())["recipe"]["perturb"]
+    assert told["p_mix"] == 1 and told["mix_with"] == [str(tmp_path / "sounds")]
+    student.write_text(plain.replace("[data]", 'name = "other"\n[data]', 1))
+    assert main(["distil", str(student), *lesson.places(tmp_path)]) == 2
+    assert "lacks 40 of 80" in capsys.readouterr().err  # the teacher heard mixtures alone
+    student.write_text(plain + f'p_mix = 1\nmix_with = ["{lesson.folder / "tones"}"]\n')
+    assert main(["distil", str(student), *lesson.places(tmp_path)]) == 2
+    assert "which the recipe learns from" in capsys.readouterr().err
 
 
 KILLED = """

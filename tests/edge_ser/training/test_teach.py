@@ -354,7 +354,7 @@ def test_states_that_half_precision_cannot_hold_are_refused(
         ("[head]\nweight_decay = 0\n", r"\[head\] needs weight_decay and adv_weight_decay above 0"),
         ("[head]\ncomponent = 3\n", "no field 'component'"),
         ("[perturb]\np_noise = 2.0\n", r"\[perturb\] p_noise must be a number from 0 to 1"),
-        ("[fit]\nepochs = 3\n", "unknown fields fit; there are data, head, name, perturb, teach"),
+        ("[fit]\nepochs = 3\n", "unknown fields fit; there are attentive, data, head, name, perturb, teach"),
     ],
 )
 def test_what_is_wrong_with_a_recipe_is_named(tmp_path: Path, text: str, says: str) -> None:

@@ -89,7 +89,7 @@ class Bands:
 
 def use_encoder(monkeypatch: pytest.MonkeyPatch, encoder: Any) -> Any:
     """Have every source of an encoder be this one."""
-    for module in ("edge_ser.training.teach", "edge_ser.teachers.linear"):
+    for module in ("edge_ser.training.teach", "edge_ser.teachers.linear", "edge_ser.teachers.attentive"):
         monkeypatch.setattr(f"{module}.load_encoder", lambda source: encoder)
     return encoder
 
