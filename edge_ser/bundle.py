@@ -30,6 +30,8 @@ from edge_ser.manifest import (
     Calibration,
     Manifest,
     TensorSpec,
+    Window,
+    least_version,
     next_name,
 )
 
@@ -46,6 +48,7 @@ __all__ = [
     "Calibration",
     "Manifest",
     "TensorSpec",
+    "Window",
     "bundle_names",
     "check_target",
     "list_bundles",
@@ -71,25 +74,27 @@ class Bundle(Manifest):
 
     path: Path = dataclasses.field(kw_only=True)
 
-    def variants(self, form: str = "step") -> list[tuple[str, str]]:
-        """(engine, precision) of every model file of a form, in the order of bundle.json."""
-        return [
+    def variants(self, form: str | None = None) -> list[tuple[str, str]]:
+        """(engine, precision) of every model file, or of those of a form, in the order of bundle.json."""
+        pairs = [
             (file.engine, file.precision)
             for file in self.files
-            if file.engine is not None and file.precision is not None and file.form == form
+            if file.engine is not None and file.precision is not None and form in (None, file.form)
         ]
+        return list(dict.fromkeys(pairs))
 
-    def file(self, engine: str, precision: str = "fp32", form: str = "step") -> Path:
-        """Path of a model file.
+    def model_file(self, engine: str, precision: str = "fp32", form: str | None = None) -> BundleFile:
+        """The entry of a model file; where two forms are there, the first of `FORMS`.
 
         Raises
         ------
         EdgeSerError
             The bundle has none for this engine and precision; the sentence lists those it has.
         """
-        for file in self.files:
-            if (file.engine, file.precision, file.form) == (engine, precision, form):
-                return self.path / file.path
+        for wanted in FORMS if form is None else (form,):
+            for file in self.files:
+                if (file.engine, file.precision, file.form) == (engine, precision, wanted):
+                    return file
         there = (
             ", ".join(f"{name} {width}" for name, width in self.variants(form))
             or f"nothing in the form {form!r}"
@@ -97,6 +102,10 @@ class Bundle(Manifest):
         raise EdgeSerError(
             f"the bundle {self.name} has no model file for {engine} {precision}; it has: {there}"
         )
+
+    def file(self, engine: str, precision: str = "fp32", form: str | None = None) -> Path:
+        """Path of a model file; see `model_file`."""
+        return self.path / self.model_file(engine, precision, form).path
 
     @property
     def card(self) -> Path | None:
@@ -291,7 +300,7 @@ def _seal(manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> bytes:
         entries.append({**entry, "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)})
     if unlisted := set(files) - {entry["path"] for entry in entries}:
         raise EdgeSerError(f"the manifest does not list {sorted(unlisted)[0]!r}; list it or leave it out")
-    document = {**manifest, "format": FORMAT, "version": VERSION, "files": entries}
+    document = {**manifest, "format": FORMAT, "version": least_version(manifest), "files": entries}
     first = {key: document[key] for key in ("format", "version")}
     try:
         text = json.dumps({**first, **document}, indent=1, ensure_ascii=False, allow_nan=False)

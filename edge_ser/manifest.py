@@ -14,6 +14,7 @@ from edge_ser.errors import EdgeSerError
 __all__ = [
     "FORMAT",
     "FORMS",
+    "NORMALISATIONS",
     "PRECISIONS",
     "VERSION",
     "AdvScale",
@@ -21,14 +22,19 @@ __all__ = [
     "Calibration",
     "Manifest",
     "TensorSpec",
+    "Window",
+    "least_version",
     "next_name",
 ]
 
 FORMAT = "edge-ser-bundle"
-VERSION = 1
+#: The newest version that is read. Version 1 knew models that stream; 2 has those that hear a window as well.
+VERSION = 2
 PRECISIONS = ("fp32", "fp16", "int8")
 #: How a model file is driven: a stateful step, a window of fixed length, a whole clip.
 FORMS = ("step", "window", "clip")
+#: What is done to the samples of a window: nothing, or its mean taken out and its power made one.
+NORMALISATIONS = ("none", "unit_power")
 ADV_ORDER = ("arousal", "dominance", "valence")
 
 _DTYPES = ("float32", "float16", "int8", "int32", "int64")
@@ -38,6 +44,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _MAX_ELEMENTS = 1 << 24  # 64 MB of float32: no state of a model for small boards comes near
 _MAX_FFT = 1 << 15
 _MAX_STEP_FRAMES = 1 << 16
+_MAX_WINDOW_S = 600
 
 T = TypeVar("T")
 
@@ -68,6 +75,23 @@ class TensorSpec:
 def next_name(state: str) -> str:
     """Name of a state's new value among a model file's outputs."""
     return f"{state}_next"
+
+
+@dataclasses.dataclass(frozen=True)
+class Window:
+    """How a model that does not stream is fed: with the last seconds, again at each step.
+
+    Attributes
+    ----------
+    samples : int
+        Length, at the front end's sample rate.
+    normalise : str
+        One of `NORMALISATIONS`, done to the window's samples before anything else. A file that takes a waveform does
+        it itself.
+    """
+
+    samples: int
+    normalise: str = "none"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,6 +152,15 @@ class Manifest:
     licence: str
     figures: tuple[dict[str, Any], ...]
     files: tuple[BundleFile, ...]
+    window: Window | None = None
+
+    @property
+    def hears(self) -> str:
+        """What a step of its engines takes: ``features``, or ``samples`` where only a whole window gives features."""
+        if self.window is None:
+            return "features"
+        streams = self.window.normalise == "none" and self.spec.padding == "causal"
+        return "features" if streams and self.inputs[0].name == "features" else "samples"
 
     @classmethod
     def from_dict(cls, entries: Mapping[str, Any], what: str) -> Manifest:
@@ -174,6 +207,7 @@ class Manifest:
             licence=top.text("licence"),
             figures=tuple(_figure(entry) for entry in top.items("figures")),
             files=tuple(_file(entry) for entry in top.items("files")),
+            window=_window(top.child("window")) if top.raw.get("window") is not None else None,
         )
         _check_agreement(manifest, top)
         return manifest
@@ -293,6 +327,15 @@ def _calibration(entry: _Entries) -> Calibration:
     return Calibration(entry.number("temperature", 1e-3, 1e3), entry.number("unsure_below", 0.0, 1.0))
 
 
+def _window(entry: _Entries) -> Window:
+    return Window(entry.count("samples", 1, _MAX_ELEMENTS), entry.choice("normalise", NORMALISATIONS))
+
+
+def least_version(manifest: Mapping[str, Any]) -> int:
+    """The oldest version whose readers understand a manifest: what `write_bundle` writes, so that they may."""
+    return 1 if manifest.get("window") is None else 2
+
+
 def _figure(entry: _Entries) -> dict[str, Any]:
     entry.text("protocol")  # a figure without its protocol says nothing
     return dict(entry.raw)
@@ -329,16 +372,15 @@ def _check_agreement(manifest: Manifest, top: _Entries) -> None:
     tensors = {spec.name: spec for spec in (*manifest.inputs, *manifest.states, *manifest.outputs)}
     if len(tensors) != len(manifest.inputs) + len(manifest.states) + len(manifest.outputs):
         raise top.wrong("states", "tensors whose names differ from each other and from inputs and outputs")
-    wanted = {
-        "features": (1, manifest.step_frames, manifest.spec.n_mels),
-        "adv": (1, len(manifest.adv.order)),
-        "logits": (1, len(manifest.labels)),
-    }
+    wanted = {"adv": (1, len(manifest.adv.order)), "logits": (1, len(manifest.labels))}
+    if manifest.window is None:
+        wanted["features"] = (1, manifest.step_frames, manifest.spec.n_mels)
+    else:
+        wanted |= _window_input(manifest, manifest.window, top)
     for name, shape in wanted.items():
         if name not in tensors or tensors[name].shape != shape:
-            raise top.wrong(
-                "inputs" if name == "features" else "outputs", f"with {name!r} of shape {list(shape)}"
-            )
+            where = "outputs" if name in ("adv", "logits") else "inputs"
+            raise top.wrong(where, f"with {name!r} of shape {list(shape)}")
     for tensor in manifest.states:
         if tensor.shape[:1] != (1,):
             raise top.wrong("states", "tensors of a batch of one")
@@ -350,3 +392,24 @@ def _check_agreement(manifest: Manifest, top: _Entries) -> None:
         raise top.wrong("files", "free of repetitions")
     if not variants:
         raise top.wrong("files", "a list with at least one model file")
+    if any((form == "step") != (manifest.window is None) for _, _, form in variants):
+        raise top.wrong("files", "of the form 'step', or with a window of the forms 'window' and 'clip'")
+
+
+def _window_input(manifest: Manifest, window: Window, top: _Entries) -> dict[str, tuple[int, ...]]:
+    """The one input of a model that hears a window, and its shape."""
+    spec, step = manifest.spec, manifest.step_frames * manifest.spec.hop_length
+    if manifest.states:
+        raise top.wrong("states", "empty where a window is heard as a whole")
+    if not step <= window.samples <= _MAX_WINDOW_S * spec.sample_rate:
+        raise top.wrong("window.samples", f"from one step of {step} to {_MAX_WINDOW_S} s of samples")
+    if len(manifest.inputs) != 1 or manifest.inputs[0].name not in ("features", "waveform"):
+        raise top.wrong(
+            "inputs", "the one tensor 'features' or 'waveform' where a window is heard as a whole"
+        )
+    if manifest.inputs[0].name == "waveform":
+        return {"waveform": (1, window.samples)}
+    frames = spec.frames(window.samples)
+    if frames < 1:
+        raise top.wrong("window.samples", "enough for one frame")
+    return {"features": (1, frames, spec.n_mels)}

@@ -45,10 +45,13 @@ class CalibrationSet:
     record : mapping
         For bundle.json: ``source``, ``clips`` (of each corpus), ``steps`` (all that was run), ``seed``; of a corpus
         also ``speakers``, ``passed_over`` and the ``held_out_fold`` that no clip is of.
+    waves : tuple of (n,) float32
+        The recordings themselves, for models that hear a window as a whole.
     """
 
     features: tuple[np.ndarray, ...]
     record: Mapping[str, Any]
+    waves: tuple[np.ndarray, ...] = ()
 
 
 def choose_calibration(
@@ -132,6 +135,7 @@ def calibrate_on_clips(
         )
     ordered = sorted(clips, key=lambda clip: (clip.corpus, clip.path.name, str(clip.path)))
     features: list[np.ndarray] = []
+    waves: list[np.ndarray] = []
     taken: list[Clip] = []
     passed_over = 0
     for index in np.random.default_rng(seed).permutation(len(ordered)):
@@ -139,14 +143,17 @@ def calibrate_on_clips(
             break
         clip = ordered[index]
         try:
-            features += features_of({clip.path.name: load_audio(clip.path)}, spec, step_frames).values()
+            wave = load_audio(clip.path)
+            features += features_of({clip.path.name: wave}, spec, step_frames).values()
         except EdgeSerError:
             passed_over += 1
             continue
         taken.append(clip)
+        waves.append(wave)
     if not taken:
         raise EdgeSerError(f"none of {len(clips)} clips can be calibrated on; choose another corpus")
-    features += _generated(spec, step_frames)
+    generated = hard_sounds(sample_rate=spec.sample_rate)
+    features += _generated(generated, spec, step_frames)
     return CalibrationSet(
         tuple(features),
         {
@@ -158,26 +165,30 @@ def calibrate_on_clips(
             "steps": sum(map(len, features)),
             "seed": seed,
         },
+        (*waves, *generated.values()),
     )
 
 
 def calibrate_on_sample(spec: MelSpec, step_frames: int) -> CalibrationSet:
     """The package's sample recording and generated sounds: for where no corpus is at hand; the record says so."""
-    spoken = recordings()
-    features = [*features_of(spoken, spec, step_frames).values(), *_generated(spec, step_frames)]
+    spoken, generated = recordings(), hard_sounds(sample_rate=spec.sample_rate)
+    features = [
+        *features_of(spoken, spec, step_frames).values(),
+        *_generated(generated, spec, step_frames),
+    ]
     record = {
         "source": "the package's sample and generated sounds, no training speech",
         "clips": dict.fromkeys(spoken, 1),
         "steps": sum(map(len, features)),
         "seed": None,
     }
-    return CalibrationSet(tuple(features), record)
+    return CalibrationSet(tuple(features), record, (*spoken.values(), *generated.values()))
 
 
-def _generated(spec: MelSpec, step_frames: int) -> list[np.ndarray]:
+def _generated(sounds: Mapping[str, np.ndarray], spec: MelSpec, step_frames: int) -> list[np.ndarray]:
     """Silence, full scale, a click and the like, which a device meets and speech corpora do not.
 
     Without them a click in digital silence is answered with probabilities .5 off; with them .03, and speech is
     answered as before within .001.
     """
-    return list(features_of(hard_sounds(sample_rate=spec.sample_rate), spec, step_frames).values())
+    return list(features_of(sounds, spec, step_frames).values())

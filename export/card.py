@@ -81,6 +81,8 @@ def card_text(manifest: Mapping[str, Any]) -> str:
 
 
 def _window(m: Mapping[str, Any], seconds: float) -> str:
+    if m.get("window") is not None:
+        return f"{m['window']['samples'] / m['spec']['sample_rate']:g} s, heard as a whole at each step"
     segments = m["config"].get("window_segments")
     return f"{segments * seconds:g} s, weighted by attention" if segments else "all of the recording"
 

@@ -26,13 +26,14 @@ def describe(
     calibration: Mapping[str, float],
     files: Sequence[Mapping[str, Any]],
     quantisation: Mapping[str, Any] | None = None,
+    window: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Fill in a bundle's manifest, without what `edge_ser.bundle.write_bundle` adds.
 
     Parameters
     ----------
     config : mapping
-        The architecture's; has ``labels`` and ``step_frames``.
+        The architecture's; has ``labels`` and, where it streams, ``step_frames``.
     states : mapping of str to shape
         Every state tensor in the step's order, batch of one included; all float32, all zeros at first.
     files : sequence of mapping
@@ -40,13 +41,20 @@ def describe(
     quantisation : mapping, optional
         How files of rounded numbers were made: ``calibration`` (what their ranges were learnt from),
         ``float_layers``, ``integer_layers`` and ``methods``, by format.
+    window : mapping, optional
+        How a network that does not stream is fed: ``input`` (its name), ``shape``, ``samples``, ``normalise`` and
+        ``step_frames``.
 
     Returns
     -------
     dict
         For `write_bundle`.
     """
-    labels, step_frames = list(config["labels"]), int(config["step_frames"])
+    labels = list(config["labels"])
+    step_frames = int(config["step_frames"] if window is None else window["step_frames"])
+    taken = ("features", (1, step_frames, spec.n_mels))
+    if window is not None:
+        taken = (window["input"], window["shape"])
 
     def tensor(tensor_name: str, shape: Sequence[int]) -> dict[str, Any]:
         return {"name": tensor_name, "shape": [int(size) for size in shape], "dtype": "float32"}
@@ -57,7 +65,7 @@ def describe(
         "config": dict(config),
         "spec": spec.to_dict(),
         "step_frames": step_frames,
-        "inputs": [tensor("features", (1, step_frames, spec.n_mels))],
+        "inputs": [tensor(*taken)],
         "states": [tensor(state, shape) for state, shape in states.items()],
         "outputs": [tensor("adv", (1, 3)), tensor("logits", (1, len(labels)))],
         "labels": labels,
@@ -70,4 +78,5 @@ def describe(
         "figures": [dict(figure) for figure in figures],
         "files": [dict(file) for file in files],
         **({} if quantisation is None else {"quantisation": dict(quantisation)}),
+        **({} if window is None else {"window": {key: window[key] for key in ("samples", "normalise")}}),
     }

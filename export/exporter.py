@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import json
 import tempfile
@@ -15,18 +16,18 @@ import numpy as np
 from edge_ser.bundle import Bundle, check_target, write_bundle
 from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError, require
-from edge_ser.evaluation.parity import features_of
 from edge_ser.files import parse_json_object
 from export.calibration import CalibrationSet, Say, choose_calibration
 from export.card import card_text
 from export.description import describe
 from export.formats import Format
 from export.gate import Exported, convert, gate
-from export.quantise import FLOAT_LAYERS, integer_layers
+from export.quantise import float_layers, integer_layers
 from export.source import Source
 
 if TYPE_CHECKING:
-    from edge_ser.models.stream72k import Stream72k
+    from edge_ser.models.base import Network
+    from export.window import WindowPlan
 
 __all__ = ["Exported", "Say", "export_checkpoint", "read_figures", "temporary_bundle"]
 
@@ -46,6 +47,7 @@ def export_checkpoint(
     licence: str | None = None,
     figures: Sequence[Mapping[str, Any]] = (),
     calibrate: str | None = None,
+    feeding: Mapping[str, Any] | None = None,
     overwrite: bool = False,
     say: Say = lambda text: None,
 ) -> tuple[list[Exported], Bundle | None]:
@@ -69,6 +71,8 @@ def export_checkpoint(
         Each with its ``protocol``; they join those of the checkpoint.
     calibrate : str, optional
         What int8 learns its ranges from, see `choose_calibration`.
+    feeding : mapping, optional
+        Of a network that does not stream: what `export.window.plan_window` takes by name.
     overwrite : bool
         Replace a bundle that is at `out`.
     say : callable
@@ -79,7 +83,7 @@ def export_checkpoint(
     rows : list of Exported
         One a format.
     bundle : Bundle or None
-        None when a row is not ok: then nothing was written.
+        None when a row that applies to the model is not ok, or none does: then nothing was written.
 
     Raises
     ------
@@ -89,13 +93,14 @@ def export_checkpoint(
     _require(formats)
     target = check_target(out, overwrite=overwrite)
     choose = functools.partial(choose_calibration, which=calibrate, say=say)
-    loaded = _load(checkpoint, formats, choose, name or target.name, licence=licence, figures=figures)
+    loaded = _load(
+        checkpoint, formats, choose, name or target.name, licence=licence, figures=figures, feeding=feeding
+    )
     made = [convert(row, loaded.source, say) for row in formats]
-    features = features_of(sounds, loaded.spec, loaded.source.model.config.step_frames)
-    rows = _checked(made, loaded, features, say)
-    if not all(row.ok for row in rows):
+    rows = _checked(made, loaded, sounds, say)
+    if not all(row.ok for row in rows if row.applies) or not any(row.ok for row in rows):
         return rows, None
-    return rows, _write(target, rows, loaded.description, overwrite=overwrite)
+    return rows, _write(target, rows, loaded, overwrite=overwrite)
 
 
 @contextlib.contextmanager
@@ -122,7 +127,7 @@ def temporary_bundle(checkpoint: str | Path, row: Format, calibrate: Calibrate) 
     if made.data is None:
         raise EdgeSerError(f"{checkpoint} cannot be exported to {row.key}: {made.worst}")
     with tempfile.TemporaryDirectory() as folder:
-        yield _write(Path(folder) / "bundle", [made], loaded.description)
+        yield _write(Path(folder) / "bundle", [made], loaded)
 
 
 def _require(formats: Sequence[Format]) -> None:
@@ -135,7 +140,7 @@ def _require(formats: Sequence[Format]) -> None:
 
 
 class _Loaded(NamedTuple):
-    model: Stream72k  # as trained, its batch normalisation not folded
+    model: Network  # as trained, its batch normalisation not folded
     source: Source
     spec: MelSpec
     description: dict[str, Any]  # of the bundle, without its files
@@ -149,29 +154,50 @@ def _load(
     *,
     licence: str | None = None,
     figures: Sequence[Mapping[str, Any]] = (),
+    feeding: Mapping[str, Any] | None = None,
 ) -> _Loaded:
+    from edge_ser.models.base import ClipNetwork
     from edge_ser.models.checkpoint import load_checkpoint
     from edge_ser.models.stream72k import Stream72k
+    from export.window import plan_window
 
     model, meta = load_checkpoint(checkpoint)
-    if not isinstance(model, Stream72k) or not isinstance(meta.get("spec"), dict):
+    if not isinstance(model, Stream72k | ClipNetwork) or not isinstance(meta.get("spec"), dict):
+        raise EdgeSerError(f"{checkpoint} holds no model with its front end; train one with edge-ser train")
+    if not model.config.labels:
         raise EdgeSerError(
-            f"{checkpoint} holds no streaming model with its front end; train one with edge-ser train"
+            f"{checkpoint} was trained without emotions, and a bundle names them; train it with some"
         )
     spec = MelSpec.from_dict(meta["spec"])
+    plan = None
+    if isinstance(model, ClipNetwork):
+        plan = plan_window(model, spec, **(feeding or {}))
+    elif feeding:
+        raise EdgeSerError(
+            f"{meta['architecture']} streams: its step and its window were trained, and {', '.join(feeding)} cannot be "
+            "chosen"
+        )
     folded = model.fold()
+    step_frames = folded.config.step_frames if plan is None else plan.step_frames
     calibration = None
-    if any(row.calibrated for row in formats):
-        calibration = calibrate(meta.get("training") or {}, spec, folded.config.step_frames)
-    description = _describe(name, folded, meta, spec, licence, figures)
+    form = "step" if plan is None else plan.form
+    if any(row.calibrated and row.refusal(form) is None for row in formats):
+        calibration = calibrate(meta.get("training") or {}, spec, step_frames)
+        if plan is not None:
+            given = tuple(plan.given(model, wave) for wave in calibration.waves)
+            calibration = dataclasses.replace(calibration, features=given)
+    source = Source(folded, calibration, plan)
+    description = _describe(name, folded, meta, spec, plan, licence, figures)
     if calibration is not None:
         description["quantisation"] = {
             "calibration": dict(calibration.record),
-            "float_layers": list(FLOAT_LAYERS),
-            "integer_layers": list(integer_layers(folded)),
-            "methods": {row.key: row.method for row in formats if row.calibrated},
+            "float_layers": list(float_layers(source.model)),
+            "integer_layers": list(integer_layers(source.model)),
+            "methods": {
+                row.key: row.method for row in formats if row.calibrated and row.refusal(form) is None
+            },
         }
-    return _Loaded(model, Source(folded, calibration), spec, description)
+    return _Loaded(model, source, spec, description)
 
 
 def read_figures(path: str | Path) -> dict[str, Any]:
@@ -192,60 +218,71 @@ def read_figures(path: str | Path) -> dict[str, Any]:
 
 
 def _checked(
-    made: Sequence[Exported], loaded: _Loaded, features: Mapping[str, np.ndarray], say: Say
+    made: Sequence[Exported], loaded: _Loaded, sounds: Mapping[str, np.ndarray], say: Say
 ) -> list[Exported]:
     """What the gate says of the files that were made, tried from a bundle aside."""
     if all(row.data is None for row in made):
         return list(made)
     with tempfile.TemporaryDirectory() as folder:
-        bundle = _write(Path(folder) / "bundle", made, loaded.description)
-        return gate(made, bundle, loaded.model, features, say)
+        bundle = _write(Path(folder) / "bundle", made, loaded)
+        return gate(made, bundle, loaded.model, sounds, say)
 
 
-def _write(
-    folder: Path, rows: Sequence[Exported], description: Mapping[str, Any], *, overwrite: bool = False
-) -> Bundle:
+def _write(folder: Path, rows: Sequence[Exported], loaded: _Loaded, *, overwrite: bool = False) -> Bundle:
     files = {row.format.file: row.data for row in rows if row.data is not None}
     entries = [
         {
             "path": row.format.file,
             "engine": row.format.engine,
             "precision": row.format.precision,
-            "form": row.format.form,
+            "form": loaded.source.form,
         }
         for row in rows
         if row.data is not None
     ]
-    manifest = {**description, "files": [*entries, _CARD]}
+    manifest = {**loaded.description, "files": [*entries, _CARD]}
     files["MODEL_CARD.md"] = card_text(manifest).encode("utf-8")
     return write_bundle(folder, manifest, files, overwrite=overwrite)
 
 
 def _describe(
     name: str,
-    folded: Stream72k,
+    folded: Network,
     meta: Mapping[str, Any],
     spec: MelSpec,
+    plan: WindowPlan | None,
     licence: str | None,
     figures: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
     training = _without_folders(meta.get("training") or {})
     data = training.get("licence") or "licences not recorded"
-    states = zip(folded.state_names, folded.initial_state(1), strict=True)
+    states = {} if plan else dict(zip(folded.state_names, folded.initial_state(1), strict=True))
+    macs = folded.macs_per_second(spec)
+    if plan is not None:  # the whole window at each step
+        macs *= round(plan.samples / (plan.step_frames * spec.hop_length))
     return describe(
         name=name,
         architecture=meta["architecture"],
         config=json.loads(json.dumps(meta["config"])),
         spec=spec,
-        states={state: tuple(tensor.shape) for state, tensor in states},
+        states={state: tuple(tensor.shape) for state, tensor in states.items()},
         parameters=folded.count_parameters(),
-        macs_per_second=folded.macs_per_second(spec),
+        macs_per_second=macs,
         training=training,
         licence=licence or f"non-commercial use, as the training data's ({data})",
         adv_source=training.get("adv_source") or "none: trained without ratings, so these three mean nothing",
         figures=[*(meta.get("figures") or ()), *figures],
         calibration=meta.get("calibration") or {"temperature": 1.0, "unsure_below": 0.0},
         files=(),
+        window=None
+        if plan is None
+        else {
+            "input": plan.takes,
+            "shape": plan.shape,
+            "samples": plan.samples,
+            "normalise": plan.normalise,
+            "step_frames": plan.step_frames,
+        },
     )
 
 

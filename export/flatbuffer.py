@@ -17,7 +17,12 @@ _MARK = b"TFL3"
 def read(content: bytes) -> Any:
     """A TFLite file as the schema's objects; arrays are NumPy's."""
     schema = require("ai_edge_litert.schema_py_generated", extra="export", purpose="exporting to TFLite")
-    return schema.ModelT.InitFromObj(schema.Model.GetRootAs(bytearray(content), 0))
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(bytearray(content), 0))
+    for buffer in model.buffers:
+        if buffer.offset > 1:  # a quantiser puts large ones behind the table; `pack` writes them into it
+            buffer.data = np.frombuffer(content, np.uint8, buffer.size, buffer.offset)
+            buffer.offset = buffer.size = 0
+    return model
 
 
 def pack(model: Any) -> bytes:
@@ -57,7 +62,10 @@ def constant(model: Any, tensor: Any, dtype: type[np.generic]) -> np.ndarray | N
 def _short(name: str) -> str:
     """``x.NamedStep/x._Block_0/x._TimeConv_depthwise/torch.Conv1d_conv;1`` is ``Block_0/depthwise/conv;1``."""
     last = name.rsplit(";;", maxsplit=1)[-1]
-    parts = [part.rpartition(".")[2].lstrip("_").replace("NamedStep", "step") for part in last.split("/")]
+    parts = [
+        part.rpartition(".")[2].lstrip("_").replace("NamedStep", "step").replace("NamedWindow", "step")
+        for part in last.split("/")
+    ]
     if len(parts) > 1 and parts[0] == "step":
         del parts[0]
     return "/".join(re.sub(r"^[A-Za-z0-9]+_(?=[a-z])", "", part) for part in parts)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.parity import LIMITS, Limit
+from edge_ser.manifest import FORMS
 from export.to_numpy import to_numpy, to_numpy_int8
 from export.to_onnx import to_onnx
 from export.to_onnx_int8 import to_onnx_int8
@@ -42,8 +43,10 @@ class Format:
         `Source` to file content.
     method : str
         How values are rounded, in words; empty where none are.
-    form : {'step', 'window', 'clip'}
-        How the file is driven.
+    forms : tuple of str
+        How its files can be driven: `edge_ser.manifest.FORMS`.
+    why_not : str
+        Why it has not the other forms, as the end of a sentence.
     """
 
     name: str
@@ -55,7 +58,8 @@ class Format:
     limit: Limit
     function: Callable[[Source], bytes]
     method: str = ""
-    form: str = "step"
+    forms: tuple[str, ...] = FORMS
+    why_not: str = ""
 
     @property
     def key(self) -> str:
@@ -66,6 +70,18 @@ class Format:
     def calibrated(self) -> bool:
         """It needs a calibration set."""
         return bool(self.method)
+
+    def refusal(self, form: str) -> str | None:
+        """Why a model of a form cannot become this, or None where it can."""
+        if form in self.forms:
+            return None
+        return f"{self.key} has no form {form!r}: {self.why_not}"
+
+
+_STEP_ALONE = (
+    "NumPy has no fast convolution over two dimensions, so a window again at each step would cost a second"
+)
+_FIXED = "TFLite's memory is planned once, for inputs of one size"
 
 
 FORMATS = (
@@ -78,6 +94,8 @@ FORMATS = (
         "any board with Python and NumPy alone; the least memory",
         LIMITS["fp32"],
         to_numpy,
+        forms=("step",),
+        why_not=_STEP_ALONE,
     ),
     Format(
         "numpy",
@@ -89,6 +107,8 @@ FORMATS = (
         LIMITS["int8"],
         to_numpy_int8,
         "weights int8, one scale a channel; the engine makes them float32 when it loads",
+        forms=("step",),
+        why_not=_STEP_ALONE,
     ),
     Format(
         "onnx",
@@ -120,6 +140,8 @@ FORMATS = (
         "Raspberry Pi and other Arm boards, Android: LiteRT, fastest on Arm",
         LIMITS["fp32"],
         to_tflite,
+        forms=("step", "window"),
+        why_not=_FIXED,
     ),
     Format(
         "tflite",
@@ -131,6 +153,8 @@ FORMATS = (
         LIMITS["int8"],
         to_tflite_int8,
         "weights int8, one scale a channel; products over channels in integers, activations int8, static ranges",
+        forms=("step", "window"),
+        why_not=_FIXED,
     ),
 )
 
@@ -169,7 +193,7 @@ def choose_formats(text: str | Sequence[str]) -> tuple[Format, ...]:
 
 
 def format_for(engine: str, precision: str) -> Format:
-    """The row that makes the streaming file of an engine and a precision.
+    """The row that makes the file of an engine and a precision.
 
     Raises
     ------
@@ -177,9 +201,9 @@ def format_for(engine: str, precision: str) -> Format:
         There is none.
     """
     for row in FORMATS:
-        if (row.engine, row.precision, row.form) == (engine, precision, "step"):
+        if (row.engine, row.precision) == (engine, precision):
             return row
-    there = ", ".join(f"{row.engine} {row.precision}" for row in FORMATS if row.form == "step")
+    there = ", ".join(f"{row.engine} {row.precision}" for row in FORMATS)
     raise EdgeSerError(f"nothing can be exported for {engine} in {precision}; there is {there}")
 
 

@@ -10,15 +10,18 @@ import numpy as np
 
 from edge_ser.bundle import Bundle
 from edge_ser.errors import EdgeSerError
-from edge_ser.evaluation.parity import Difference, compare_all, engine_answers, one_pass_answers
+from edge_ser.evaluation.parity import Difference, compare_all, device_answers, inputs_of, torch_answers
 from export.calibration import Say
 from export.formats import Format
 from export.source import Source
 
 if TYPE_CHECKING:
-    from edge_ser.models.stream72k import Stream72k
+    from edge_ser.models.base import Network
 
 __all__ = ["Exported", "convert", "gate"]
+
+#: Seconds from one window to the next that is asked about: each costs as much as a whole clip.
+_WINDOWS_EVERY_S = 3.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,13 +36,17 @@ class Exported:
     error : Difference or None
         From torch, the worst of all sounds.
     worst : str
-        The sound with the largest error, or why the converter failed.
+        The sound with the largest error, or why there is no file.
+    applies : bool
+        False where a model of this kind cannot become such a file at all, as `worst` says: then its absence is no
+        failure.
     """
 
     format: Format
     data: bytes | None
     error: Difference | None = None
     worst: str = ""
+    applies: bool = True
 
     @property
     def ok(self) -> bool:
@@ -63,12 +70,16 @@ class Exported:
             "agreement_limit": limit.agreement,
             "metric_drop": None,  # needs the held-out fold: edge-ser evaluate --checkpoints --precision int8
             "ok": self.ok,
+            "applies": self.applies,
             "note": self.worst,
         }
 
 
 def convert(row: Format, source: Source, say: Say) -> Exported:
     """Make a file; a converter that fails is the row's answer, not an error."""
+    if (reason := row.refusal(source.form)) is not None:
+        say(f"not made: {reason}")
+        return Exported(row, None, worst=reason, applies=False)
     say(f"{row.key}: converting")
     try:
         return Exported(row, row.function(source))
@@ -81,9 +92,11 @@ def convert(row: Format, source: Source, say: Say) -> Exported:
 
 
 def gate(
-    made: Sequence[Exported], bundle: Bundle, model: Stream72k, features: Mapping[str, np.ndarray], say: Say
+    made: Sequence[Exported], bundle: Bundle, model: Network, sounds: Mapping[str, np.ndarray], say: Say
 ) -> list[Exported]:
     """Run each file on the device's own engine, step by step, against the unfolded model in one pass.
+
+    A model that hears windows is asked every three seconds, against the unfolded model on the same windows.
 
     So the folding, the streaming, the converter and the engine are all inside what is measured.
 
@@ -93,10 +106,10 @@ def gate(
         Those without a file stay as they are.
     bundle : Bundle
         Holds the files.
-    model : Stream72k
+    model : Network
         As trained.
-    features : mapping of str to (steps, step_frames, n_mels) float32
-        By sound.
+    sounds : mapping of str to (n,) float32
+        Audio at the bundle's sample rate.
     say : callable
         Gets a line for each file.
 
@@ -107,14 +120,16 @@ def gate(
     """
     from firmware_py.engines import open_engine
 
-    wanted = {sound: one_pass_answers(model, steps) for sound, steps in features.items()}
+    inputs = inputs_of(bundle, sounds)
+    every = max(1, round(_WINDOWS_EVERY_S * bundle.spec.frame_rate / bundle.step_frames))
+    wanted = {sound: torch_answers(model, bundle, steps, every) for sound, steps in inputs.items()}
     checked: list[Exported] = []
     for row in made:
         if row.data is None:
             checked.append(row)
             continue
         engine = open_engine(bundle, row.format.engine, row.format.precision)
-        answers = {sound: engine_answers(engine, steps) for sound, steps in features.items()}
+        answers = {sound: device_answers(engine, steps, every) for sound, steps in inputs.items()}
         error, sound = compare_all(answers, wanted, rounded=row.format.limit.rounded)
         done = dataclasses.replace(row, error=error, worst=f"largest at {sound}")
         checked.append(done)

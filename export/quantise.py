@@ -14,13 +14,14 @@ import numpy as np
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from edge_ser.models.stream72k import Stream72k
+    from edge_ser.models.base import Network
 
 __all__ = [
     "FLOAT_LAYERS",
     "Layer",
     "Observed",
     "corrected_bias",
+    "float_layers",
     "int8_layers",
     "integer_layers",
     "observe",
@@ -59,17 +60,27 @@ class Observed(NamedTuple):
     peaks: np.ndarray
 
 
-def int8_layers(model: Stream72k) -> dict[str, Layer]:
+def float_layers(model: Network) -> tuple[str, ...]:
+    """Layers of a folded model that keep float32 weights: of a clip network front end, first layer and heads."""
+    if model.streams:
+        return FLOAT_LAYERS
+    names = [name for name, _ in _convolutions(model)]
+    front = [name for name in names if name.startswith("front_end.")]
+    return (*front, names[len(front)], "emotion", "adv")
+
+
+def int8_layers(model: Network) -> dict[str, Layer]:
     """Layers whose weights become int8, by name, in the order of the model; `model` is folded."""
     layers = {}
+    kept = float_layers(model)
     for name, module in _convolutions(model):
-        if name not in FLOAT_LAYERS:
+        if name not in kept:
             assert module.bias is not None  # the folded form has one everywhere
             layers[name] = Layer(module.weight.detach().numpy(), module.bias.detach().numpy())
     return layers
 
 
-def _convolutions(model: Stream72k) -> Iterator[tuple[str, nn.Conv1d | nn.Conv2d]]:
+def _convolutions(model: Network) -> Iterator[tuple[str, nn.Conv1d | nn.Conv2d]]:
     from torch import nn
 
     for name, module in model.named_modules():
@@ -77,12 +88,15 @@ def _convolutions(model: Stream72k) -> Iterator[tuple[str, nn.Conv1d | nn.Conv2d
             yield name, module
 
 
-def integer_layers(model: Stream72k) -> tuple[str, ...]:
+def integer_layers(model: Network) -> tuple[str, ...]:
     """Those of `int8_layers` whose inputs and outputs are rounded too, where a runtime has integer arithmetic.
 
     They are the products over channels, nine tenths of the weights. In the other convolutions, of few weights, the
-    rounding of what goes in and out adds half to the answers' error, and saves no time beside the conversions.
+    rounding of what goes in and out adds half to the answers' error, and saves no time beside the conversions. A
+    network that does not stream spends its time in all of its convolutions, and has them all in integers.
     """
+    if not model.streams:
+        return tuple(int8_layers(model))
     return tuple(
         name
         for name, layer in int8_layers(model).items()
@@ -137,17 +151,17 @@ def corrected_bias(layer: Layer, values: np.ndarray, scales: np.ndarray, mean: n
     return (layer.bias + shift).astype(np.float32)
 
 
-def observe(model: Stream72k, features: Iterable[np.ndarray]) -> dict[str, Observed]:
+def observe(model: Network, features: Iterable[np.ndarray]) -> dict[str, Observed]:
     """Run a model over recordings and note what each layer meets.
 
     One pass over a recording hands every layer what the steps would, states included.
 
     Parameters
     ----------
-    model : Stream72k
+    model : Network
         Folded, in inference mode.
     features : iterable of (steps, step_frames, n_mels) float32
-        One array a recording.
+        One array a recording; of a network that does not stream what it is given, (frames, n_mels) or (samples,).
 
     Returns
     -------
@@ -160,8 +174,14 @@ def observe(model: Stream72k, features: Iterable[np.ndarray]) -> dict[str, Obser
     hooks = [module.register_forward_hook(notes[name].hear) for name, module in _convolutions(model)]
     try:
         with torch.inference_mode():
-            for steps in features:
-                model(torch.from_numpy(np.ascontiguousarray(steps.reshape(1, -1, steps.shape[-1]))))
+            for given in features:
+                values = torch.from_numpy(np.ascontiguousarray(given))
+                if model.streams:
+                    model(values.reshape(1, -1, values.shape[-1]))
+                elif values.dim() == 1:
+                    model.hear(values[None])
+                else:
+                    model.answer(model.body(values[None], None))
     finally:
         for hook in hooks:
             hook.remove()

@@ -11,7 +11,9 @@ from export.equalise import equalised
 from export.quantise import Observed, observe
 
 if TYPE_CHECKING:
-    from edge_ser.models.stream72k import Stream72k
+    from edge_ser.models.base import Network
+    from export.step import NamedStep
+    from export.window import NamedWindow, WindowPlan
 
 __all__ = ["Source"]
 
@@ -21,15 +23,39 @@ class Source:
 
     Parameters
     ----------
-    model : Stream72k
+    model : Stream72k or ClipNetwork
         Folded, in inference mode.
     calibration : CalibrationSet, optional
         What formats with quantised activations need.
+    plan : WindowPlan, optional
+        How a network that does not stream is fed; needed for one, and its linear maps become convolutions.
     """
 
-    def __init__(self, model: Stream72k, calibration: CalibrationSet | None = None) -> None:
+    def __init__(
+        self, model: Network, calibration: CalibrationSet | None = None, plan: WindowPlan | None = None
+    ) -> None:
         self.model = model
+        self.plan = plan
+        if plan is not None:
+            from export.window import as_convolutions
+
+            self.model = as_convolutions(model)
         self._calibration = calibration
+
+    @property
+    def form(self) -> str:
+        """``step``, ``window`` or ``clip``."""
+        return "step" if self.plan is None else self.plan.form
+
+    def named(self) -> NamedStep | NamedWindow:
+        """The model as converters take it."""
+        if self.plan is None:
+            from export.step import NamedStep
+
+            return NamedStep(self.model)
+        from export.window import NamedWindow
+
+        return NamedWindow(self.model, self.plan)
 
     @property
     def calibration(self) -> CalibrationSet:
@@ -47,8 +73,10 @@ class Source:
         return self._calibration
 
     @functools.cached_property
-    def even(self) -> Stream72k:
-        """The model that is rounded: the same function, its channels equalised."""
+    def even(self) -> Network:
+        """The model that is rounded: the same function, the channels of a streaming one equalised."""
+        if self.plan is not None:
+            return self.model
         return equalised(self.model, observe(self.model, self.calibration.features))
 
     @functools.cached_property
@@ -61,11 +89,11 @@ class Source:
         """The float32 ONNX file."""
         from export.to_onnx import convert
 
-        return convert(self.model)
+        return convert(self.named())
 
     @functools.cached_property
     def tflite(self) -> bytes:
         """The float32 TFLite file."""
         from export.to_tflite import convert
 
-        return convert(self.model)
+        return convert(self.named())

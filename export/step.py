@@ -33,6 +33,11 @@ class NamedStep(nn.Module):
         """Names of the outputs in the step's order."""
         return ("adv", "logits", *(next_name(state) for state in self.states))
 
+    @property
+    def dynamic(self) -> None:
+        """All sizes are fixed."""
+        return None
+
     def example(self) -> dict[str, Tensor]:
         """Inputs of the right shapes, in the step's order: silence's features and the initial state."""
         config = self.model.config

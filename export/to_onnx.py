@@ -1,4 +1,4 @@
-"""ONNX of the stateful step."""
+"""ONNX of a stateful step, a window or a clip."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from edge_ser.errors import require
 from export.chatter import hush
 
 if TYPE_CHECKING:
-    from edge_ser.models.stream72k import Stream72k
     from export.source import Source
+    from export.step import NamedStep
+    from export.window import NamedWindow
 
 __all__ = ["OPSET", "convert", "to_onnx"]
 
@@ -22,8 +23,13 @@ def to_onnx(source: Source) -> bytes:
     return source.onnx
 
 
-def convert(model: Stream72k) -> bytes:
-    """Convert a folded model's step.
+def convert(named: NamedStep | NamedWindow) -> bytes:
+    """Convert a folded model.
+
+    Parameters
+    ----------
+    named : NamedStep or NamedWindow
+        From `Source.named`.
 
     Returns
     -------
@@ -39,19 +45,17 @@ def convert(model: Stream72k) -> bytes:
     require("onnxscript", extra="export", purpose="exporting to ONNX")
     require("onnx", extra="export", purpose="exporting to ONNX")
     with hush():
-        from export.step import NamedStep
-
-        step = NamedStep(model)
-        example = step.example()
+        example = named.example()
         program = torch.onnx.export(
-            step,
+            named,
             (),
             kwargs=example,
             dynamo=True,
             external_data=False,
             opset_version=OPSET,
             input_names=list(example),
-            output_names=list(step.output_names),
+            output_names=list(named.output_names),
+            dynamic_shapes=named.dynamic,
             verbose=False,
         )
         proto = program.model_proto

@@ -103,7 +103,7 @@ class _Rewriter:
 
     def _layer(self, node: Any) -> str | None:
         """The layer that a node is, where it is one to quantise."""
-        if node.op_type != "Conv" or len(node.input) != 3:
+        if node.op_type != "Conv" or len(node.input) != 3:  # the folded form has a bias everywhere
             return None
         name = node.input[1].removeprefix(_PREFIX).removesuffix(".weight")
         return name if name in self._layers else None
@@ -133,6 +133,8 @@ class _Rewriter:
 
     def _rounded(self, name: str, limits: tuple[float, float]) -> str:
         """Add a pair that rounds a tensor; returns the name of the result."""
+        if name + _SCALE in self._made:  # two layers take it
+            return name + _DONE
         low, high = min(limits[0], 0.0), max(limits[1], 0.0)  # zero must be exact: states begin with it
         scale = max((high - low) / 255, float(np.finfo(np.float32).tiny))
         self._made[name + _SCALE] = np.asarray(scale, np.float32)

@@ -1,4 +1,4 @@
-"""TFLite (LiteRT) of the stateful step."""
+"""TFLite (LiteRT) of a stateful step or a window."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from export import flatbuffer
 from export.chatter import hush
 
 if TYPE_CHECKING:
-    from edge_ser.models.stream72k import Stream72k
     from export.source import Source
+    from export.step import NamedStep
+    from export.window import NamedWindow
 
 __all__ = ["convert", "to_tflite"]
 
@@ -20,8 +21,13 @@ def to_tflite(source: Source) -> bytes:
     return source.tflite
 
 
-def convert(model: Stream72k) -> bytes:
-    """Convert a folded model's step.
+def convert(named: NamedStep | NamedWindow) -> bytes:
+    """Convert a folded model.
+
+    Parameters
+    ----------
+    named : NamedStep or NamedWindow
+        From `Source.named`, with fixed sizes.
 
     Returns
     -------
@@ -36,10 +42,7 @@ def convert(model: Stream72k) -> bytes:
     require("torch", extra="export", purpose="exporting to TFLite")
     with hush():  # around the import as well, which is where torchao is loud
         litert_torch = require("litert_torch", extra="export", purpose="exporting to TFLite")
-        from export.step import NamedStep
-
-        step = NamedStep(model)
-        converted = litert_torch.convert(step, sample_kwargs=step.example())
+        converted = litert_torch.convert(named, sample_kwargs=named.example())
         graph = flatbuffer.read(converted.model_content())
     flatbuffer.tidy(graph)
     return flatbuffer.pack(graph)

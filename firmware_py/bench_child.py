@@ -51,10 +51,9 @@ def measure(
     import numpy as np
 
     from edge_ser.bundle import load_bundle
-    from edge_ser.dsp import LogMelStream
     from firmware_py.engines import open_engine
     from firmware_py.meter import peak_rss_mb, rss_mb
-    from firmware_py.pipeline import Pipeline
+    from firmware_py.pipeline import Pipeline, front_end
 
     for name in _RUNTIMES.get(engine, ()):
         if find_spec(name.partition(".")[0]) is not None:
@@ -76,7 +75,7 @@ def measure(
     first_answer = time.monotonic() - started
 
     step_s = pipeline.step_samples / bundle.spec.sample_rate
-    front = LogMelStream(bundle.spec)
+    front = front_end(bundle)
     seconds, front_seconds, cpu = [], [], 0.0
     due = time.monotonic()
     for i in range(WARM_UP + steps):

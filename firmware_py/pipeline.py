@@ -18,7 +18,19 @@ from .prediction import Prediction, probabilities
 if TYPE_CHECKING:
     from edge_ser.bundle import Bundle
 
-__all__ = ["Pipeline"]
+__all__ = ["Pipeline", "front_end"]
+
+
+class _Samples:
+    """No front end: a model that hears samples computes its features itself, of a whole window."""
+
+    def push(self, samples: np.ndarray) -> np.ndarray:
+        return samples.copy()
+
+
+def front_end(bundle: Bundle) -> LogMelStream | _Samples:
+    """What turns a step's samples into what the bundle's engines take; ``push`` takes the next samples."""
+    return LogMelStream(bundle.spec) if bundle.hears == "features" else _Samples()
 
 
 class Pipeline:
@@ -48,7 +60,7 @@ class Pipeline:
 
     def __init__(self, bundle: Bundle, engine: Engine, *, every: int = 1, gate: Gate | None = None) -> None:
         spec = bundle.spec
-        if spec.padding != "causal":
+        if spec.padding != "causal" and bundle.hears == "features":
             # With any other padding a step's frames need samples after the step, and `end` would not be true.
             raise EdgeSerError(
                 f"{bundle.name} pads its front end {spec.padding!r}; listening needs 'causal': train it with that"
@@ -60,7 +72,7 @@ class Pipeline:
         self.every = every
         self._window = _window_samples(bundle)
         self._gate = gate if gate is not None else LevelGate(spec.hop_length, spec.sample_rate)
-        self._front = LogMelStream(spec)
+        self._front = front_end(bundle)
         self._state = engine.initial_state()
         self._step = np.zeros(self.step_samples, np.float32)
         self._filled = 0
@@ -80,8 +92,7 @@ class Pipeline:
 
     def warm_up(self) -> None:
         """Run a step whose answer nobody gets, so that what is made at the first one does not delay a real one."""
-        spec = self.bundle.spec
-        features = LogMelStream(spec).push(np.zeros(self.step_samples, np.float32))
+        features = front_end(self.bundle).push(np.zeros(self.step_samples, np.float32))
         self.engine.step(features, self.engine.initial_state())
 
     def skip(self, samples: int) -> None:
@@ -136,7 +147,10 @@ class Pipeline:
         lost, self._lost = self._lost, 0
         calibration = self.bundle.calibration
         shares = probabilities(outputs.logits, calibration.temperature)
-        adv = dict(zip(self.bundle.adv.order, map(float, outputs.adv), strict=True))
+        # Networks with linear outputs go beyond the scale that the bundle promises.
+        adv = dict(
+            zip(self.bundle.adv.order, map(float, outputs.adv.clip(*self.bundle.adv.range)), strict=True)
+        )
         prediction = Prediction(
             start=max(0, self._position - self._window),
             end=self._position,
@@ -154,6 +168,8 @@ class Pipeline:
 
 def _window_samples(bundle: Bundle) -> int:
     """Length of the pool's sliding window; what convolutions see of earlier frames is not counted."""
+    if bundle.window is not None:
+        return bundle.window.samples
     segments = bundle.config.get("window_segments")
     if not isinstance(segments, int):
         raise EdgeSerError(f"the bundle {bundle.name} does not say its window_segments; export it again")

@@ -36,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "  edge-ser export runs/mine/all-seed0.safetensors --out mine          all formats\n"
         "  edge-ser export CHECKPOINT --out mine --format numpy,tflite         some of them, fp32\n"
         "  edge-ser export CHECKPOINT --out mine --format numpy,int8           fp32 for NumPy, int8 for every engine\n"
+        "  edge-ser export wav2small.safetensors --out mine --window 3         a network that hears 3 s at once\n"
         "  edge-ser export CHECKPOINT --out mine --figures results/mine.json   with the figures on its card\n"
     )
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="written by edge-ser train")
@@ -66,6 +67,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what int8 learns its ranges from: a corpus, or `sample` for the package's own recording (default: the "
         "training speakers of the checkpoint's corpora, as far as they are here)",
     )
+    parser.add_argument(
+        "--form",
+        choices=("window", "clip"),
+        help="of a network that does not stream: a window of one length (the default), or a clip of any",
+    )
+    parser.add_argument("--window", type=float, metavar="S", help="seconds that it hears (default 5)")
+    parser.add_argument("--hop", type=float, metavar="S", help="seconds from answer to answer (default 0.25)")
+    parser.add_argument(
+        "--input",
+        choices=("waveform", "features"),
+        help="what its files take (default: a waveform where the network has a front end of its own)",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace the bundle at DIR")
     add_output_argument(parser)
 
@@ -78,6 +91,7 @@ def run(args: argparse.Namespace) -> int:
     from export.formats import choose_formats
 
     formats = choose_formats(args.format)
+    feeding = {"window_s": args.window, "hop_s": args.hop, "takes": args.input, "form": args.form}
     exported, bundle = export_checkpoint(
         args.checkpoint,
         args.out,
@@ -87,6 +101,7 @@ def run(args: argparse.Namespace) -> int:
         licence=args.licence,
         figures=[read_figures(path) for path in args.figures],
         calibrate=args.calibrate,
+        feeding={key: value for key, value in feeding.items() if value is not None},
         overwrite=args.overwrite,
         say=_say,
     )

@@ -13,6 +13,7 @@ _COLUMNS = {
     "format": "format",
     "precision": "precision",
     "engine": "engine",
+    "forms": "forms",
     "file": "file",
     "limit": "limit",
     "mean_limit": "mean",
@@ -44,7 +45,8 @@ def run(args: argparse.Namespace) -> int:
             {
                 "format": row.name,
                 "precision": row.precision,
-                "form": row.form,
+                "forms": list(row.forms),
+                "why_not": row.why_not,
                 "engine": row.engine,
                 "file": row.file,
                 "limit": row.limit.largest,

@@ -113,6 +113,13 @@ class MelSpec:
         """Frames per second."""
         return self.sample_rate / self.hop_length
 
+    def frames(self, samples: int) -> int:
+        """Frames of a recording of so many samples, as `log_mel` gives them."""
+        if self.padding == "causal":
+            return samples // self.hop_length
+        padded = samples if self.padding == "none" else samples + 2 * (self.n_fft // 2)
+        return max(0, (padded - self.n_fft) // self.hop_length + 1)
+
     def to_dict(self) -> dict[str, Any]:
         """All fields as plain values for JSON."""
         return dataclasses.asdict(self)

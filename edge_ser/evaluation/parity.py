@@ -17,8 +17,11 @@ from edge_ser.dsp import MelSpec, log_mel
 from edge_ser.errors import EdgeSerError
 
 if TYPE_CHECKING:
+    from edge_ser.manifest import Manifest
+    from edge_ser.models.base import Network
     from edge_ser.models.stream72k import Stream72k
     from firmware_py.engines import Engine
+    from firmware_py.engines.window import WindowEngine
 
 __all__ = [
     "LIMITS",
@@ -26,13 +29,18 @@ __all__ = [
     "Limit",
     "compare",
     "compare_all",
+    "device_answers",
     "engine_answers",
     "features_of",
     "hard_sounds",
+    "inputs_of",
     "largest_error",
     "one_pass_answers",
     "recordings",
     "step_answers",
+    "torch_answers",
+    "window_answers",
+    "window_engine_answers",
 ]
 
 _SAMPLES = Path(__file__).parent.parent / "samples"
@@ -163,6 +171,103 @@ def features_of(sounds: Mapping[str, np.ndarray], spec: MelSpec, step_frames: in
             raise EdgeSerError(f"{name} is shorter than one step of {seconds:g} s; choose a longer recording")
         result[name] = features[:whole].reshape(-1, step_frames, spec.n_mels)
     return result
+
+
+def inputs_of(model: Manifest, sounds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What the steps of a bundle's engines take of each sound: features as `features_of`, or (steps, samples) float32.
+
+    Raises
+    ------
+    EdgeSerError
+        A sound is shorter than one step.
+    """
+    if model.hears == "features":
+        return features_of(sounds, model.spec, model.step_frames)
+    size = model.step_frames * model.spec.hop_length
+    result = {}
+    for name, wave in sounds.items():
+        whole = len(wave) // size * size
+        if not whole:
+            raise EdgeSerError(
+                f"{name} is shorter than one step of {size / model.spec.sample_rate:g} s; choose a longer recording"
+            )
+        result[name] = np.asarray(wave[:whole], np.float32).reshape(-1, size)
+    return result
+
+
+def device_answers(engine: Engine, inputs: np.ndarray, every: int = 1) -> np.ndarray:
+    """`engine_answers` of an engine that streams, `window_engine_answers` of one that does not."""
+    from firmware_py.engines.window import WindowEngine
+
+    if isinstance(engine, WindowEngine):
+        return window_engine_answers(engine, inputs, every)
+    return engine_answers(engine, inputs)
+
+
+def torch_answers(model: Network, about: Manifest, inputs: np.ndarray, every: int = 1) -> np.ndarray:
+    """What `device_answers` has to be: a torch module's one pass, or its answers to windows."""
+    from edge_ser.models.stream72k import Stream72k
+
+    if isinstance(model, Stream72k):
+        return one_pass_answers(model, inputs)
+    return window_answers(model, about, inputs, every)
+
+
+def window_engine_answers(engine: WindowEngine, inputs: np.ndarray, every: int = 1) -> np.ndarray:
+    """A window engine's answers after every `every`-th step and the last; shapes as `engine_answers`.
+
+    Parameters
+    ----------
+    engine : WindowEngine
+        What hears a window as a whole costs as much at each step as for a whole clip, so not all are asked.
+    inputs : (steps, ...) float32
+        Of `inputs_of`.
+    every : int
+    """
+    state = engine.initial_state()
+    rows = []
+    for number, step in enumerate(inputs, 1):
+        state = engine.hear(np.ascontiguousarray(step), state)
+        if number % every == 0 or number == len(inputs):
+            outputs = engine.answer(state)
+            rows.append(np.concatenate([outputs.adv, outputs.logits]))
+    return np.array(rows)
+
+
+def window_answers(model: Network, about: Manifest, inputs: np.ndarray, every: int = 1) -> np.ndarray:
+    """A torch module's answers to the windows that `window_engine_answers` asks with; shapes as there.
+
+    Parameters
+    ----------
+    model : Network
+        In inference mode. It hears each window as it hears a recording in training: `prepare`, log-mel, `clip`.
+    about : Manifest
+        Says what a window is.
+    inputs, every
+        As there.
+    """
+    import torch
+
+    from firmware_py.engines.window import filled
+
+    assert about.window is not None
+    spec, samples = about.spec, about.window.samples
+    length = spec.frames(samples) if about.hears == "features" else samples
+    whole = all(file.form == "clip" for file in about.files if file.engine is not None)
+    rows = []
+    with torch.inference_mode():
+        for number in range(1, len(inputs) + 1):
+            if number % every and number != len(inputs):
+                continue
+            heard = inputs[:number].reshape(-1, *inputs.shape[2:])[-length:]
+            if not whole:
+                heard = filled(heard, length)
+            if about.hears == "samples":
+                heard = log_mel(model.prepare(heard), spec)
+            features = torch.from_numpy(np.ascontiguousarray(heard))[None]
+            adv, logits = model.clip(features, torch.tensor([features.shape[1]]))
+            rows.append(torch.cat([adv, logits], 1)[0].numpy())
+    return np.array(rows)
 
 
 def engine_answers(engine: Engine, features: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import copy
 import dataclasses
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError, require_fields
 from edge_ser.models.counting import Cost, cost_of
+from edge_ser.models.layers import ConvNorm
 
 __all__ = ["CLIP_S", "ClipNetwork", "Network", "NetworkConfig"]
 
@@ -172,6 +174,11 @@ class ClipNetwork(Network):
         On it, in training.
     """
 
+    #: What `prepare` does, by the name that a bundle gives it.
+    normalise: ClassVar[str] = "none"
+    #: It has a front end of its own, so that a file of it can take a waveform.
+    hears_waveform: ClassVar[bool] = False
+
     def __init__(self, config: NetworkConfig, hidden: int, *, dropout: float = 0.2) -> None:
         super().__init__()
         self.config, self.hidden = config, hidden
@@ -183,10 +190,22 @@ class ClipNetwork(Network):
     def body(self, features: Tensor, frames: Tensor | None) -> Tensor:
         """As `pool`, where ``frames`` None says that no clip is padded; that form can be exported."""
 
+    def hear(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
+        """Answers to waveforms (B, samples) of one length, where `hears_waveform`: A/D/V (B, 3), logits (B, labels)."""
+        raise NotImplementedError(f"{type(self).__name__} has no front end of its own")
+
     def pool(self, features: Tensor, frames: Tensor) -> Tensor:
         """As `Network.pool`. Padding takes no part: a clip in a batch is answered as it is alone."""
         padded = bool((frames < features.shape[1]).any())
         return self.body(features, frames if padded else None)
+
+    def fold(self) -> Self:
+        """The same function in inference, with the batch normalisation of `ConvNorm` folded into the weights."""
+        folded = copy.deepcopy(self).eval()
+        for module in list(folded.modules()):
+            if isinstance(module, ConvNorm):
+                module.fold()
+        return folded
 
     def answer(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
         """As `Network.answer`."""

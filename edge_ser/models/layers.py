@@ -11,6 +11,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 __all__ = ["ConvNorm", "blank", "max_pool", "mean_frames", "thinned"]
 
@@ -63,9 +64,14 @@ class ConvNorm(nn.Module):
         self.conv = nn.Conv2d(
             inputs, outputs, kernel, stride=stride, padding=kernel // 2, groups=groups, bias=False
         )
-        self.norm = nn.BatchNorm2d(outputs)
+        self.norm: nn.Module = nn.BatchNorm2d(outputs)
         self.kernel, self.stride, self.active = kernel, stride, active
         nn.init.kaiming_normal_(self.conv.weight, nonlinearity="relu")
+
+    def fold(self) -> None:
+        """Take the normalisation into the convolution, for inference; once is all it takes."""
+        if isinstance(self.norm, nn.BatchNorm2d):
+            self.conv, self.norm = fuse_conv_bn_eval(self.conv, self.norm), nn.Identity()
 
     def forward(self, x: Tensor, frames: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Features (B, inputs, T, M) and valid frames (B,) or None, to the same of what comes out."""

@@ -7,10 +7,11 @@ its own regressors made of them, whose heads it does not describe.)
 
 from __future__ import annotations
 
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, Self
 
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_linear_bn_eval
 
 from edge_ser.dsp import MelSpec
 from edge_ser.models.base import ClipNetwork, NetworkConfig
@@ -137,7 +138,14 @@ class _MobileNetV4(ClipNetwork):
             inputs = row.channels
         self.blocks = nn.ModuleList([*blocks, ConvNorm(inputs, _WIDE, 1)])
         self.head = nn.Linear(_WIDE, _HIDDEN, bias=False)
-        self.norm = nn.BatchNorm1d(_HIDDEN)
+        self.norm: nn.Module = nn.BatchNorm1d(_HIDDEN)
+
+    def fold(self) -> Self:
+        """As `ClipNetwork.fold`, the head's normalisation too."""
+        folded = super().fold()
+        if isinstance(folded.norm, nn.BatchNorm1d):
+            folded.head, folded.norm = fuse_linear_bn_eval(folded.head, folded.norm), nn.Identity()
+        return folded
 
     def body(self, features: Tensor, frames: Tensor | None) -> Tensor:
         """As `ClipNetwork.body`."""

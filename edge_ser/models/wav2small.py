@@ -12,11 +12,11 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edge_ser.dsp import MelSpec
 from edge_ser.dsp.filters import mel_filters, window
+from edge_ser.dsp.normalise import POWER_FLOOR, unit_power
 from edge_ser.errors import EdgeSerError
 from edge_ser.models.base import ClipNetwork, NetworkConfig
 from edge_ser.models.layers import ConvNorm, max_pool
@@ -25,7 +25,6 @@ __all__ = ["Wav2Small", "Wav2Small17k", "Wav2SmallConfig"]
 
 _CHANNELS = 13
 _MELS = 26
-_POWER_FLOOR = 1e-7
 _PUBLISHED = MelSpec(
     win_length=64, n_fft=64, hop_length=32, n_mels=_MELS, fmin=0.0, fmax=8000.0, padding="reflect"
 )
@@ -71,7 +70,9 @@ class _FrontEnd(nn.Module):
         """(B, samples) to (B, T, mels) in dB."""
         x = wave[:, None]
         if self.pad:
-            x = F.pad(x, (self.pad, self.pad), mode="reflect")
+            # As pad(mode="reflect"), which converters turn into a table of the index of every sample.
+            edges = x[..., 1 : self.pad + 1].flip(2), x[..., -self.pad - 1 : -1].flip(2)
+            x = torch.cat([edges[0], x, edges[1]], 2)
         real, imaginary = self.real(x), self.imaginary(x)
         bands = self.mel(real * real + imaginary * imaginary)
         return 10 * torch.log10(bands.clamp_min(self.floor)).transpose(1, 2)
@@ -79,6 +80,9 @@ class _FrontEnd(nn.Module):
 
 class _Wav2Small(ClipNetwork):
     """What both have: front end, convolutions, and linear outputs."""
+
+    normalise: ClassVar[str] = "unit_power"
+    hears_waveform: ClassVar[bool] = True
 
     def __init__(self, config: Wav2SmallConfig, hidden: int, *, dropout: float) -> None:
         super().__init__(config, hidden, dropout=dropout)
@@ -89,8 +93,7 @@ class _Wav2Small(ClipNetwork):
     @staticmethod
     def prepare(wave: np.ndarray) -> np.ndarray:
         """A whole recording (n,) without its mean and at a power of one."""
-        wave = np.asarray(wave, np.float64) - np.mean(wave, dtype=np.float64)
-        return (wave / np.sqrt(np.mean(wave * wave) + _POWER_FLOOR)).astype(np.float32)
+        return unit_power(wave)
 
     def forward(self, waveform: Tensor) -> Tensor:
         """The published function.
@@ -105,10 +108,17 @@ class _Wav2Small(ClipNetwork):
         Tensor (B, 3)
             Arousal, dominance, valence; about 0..1, not clipped.
         """
-        x = waveform - waveform.mean(1, keepdim=True)
-        x = x / torch.sqrt((x * x).mean(1, keepdim=True) + _POWER_FLOOR)
-        adv, _ = self.answer(self.body(self.front_end(x), None))
+        adv, _ = self.hear(waveform)
         return adv
+
+    def hear(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
+        """As `ClipNetwork.hear`."""
+        x = waveform - waveform.mean(1, keepdim=True)
+        x = x - x.mean(
+            1, keepdim=True
+        )  # what float32 left of it, which in front of the logarithm would be heard
+        x = x / torch.sqrt((x * x).mean(1, keepdim=True) + POWER_FLOOR)
+        return self.answer(self.body(self.front_end(x), None))
 
     def body(self, features: Tensor, frames: Tensor | None) -> Tensor:
         """As `ClipNetwork.body`."""

@@ -87,4 +87,9 @@ def open_engine(bundle: Bundle, engine: str = AUTO, precision: str = "fp32") -> 
         raise EdgeSerError(f"unknown engine {engine!r}; choose one of {', '.join((*ENGINES, AUTO))}")
     module, name, _ = _TABLE[engine]
     path = bundle.file(engine, precision)
-    return getattr(importlib.import_module(module), name)(bundle, path, precision)
+    opened: Engine = getattr(importlib.import_module(module), name)(bundle, path, precision)
+    if bundle.window is None:
+        return opened
+    from .window import WindowEngine
+
+    return WindowEngine(bundle, opened)

@@ -51,7 +51,7 @@ class Engine(Protocol):
         Parameters
         ----------
         features : (step_frames, n_mels) float32
-            Log-mel frames of the step, oldest first.
+            Log-mel frames of the step, oldest first; of a bundle that ``hears`` samples, the step's (n,) samples.
         state : State
             What the previous step returned, or `initial_state()`.
 

@@ -44,6 +44,7 @@ class OnnxEngine:
             inputs=[(item.name, tuple(item.shape)) for item in self._session.get_inputs()],
             outputs=[(item.name, tuple(item.shape)) for item in self._session.get_outputs()],
             path=path,
+            dynamic=bundle.window is not None and bundle.model_file(self.name, precision).form == "clip",
         )
 
     def initial_state(self) -> State:

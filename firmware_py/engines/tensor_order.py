@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TensorOrder"]
 
-Named = Sequence[tuple[str, tuple[int, ...]]]
+Named = Sequence[tuple[str, tuple[int | str | None, ...]]]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,9 @@ class TensorOrder:
     states: tuple[tuple[tuple[int, ...], str], ...]
 
     @classmethod
-    def of(cls, bundle: Bundle, *, inputs: Named, outputs: Named, path: Path) -> TensorOrder:
+    def of(
+        cls, bundle: Bundle, *, inputs: Named, outputs: Named, path: Path, dynamic: bool = False
+    ) -> TensorOrder:
         """Match a file's tensors with the bundle's.
 
         Parameters
@@ -41,6 +43,8 @@ class TensorOrder:
             The file's tensors in the file's order.
         path : Path
             For the error sentence.
+        dynamic : bool
+            A dimension without a size in the file fits any: a model of the form ``clip`` takes many lengths.
 
         Raises
         ------
@@ -52,8 +56,8 @@ class TensorOrder:
         news = [(state.next_name, tuple(state.shape)) for state in bundle.states]
         wanted_out = [(item.name, tuple(item.shape)) for item in bundle.outputs] + news
         return cls(
-            inputs=_match(wanted_in, inputs, f"{path.name}: input"),
-            outputs=_match(wanted_out, outputs, f"{path.name}: output"),
+            inputs=_match(wanted_in, inputs, f"{path.name}: input", dynamic),
+            outputs=_match(wanted_out, outputs, f"{path.name}: output", dynamic),
             states=tuple((tuple(state.shape), state.dtype) for state in bundle.states),
         )
 
@@ -62,7 +66,7 @@ class TensorOrder:
         return tuple(np.zeros(shape, dtype) for shape, dtype in self.states)
 
 
-def _match(wanted: Named, found: Named, what: str) -> tuple[str, ...]:
+def _match(wanted: Named, found: Named, what: str, dynamic: bool) -> tuple[str, ...]:
     shapes = dict(found)
     chosen = list(found)
     if shapes.keys() >= {name for name, _ in wanted}:
@@ -72,9 +76,17 @@ def _match(wanted: Named, found: Named, what: str) -> tuple[str, ...]:
             f"{what}s: {len(chosen)} where bundle.json declares {len(wanted)}; export the bundle again"
         )
     for (name, shape), (own, own_shape) in zip(wanted, chosen, strict=True):
-        if shape != own_shape:
+        if not _fits(shape, own_shape, dynamic):
             raise EdgeSerError(
                 f"{what} {own} has the shape {own_shape}, bundle.json declares {shape} for {name}; "
                 "export the bundle again"
             )
     return tuple(own for own, _ in chosen)
+
+
+def _fits(wanted: tuple[int | str | None, ...], own: tuple[int | str | None, ...], dynamic: bool) -> bool:
+    if not dynamic:
+        return wanted == own
+    return len(wanted) == len(own) and all(
+        size == mine or not isinstance(mine, int) for size, mine in zip(wanted, own, strict=True)
+    )

@@ -135,8 +135,8 @@ def test_no_bundle(tmp_path):
 
 
 def test_a_newer_version(folder):
-    edit(folder, lambda entries: entries.update(version=2))
-    refused(folder, "version 2", "update edge-ser")
+    edit(folder, lambda entries: entries.update(version=3))
+    refused(folder, "version 3", "update edge-ser")
 
 
 def test_what_a_later_toolkit_adds_is_let_be(folder):

@@ -28,7 +28,7 @@ def test_rows_are_consistent():
     for row in FORMATS:
         assert row.engine in ENGINES
         assert row.precision in PRECISIONS
-        assert row.form in FORMS
+        assert set(row.forms) <= set(FORMS) and bool(row.why_not) == (row.forms != FORMS)
         assert row.limit == LIMITS[row.precision]
         assert row.device
         assert row.calibrated == (row.precision == "int8")
