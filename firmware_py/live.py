@@ -108,6 +108,7 @@ class LiveSource:
         self._events: list[Event] = []
         self._heard_upto: float | None = None  # when the last sample of all was there
         self._away = False  # the microphone was lost, and nothing has come since
+        self._looks = 0  # how often it was looked for
         self._asleep = self._clock.asleep()
         self._value: float | None = None  # the last sample
         self._same = 0  # samples since it was another
@@ -140,8 +141,9 @@ class LiveSource:
                 raise EdgeSerError(
                     f"{self.name} {reason}; see `edge-ser devices`, and `edge-ser mic` for its health"
                 )
-            self._event("microphone-lost", f"{self.name} {reason}; looking for it")
-            self._away = True
+            if not self._away:
+                self._event("microphone-lost", f"{self.name} {reason}; looking for it")
+                self._away, self._looks = True, 0
             self.close()
             found = yield from self._find(stop)
             if found is None:
@@ -180,9 +182,11 @@ class LiveSource:
 
     def _find(self, stop: Stop) -> Generator[Block, None, Opening | None]:
         """Wait for the microphone; the opening that runs again, or None where it was stopped first."""
-        looks = 0
         while not stop.requested:
             yield self._block(_NOTHING, self._clock.now())
+            if self._looks:  # the first look is at once
+                self._clock.sleep(self._clock.now() + _RETRY_S[self._looks > 10], stop)
+            self._looks += 1
             try:
                 opening = self._opener()
                 try:
@@ -192,8 +196,6 @@ class LiveSource:
                     opening.close()
                     raise
             except EdgeSerError:  # that it is lost was told; that it is found, its first audio tells
-                looks += 1
-                self._clock.sleep(self._clock.now() + _RETRY_S[looks > 10], stop)
                 continue
             self._opening = opening
             return opening

@@ -8,6 +8,8 @@ from collections import deque
 __all__ = ["LossTracker"]
 
 _BUCKET_S = 5.0
+_SLACK_S = 0.005
+_STEP_S = 0.5  # less is a driver's better estimate, no step
 
 
 class _Floor:
@@ -38,8 +40,8 @@ class LossTracker:
     that is merely late raises it for a moment, and a crystal that is a little slow raises it by far less than the
     threshold in the ten seconds that the floor looks back. So a loss is what raises the offset over the floor by more
     than `threshold_s` for `confirm` blocks in a row; where the driver itself says that it dropped something, one block
-    is enough. A jump of the driver's clock alone is not a loss: after one, audio has also arrived late by the system's
-    clock.
+    is enough. Stamps alone are not believed: PortAudio's are of a clock that people may set, and PulseAudio's move by a
+    fifth of a second while it settles. After a loss audio has also arrived late, by the system's clock.
 
     Parameters
     ----------
@@ -53,10 +55,10 @@ class LossTracker:
     Attributes
     ----------
     clock_steps : int
-        Jumps of the driver's clock so far.
+        Jumps of the driver's clock so far, by more than half a second.
     """
 
-    def __init__(self, rate: int, *, threshold_s: float = 0.008, confirm: int = 6) -> None:
+    def __init__(self, rate: int, *, threshold_s: float = 0.010, confirm: int = 12) -> None:
         self._rate, self._threshold, self._confirm = rate, threshold_s, confirm
         self._count = 0  # samples before the next block, lost ones counted
         self._stamps, self._arrivals = _Floor(), _Floor()
@@ -119,8 +121,7 @@ class LossTracker:
         excess = behind - self._stamps.low
         if excess < -self._threshold and not overflow:
             # An earlier floor was no floor, or the clock went back; from here on this is the floor.
-            if excess < -0.5:
-                self.clock_steps += 1
+            self.clock_steps += excess < -_STEP_S
             self._stamps.rebase(behind)
             self._late.clear()
             return 0
@@ -128,7 +129,11 @@ class LossTracker:
             self._late.clear()
             if abs(excess) <= 0.5 / self._rate:
                 return 0
-            return self._lost(behind) if self._plausible(excess, late) else samples
+            if self._plausible(excess, late):
+                return self._lost(behind)
+            # It has no stamps to be believed, so the system's clock has to tell.
+            missing = late - self._arrivals.low
+            return round(missing * self._rate) if missing > max(self._threshold, samples / self._rate) else 0
         if excess <= self._threshold:
             self._late.clear()
             return 0
@@ -138,14 +143,14 @@ class LossTracker:
         least, latest = min(b for b, _ in self._late), min(a for _, a in self._late)
         self._late.clear()
         if not self._plausible(least - self._stamps.low, latest):
-            self.clock_steps += 1
+            self.clock_steps += least - self._stamps.low > _STEP_S
             self._stamps.rebase(least)
             return 0
         return self._lost(least)
 
     def _plausible(self, excess: float, late: float) -> bool:
-        """Whether audio has also arrived that late, give or take what buffers hide."""
-        return late - self._arrivals.low >= excess - max(0.05, 0.1 * excess)
+        """Whether audio has also arrived that late: what was lost before a sample is time that passed before it."""
+        return late - self._arrivals.low >= excess - _SLACK_S
 
     def _lost(self, behind: float) -> int:
         return max(0, round((behind - self._stamps.low) * self._rate))
