@@ -154,7 +154,7 @@ class MelGate(LevelGate):
     """
 
     def __init__(
-        self, spec: MelSpec, *, low_hz: float = 150.0, high_hz: float = 4000.0, **options: float
+        self, spec: MelSpec, *, low_hz: float = 250.0, high_hz: float = 4000.0, **options: float
     ) -> None:
         if spec.log != "db":
             raise EdgeSerError(
