@@ -25,6 +25,9 @@ from .live import Clock, LiveSource
 __all__ = ["ArecordOpening", "open_arecord"]
 
 _BLOCK_S = 0.0625
+# At 16 kHz a step's samples are taken at once, which wakes us four times a second and not sixteen; at another rate the
+# resampler is a few samples behind, and a step would wait for the next quarter of a second.
+_STEP_S = 0.25
 _BUFFER_US = 1_000_000  # the driver's own
 _PIPE_BYTES = 1 << 20  # what an ordinary user may ask for: half a minute of 16 kHz mono
 _OVERRUN = re.compile(rb"overrun!!!")
@@ -102,7 +105,16 @@ class ArecordOpening:
             self._listen_to_words()
             return None
         size = 2 * self.channels
-        data = self._odd + os.read(out, round(_BLOCK_S * self.rate) * size)
+        wanted = round((_STEP_S if self.rate == SAMPLE_RATE else _BLOCK_S) * self.rate) * size - len(
+            self._odd
+        )
+        give_up, nap = time.monotonic() + timeout, 0.001 + (wanted - _waiting(out)) / (size * self.rate)
+        while _waiting(out) < wanted and time.monotonic() < give_up:
+            if self._process is None or self._process.poll() is not None:
+                break  # it has ended, and no more comes
+            time.sleep(min(timeout, nap))
+            nap = 0.003  # the last period is a little late
+        data = self._odd + os.read(out, wanted)
         now = time.monotonic()
         self._listen_to_words()
         if len(data) == len(self._odd):
@@ -111,9 +123,8 @@ class ArecordOpening:
         self._odd = data[whole:]
         samples = np.frombuffer(data[:whole], "<i2").reshape(-1, self.channels)
         # What waits behind it in the pipe came later, so this came earlier than now.
-        waiting = struct.unpack("i", fcntl.ioctl(out, termios.FIONREAD, b"\0\0\0\0"))[0]
         overflow, self._overflow = self._overflow, False
-        return Chunk(samples, now - waiting / (size * self.rate), overflow=overflow)
+        return Chunk(samples, now - _waiting(out) / (size * self.rate), overflow=overflow)
 
     def _listen_to_words(self) -> None:
         _, words = self._pipes()
@@ -143,6 +154,11 @@ class ArecordOpening:
             for pipe in (process.stdout, process.stderr):
                 if pipe is not None:
                     pipe.close()
+
+
+def _waiting(descriptor: int) -> int:
+    """Bytes that wait in a pipe."""
+    return int(struct.unpack("i", fcntl.ioctl(descriptor, termios.FIONREAD, b"\0\0\0\0"))[0])
 
 
 def open_arecord(

@@ -15,9 +15,11 @@ from .live import Clock, LiveSource
 
 __all__ = ["InputDevice", "PortAudioOpening", "find_device", "input_devices", "open_microphone"]
 
-# 62.5 ms; a quarter of a step, so a step's last sample is also a block's. Waking up is what capture costs: 1.1 % of a
-# core with blocks of 25 ms, 0.45 % with these (PulseAudio, x86-64).
-_BLOCK_S = 0.0625
+# Waking up is what capture costs (PulseAudio, x86-64: 1.1 % of a core with blocks of 25 ms, 0.45 % with 62.5 ms), so at
+# 16 kHz they are half a step. At another rate the resampler is a few samples behind, and a step would wait for the
+# next block: there they are shorter.
+_BLOCK_S = {SAMPLE_RATE: 0.125}
+_SHORT_BLOCK_S = 0.0625
 _RING_S = 8.0
 # Sound servers bring any rate to any other with good filters, and to theirs 16 kHz is one more client.
 _SERVERS = ("pulse", "pipewire", "jack")
@@ -198,7 +200,7 @@ class PortAudioOpening:
         try:
             self._stream = sounddevice.RawInputStream(
                 samplerate=rate,
-                blocksize=round(_BLOCK_S * rate),
+                blocksize=round(_BLOCK_S.get(rate, _SHORT_BLOCK_S) * rate),
                 device=index,
                 channels=channels,
                 dtype=dtype,
