@@ -9,6 +9,7 @@ __all__ = ["LossTracker"]
 
 _BUCKET_S = 5.0
 _SLACK_S = 0.005
+_UNSTAMPED_S = 0.25
 _STEP_S = 0.5  # less is a driver's better estimate, no step
 
 
@@ -48,7 +49,7 @@ class LossTracker:
     rate : int
         Samples a second.
     threshold_s : float
-        Nothing shorter is found without the driver's word.
+        Nothing shorter is found without the driver's word; without stamps, nothing shorter than a quarter of a second.
     confirm : int
         Blocks in a row.
 
@@ -63,6 +64,7 @@ class LossTracker:
         self._count = 0  # samples before the next block, lost ones counted
         self._stamps, self._arrivals = _Floor(), _Floor()
         self._late: deque[tuple[float, float]] = deque(maxlen=confirm)
+        self._short = threshold_s
         self.clock_steps = 0
         self._first: tuple[float, int] | None = None
         self._last = (0.0, 0)
@@ -93,6 +95,8 @@ class LossTracker:
             The driver says that it dropped something.
         """
         came = arrival - samples / self._rate
+        # Arrivals alone tell lateness from loss much worse.
+        self._short = self._threshold if stamp else max(self._threshold, _UNSTAMPED_S)
         stamp = stamp if stamp else came
         behind, late = stamp - self._count / self._rate, came - self._count / self._rate
         lost = 0
@@ -119,7 +123,7 @@ class LossTracker:
 
     def _judge(self, behind: float, late: float, samples: int, overflow: bool) -> int:
         excess = behind - self._stamps.low
-        if excess < -self._threshold and not overflow:
+        if excess < -self._short and not overflow:
             # An earlier floor was no floor, or the clock went back; from here on this is the floor.
             self.clock_steps += excess < -_STEP_S
             self._stamps.rebase(behind)
@@ -134,7 +138,7 @@ class LossTracker:
             # It has no stamps to be believed, so the system's clock has to tell.
             missing = late - self._arrivals.low
             return round(missing * self._rate) if missing > max(self._threshold, samples / self._rate) else 0
-        if excess <= self._threshold:
+        if excess <= self._short:
             self._late.clear()
             return 0
         self._late.append((behind, late))

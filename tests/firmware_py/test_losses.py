@@ -64,6 +64,14 @@ def test_a_word_without_stamps_goes_by_the_systems_clock():
     assert driver.block(20_000, told=True, stamped=False) == 20_000
 
 
+def test_without_stamps_lateness_is_no_loss():
+    driver = Driver()
+    driver.blocks(10, stamped=False)
+    driver.delay = 0.1  # a server that settles
+    assert driver.blocks(200, stamped=False) == 0
+    assert driver.block(30_000, stamped=False) + driver.blocks(20, stamped=False) == 30_000
+
+
 @pytest.mark.parametrize("drift", [-5e-4, -1e-4, 1e-4, 5e-4])
 def test_a_crystal_that_is_off_loses_nothing(drift):
     driver = Driver(drift=drift, jitter_s=0.004)
