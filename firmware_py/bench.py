@@ -6,6 +6,7 @@ fresh process, one engine never warms the machine for another, and a disturbance
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import statistics
@@ -88,8 +89,9 @@ def measure(
         ``file_kb``, ``import_ms``, ``load_ms``, ``first_answer_ms`` (from the start of the process; medians),
         ``step_ms`` and its parts ``front_end_ms`` and ``engine_ms`` (p50, p95, p99 over all rounds),
         ``front_end_share``, ``cpu_ms`` of a step over all threads, ``duty_cycle`` (that by the step's length in
-        time: the share of one core), ``rss_mb`` (import, load, peak: the highest of the rounds), ``macs_per_s``,
-        ``steps``.
+        time: the share of one core), ``rss_mb`` (import, load, peak: the highest of the rounds), ``memory_by_part``
+        (MiB that the interpreter, NumPy, our modules, the runtime, the model and running add), ``package_w`` (watts
+        of the whole processor meanwhile, where it has a counter), ``macs_per_s``, ``steps``.
     """
     if rounds < 1 or steps < 1:
         raise EdgeSerError(f"bench needs at least one round and one step, not {rounds} and {steps}")
@@ -163,9 +165,36 @@ def _summary(bundle: Bundle, pair: tuple[str, str], rounds: list[dict[str, Any]]
             stage: round(max(result["rss_mb"][stage] for result in rounds), 1)
             for stage in ("import", "load", "peak")
         },
+        "memory_by_part": _parts(rounds),
+        "package_w": _mean_or_none([result["package_w"] for result in rounds]),
         "macs_per_s": bundle.macs_per_second,
         "steps": sum(len(result["step_ms"]) for result in rounds),
     }
+
+
+def _parts(rounds: list[dict[str, Any]]) -> dict[str, float]:
+    """What each part adds to memory; medians over the rounds."""
+    parts: dict[str, float] = {}
+    before = interpreter_mb()
+    parts["interpreter"] = round(before, 1)
+    for name in rounds[0]["held_mb"]:
+        held = statistics.median(result["held_mb"][name] for result in rounds)
+        parts[name] = round(held - before, 1)
+        before = held
+    return parts
+
+
+@functools.cache
+def interpreter_mb() -> float:
+    """Memory of this interpreter with nothing imported, in MiB; 0 where the system does not tell."""
+    code = "print(open('/proc/self/status').read().split('VmRSS:')[1].split()[0])"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    return int(run.stdout) / 1024 if run.returncode == 0 else 0.0
+
+
+def _mean_or_none(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return round(statistics.fmean(known), 3) if known else None
 
 
 def _percentiles(values: Sequence[float]) -> dict[str, float]:

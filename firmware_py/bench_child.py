@@ -48,25 +48,31 @@ def measure(
     from importlib.util import find_spec
 
     begin = time.perf_counter()
+    # By part: what each import adds, in the order in which a listener needs them. The meter itself needs NumPy, so
+    # the bare interpreter is measured in a process of its own (see `firmware_py.bench`).
     import numpy as np
 
-    from edge_ser.bundle import load_bundle
-    from firmware_py.engines import open_engine
     from firmware_py.meter import peak_rss_mb, rss_mb
+
+    held = {"numpy": rss_mb()}
+    from edge_ser.bundle import load_bundle
+    from firmware_py.energy import energy_uj
+    from firmware_py.engines import open_engine
     from firmware_py.pipeline import Pipeline, front_end
 
+    held["ours"] = rss_mb()
     for name in _RUNTIMES.get(engine, ()):
         if find_spec(name.partition(".")[0]) is not None:
             importlib.import_module(name)
             break
     imported = time.perf_counter()
-    rss_import = rss_mb()
+    rss_import = held["runtime"] = rss_mb()
 
     bundle = load_bundle(folder)
     timed = _Timed(open_engine(bundle, engine, precision))
     pipeline = Pipeline(bundle, timed)
     loaded = time.perf_counter()
-    rss_load = rss_mb()
+    rss_load = held["model"] = rss_mb()
 
     # Noise: the cost of a step does not depend on what is heard, and silence could meet denormal numbers.
     rng = np.random.default_rng(0)
@@ -78,6 +84,8 @@ def measure(
     front = front_end(bundle)
     seconds, front_seconds, cpu = [], [], 0.0
     due = time.monotonic()
+    energy = energy_uj()
+    began = time.monotonic()
     for i in range(WARM_UP + steps):
         if realtime:
             due += step_s
@@ -90,7 +98,12 @@ def measure(
         start = time.perf_counter()
         front.push(block)  # the front end alone, once more, beside the step that it is a part of
         front_seconds.append(time.perf_counter() - start)
+    spent = None if energy is None else (energy_uj() or 0.0) - energy
+    held["running"] = peak_rss_mb()
     return {
+        "held_mb": held,
+        # Of the whole package, whatever else it does; a counter that ran over is no figure.
+        "package_w": None if spent is None or spent <= 0 else spent / 1e6 / (time.monotonic() - began),
         "import_ms": (imported - begin) * 1e3,
         "load_ms": (loaded - imported) * 1e3,
         "first_answer_ms": first_answer * 1e3,

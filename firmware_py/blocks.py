@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
+from .events import Event
 from .stop import Stop
 
 __all__ = ["Block", "Source"]
@@ -25,11 +26,15 @@ class Block:
         `time.monotonic` when the last of them was there to be taken.
     lost : mapping of str to int
         Samples lost just before them, by place (see `Ledger`).
+    events : tuple of Event
+        What happened before them. A source that waits for a microphone gives blocks without samples, so that whoever
+        listens sees that it lives.
     """
 
     samples: np.ndarray
     arrival: float
     lost: Mapping[str, int] = field(default_factory=dict)
+    events: tuple[Event, ...] = ()
 
 
 class Source(Protocol):

@@ -1,4 +1,4 @@
-"""The gate: is there somebody to hear? The first one goes by level alone."""
+"""The gate: is there somebody to hear? By level alone, or by level in the bands of voices."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from typing import Protocol
 
 import numpy as np
 
-__all__ = ["FLOOR_DB", "Gate", "LevelGate", "Reading", "level_db"]
+from edge_ser.dsp import MelSpec
+from edge_ser.dsp.filters import mel_filters
+from edge_ser.errors import EdgeSerError
+
+__all__ = ["FLOOR_DB", "Gate", "LevelGate", "MelGate", "Reading", "level_db"]
 
 FLOOR_DB = -120.0
 
@@ -29,10 +33,22 @@ class Reading:
 
 
 class Gate(Protocol):
-    """Decides on each step. The model runs on every step whatever the gate says, so its state stays exact."""
+    """Decides on each step.
 
-    def push(self, step: np.ndarray) -> Reading:
-        """Take the next step's samples, (n,) float32 in -1..1, and say whether somebody is heard in it."""
+    The model runs on every step whatever the gate says, or, where it may doze, catches up when the gate opens (see
+    `firmware_py.doze`): either way its state is exact.
+    """
+
+    def push(self, step: np.ndarray, features: np.ndarray) -> Reading:
+        """Say whether somebody is heard in the next step.
+
+        Parameters
+        ----------
+        step : (n,) float32
+            Its samples in -1..1.
+        features : (frames, mels) float32
+            Its log-mel, as the model gets it.
+        """
 
 
 def level_db(samples: np.ndarray) -> np.ndarray:
@@ -93,7 +109,7 @@ class LevelGate:
         """The noise floor in dBFS; infinite before the first hop."""
         return float(self._minima.min())
 
-    def push(self, step: np.ndarray) -> Reading:
+    def push(self, step: np.ndarray, features: np.ndarray | None = None) -> Reading:
         """Take a step's samples; it counts as speech when the gate was open at any hop of it."""
         heard = False
         for level in level_db(step.reshape(-1, self._hop)):
@@ -120,3 +136,44 @@ class LevelGate:
             if self._open:
                 self._quiet_since = self._loud_run = 0
         return self._open
+
+
+class MelGate(LevelGate):
+    """The same by what the model itself is given: the level of the bands in which voices lie.
+
+    A fan's rumble, mains hum and hiss above the voice neither open it nor raise its floor.
+
+    Parameters
+    ----------
+    spec : MelSpec
+        The model's front end; its `log` must be ``"db"``.
+    low_hz, high_hz : float
+        Bands whose centres lie within count.
+    **options
+        Of `LevelGate`; levels are of the bands' mean power, some 20 dB lower than those of the samples.
+    """
+
+    def __init__(
+        self, spec: MelSpec, *, low_hz: float = 250.0, high_hz: float = 4000.0, **options: float
+    ) -> None:
+        if spec.log != "db":
+            raise EdgeSerError(
+                f"the gate 'mel' reads decibels, and this model's front end gives {spec.log!r}"
+            )
+        options.setdefault("open_db", -75.0)
+        super().__init__(spec.hop_length, spec.sample_rate, **options)
+        filters = mel_filters(spec)
+        centres = filters.argmax(axis=1) * spec.sample_rate / spec.n_fft
+        self._bands = np.flatnonzero((centres >= low_hz) & (centres <= high_hz))
+        self._mean, self._scale = float(spec.mean), float(spec.scale)
+
+    def push(self, step: np.ndarray, features: np.ndarray | None = None) -> Reading:
+        """Take a step's features; it counts as speech when the gate was open at any frame of it."""
+        if features is None:
+            raise ValueError("the gate 'mel' needs the step's features")
+        decibels = features[:, self._bands].astype(np.float64) * self._scale + self._mean
+        levels = 10 * np.log10(np.mean(10 ** (decibels / 10), axis=1))
+        heard = False
+        for level in np.maximum(levels, FLOOR_DB):
+            heard |= self._push_level(float(level))
+        return Reading(heard, float(level_db(step)))

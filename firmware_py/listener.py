@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+
+import numpy as np
 
 from edge_ser.audio import SAMPLE_RATE
 from edge_ser.errors import EdgeSerError
 
 from .blocks import Block, Source
+from .events import Event
 from .ledger import Ledger
 from .meter import Meter
 from .pipeline import Pipeline
 from .prediction import Prediction
 from .recorder import Recorder
-from .sinks import Sink
+from .sinks import QueuedSink, Sink
+from .steady import Steady
 from .stop import Stop
 from .summary import Run, Summary
 
@@ -36,7 +40,12 @@ class Listener:
     meter : Meter, optional
         One that has noted earlier stages.
     recorder : Recorder, optional
-        Gets every sample that is heard.
+        Gets every sample that is heard, and what is recorded is what the model hears. When it fails, it is told and
+        listening goes on; the error is raised at the end.
+    steady : Steady, optional
+        Puts one label on predictions.
+    heartbeat : callable, optional
+        Called at each block, also while a microphone is looked for.
     duration_s : float, optional
         End after so much audio, to the sample.
     """
@@ -49,6 +58,8 @@ class Listener:
         *,
         meter: Meter | None = None,
         recorder: Recorder | None = None,
+        steady: Steady | None = None,
+        heartbeat: Callable[[], None] | None = None,
         duration_s: float | None = None,
     ) -> None:
         if pipeline.bundle.spec.sample_rate != SAMPLE_RATE:
@@ -57,11 +68,16 @@ class Listener:
                 f"sources give {SAMPLE_RATE} Hz; choose another model"
             )
         self._source, self._pipeline, self._sinks = source, pipeline, sinks
+        self._queued_sinks = [sink for sink in sinks if isinstance(sink, QueuedSink)]
         self._meter = meter if meter is not None else Meter()
         self._recorder = recorder
+        self._recording_failed: EdgeSerError | None = None
+        self._steady = steady if steady is not None else Steady()
+        self._heartbeat = heartbeat
+        self._failures: dict[str, str | None] = {}  # of sinks, as told last
         self._limit = None if duration_s is None else round(duration_s * SAMPLE_RATE)
-        self._ledger = Ledger()
-        self._predictions = 0
+        self._ledger = Ledger(devices=getattr(source, "devices", []))
+        self._predictions = self._events = 0
         self._arrival = 0.0
         engine = pipeline.engine
         self._run = Run(
@@ -73,7 +89,10 @@ class Listener:
             labels=pipeline.bundle.labels,
             ledger=self._ledger,
             meter=self._meter,
+            outputs={sink.name: sink.account for sink in self._queued_sinks},
         )
+        if self._queued_sinks:  # the first one's latency is that of the run
+            self._queued_sinks[0].on_written = self._meter.latencies.add
 
     def run(self, stop: Stop) -> Summary:
         """Listen until the source ends, the duration is reached or `stop` is requested.
@@ -86,8 +105,10 @@ class Listener:
         Raises
         ------
         EdgeSerError
-            The source cannot be heard or breaks off, is shorter than one answer, or the recording fails. What was
+            The source cannot be heard or breaks off, is shorter than one answer, or the recording failed. What was
             answered before stays; sinks get a summary if anything was heard.
+        BrokenPipeError
+            Nobody reads what a sink writes.
         """
         self._pipeline.warm_up()
         for sink in self._sinks:
@@ -106,6 +127,7 @@ class Listener:
             predictions=self._predictions,
             ended="error" if fault else stop.reason or "end",
             cpu_s=self._meter.cpu_s,
+            events=self._events,
         )
         self._meter.mark("end")
         if fault is None and summary.ended == "end" and not self._predictions:
@@ -113,11 +135,18 @@ class Listener:
         if fault is None or self._predictions:
             for sink in self._sinks:
                 sink.summary(summary)
+        fault = fault or self._recording_failed
         if fault is not None:
             raise fault
         return summary
 
     def _take(self, block: Block) -> None:
+        if self._heartbeat is not None:
+            self._heartbeat()
+        for sink in self._queued_sinks:
+            self._check(sink)
+        for event in block.events:
+            self._tell(event)
         if not self._ledger.taken:
             self._meter.begin()  # starting a microphone's stream is not listening
         lost = self._ledger.add_lost(block.lost)
@@ -127,18 +156,48 @@ class Listener:
         if self._limit is not None:
             samples = samples[: max(0, self._limit - self._ledger.taken)]
         if self._recorder is not None:
-            self._recorder.write(samples)
+            samples = self._record(self._recorder, samples, block)
         self._arrival = block.arrival
         # Booked before they are worked on, so that a sink that shows the account finds these samples in it.
         self._ledger.heard += len(samples)
         self._ledger.tail = (self._pipeline.pending + len(samples)) % self._pipeline.step_samples
         self._pipeline.push(samples, self._answer)
+        self._ledger.dozed = self._pipeline.dozed
+
+    def _check(self, sink: QueuedSink) -> None:
+        sink.check()
+        failure = sink.account.failure
+        if failure != self._failures.get(sink.name):
+            self._failures[sink.name] = failure
+            text = (
+                f"is not written ({failure}); answers are dropped until it is"
+                if failure
+                else "is written again"
+            )
+            self._tell(Event("sink", f"{sink.name} {text}", self._ledger.taken))
+
+    def _tell(self, event: Event) -> None:
+        self._events += 1
+        for sink in self._sinks:
+            sink.event(event)
+
+    def _record(self, recorder: Recorder, samples: np.ndarray, block: Block) -> np.ndarray:
+        try:
+            return recorder.write(samples, block.lost)
+        except EdgeSerError as error:
+            self._recorder, self._recording_failed = None, error
+            self._tell(Event("recording", str(error), self._ledger.taken))
+            return samples
 
     def _answer(self, prediction: Prediction) -> None:
+        prediction = self._steady.push(prediction)
         prediction = replace(prediction, latency_ms=(time.monotonic() - self._arrival) * 1e3)
         for sink in self._sinks:
             sink.prediction(prediction)
-        self._meter.latencies.add(time.monotonic() - self._arrival)
+        if not self._queued_sinks:
+            self._meter.latencies.add(time.monotonic() - self._arrival)
+        if self._recorder is not None:
+            self._recorder.answer(prediction)
         self._predictions += 1
         if self._predictions == 1:
             self._meter.mark("first_answer")

@@ -10,7 +10,7 @@ from typing import Any
 
 from edge_ser.dsp import backend
 
-__all__ = ["describe_machine", "machine_line"]
+__all__ = ["describe_machine", "machine_line", "temperature_c", "throttled"]
 
 _RUNTIMES = ("ai-edge-litert", "tflite-runtime", "onnxruntime")
 
@@ -24,7 +24,8 @@ def describe_machine() -> dict[str, Any]:
         ``board`` (where the firmware tells it, as on a Raspberry Pi), ``cpu``, ``cores`` (that this process may
         use), ``memory_mb``, ``governor`` (of the processor's clock), ``os``, ``arch``, ``python``, ``numpy`` and
         ``runtimes`` with the versions installed, and ``front_end``, what the default front end runs on (see
-        `edge_ser.dsp.backend`). What the system does not tell is None.
+        `edge_ser.dsp.backend`), ``temperature_c`` (of the processor) and ``throttled`` (see `throttled`). What the
+        system does not tell is None.
     """
     return {
         "board": _text("/proc/device-tree/model"),
@@ -37,8 +38,35 @@ def describe_machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "numpy": version("numpy"),
         "front_end": backend(),
+        "temperature_c": temperature_c(),
+        "throttled": throttled(),
         "runtimes": {name: found for name in _RUNTIMES if (found := _version(name)) is not None},
     }
+
+
+def temperature_c() -> float | None:
+    """The first thermal zone's temperature; None where there is none."""
+    text = _text("/sys/class/thermal/thermal_zone0/temp")
+    return round(int(text) / 1000, 1) if text is not None and text.lstrip("-").isdigit() else None
+
+
+#: Bits of the Raspberry Pi firmware's word (documentation of `vcgencmd get_throttled`).
+_THROTTLED = {0: "under-voltage", 1: "clock capped", 2: "throttled", 3: "soft temperature limit"}
+
+
+def throttled() -> list[str] | None:
+    """What the Raspberry Pi's firmware holds the processor back by, now or (``was ...``) since it started.
+
+    None on other boards.
+    """
+    text = _text("/sys/devices/platform/soc/soc:firmware/get_throttled")
+    if text is None:
+        return None
+    word = int(text, 16)
+    now = [name for bit, name in _THROTTLED.items() if word >> bit & 1]
+    return now + [
+        f"was {name}" for bit, name in _THROTTLED.items() if word >> (bit + 16) & 1 and name not in now
+    ]
 
 
 def machine_line(machine: dict[str, Any]) -> str:
@@ -49,6 +77,7 @@ def machine_line(machine: dict[str, Any]) -> str:
         f"{machine['cpu'] or machine['arch']}, {machine['cores']} core{'s' if machine['cores'] != 1 else ''}",
         machine["memory_mb"] and f"{machine['memory_mb']} MB",
         machine["governor"] and f"governor {machine['governor']}",
+        machine.get("throttled") and f"held back: {', '.join(machine['throttled'])}",
         machine["os"],
         machine.get("front_end") and f"front end in {'C' if machine['front_end'] == 'c' else 'NumPy'}",
         ", ".join([f"Python {machine['python']}", f"NumPy {machine['numpy']}", *runtimes]),

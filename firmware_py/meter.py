@@ -11,16 +11,16 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Latencies", "Meter", "peak_rss_mb", "rss_mb"]
+__all__ = ["Latencies", "Meter", "children_rss_mb", "peak_rss_mb", "rss_mb"]
 
 _STATUS = Path("/proc/self/status")
 
 
-def _status_kb(field: str) -> int | None:
-    """A field of /proc/self/status in KiB; None where the system has no such file or field."""
+def _status_kb(field: str, path: Path | None = None) -> int | None:
+    """A field of a process's status (ours when left out) in KiB; None where the system has no such file or field."""
     try:
-        text = _STATUS.read_bytes()
-    except FileNotFoundError:
+        text = (path or _STATUS).read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
         return None
     at = text.find(b"\n" + field.encode() + b":")
     return int(text[at:].split(None, 2)[1]) if at >= 0 else None
@@ -40,6 +40,15 @@ def peak_rss_mb() -> float:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return peak / (1 << 20) if sys.platform == "darwin" else peak / 1024
     return peak / 1024
+
+
+def children_rss_mb() -> float:
+    """Largest resident sets of the processes that this one has started and that still run, in MiB; 0 without any."""
+    total = 0
+    for task in Path("/proc/self/task").glob("*/children"):
+        for pid in task.read_text().split():
+            total += _status_kb("VmHWM", Path("/proc") / pid / "status") or 0
+    return total / 1024
 
 
 class Latencies:
@@ -90,10 +99,12 @@ class Meter:
         self.latencies = Latencies()
         self.rss_by_stage: dict[str, float] = {}
         self._cpu = time.process_time()
+        self._children = 0.0
 
     def mark(self, stage: str) -> None:
-        """Note the memory held at this point under a stage's name."""
+        """Note the memory held at this point under a stage's name; that of children at its highest."""
         self.rss_by_stage[stage] = rss_mb()
+        self._children = max(self._children, children_rss_mb())
 
     def begin(self) -> None:
         """Start counting processor time: what came before was loading."""
@@ -105,6 +116,7 @@ class Meter:
         return time.process_time() - self._cpu
 
     def rss_json(self) -> dict[str, Any]:
-        """Memory in MiB by stage, and the peak of the process."""
+        """Memory in MiB by stage, the peak of the process, and those of its children where it has any."""
         stages = {stage: round(value, 1) for stage, value in self.rss_by_stage.items()}
-        return stages | {"peak": round(peak_rss_mb(), 1)}
+        children = {"children": round(self._children, 1)} if self._children else {}
+        return stages | children | {"peak": round(peak_rss_mb(), 1)}

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
 
 from edge_ser.audio import SAMPLE_RATE
 from edge_ser.errors import EdgeSerError, MissingExtraError, require
 
-from .blocks import Block
-from .capture import Capture
-from .stop import Stop
+from .capture import Capture, Chunk
+from .live import Clock, LiveSource
 
-__all__ = ["InputDevice", "MicrophoneSource", "find_device", "input_devices"]
+__all__ = ["InputDevice", "PortAudioOpening", "find_device", "input_devices", "open_microphone"]
 
-# 62.5 ms; a quarter of a step, so a step's last sample is also a block's. Waking up is what capture costs: 1.1 % of a
-# core with blocks of 25 ms, 0.45 % with these (PulseAudio, x86-64).
-_BLOCK = 1000
+# Waking up is what capture costs (PulseAudio, x86-64: 1.1 % of a core with blocks of 25 ms, 0.45 % with 62.5 ms), so at
+# 16 kHz they are half a step. At another rate the resampler is a few samples behind, and a step would wait for the
+# next block: there they are shorter.
+_BLOCK_S = {SAMPLE_RATE: 0.125}
+_SHORT_BLOCK_S = 0.0625
 _RING_S = 8.0
-_WAIT_S = 0.25
-_DEAD_AFTER_S = 5.0  # a running stream that gives nothing for so long is dead
-_SCALE = np.float32(1 / 32768)
+# Sound servers bring any rate to any other with good filters, and to theirs 16 kHz is one more client.
+_SERVERS = ("pulse", "pipewire", "jack")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +64,13 @@ def _sounddevice() -> Any:
         raise
 
 
-def input_devices() -> list[InputDevice]:
+def input_devices(backend: Any = None) -> list[InputDevice]:
     """All microphones that PortAudio finds, in its order; an empty list where there is none.
+
+    Parameters
+    ----------
+    backend : module, optional
+        What stands for ``sounddevice`` in tests.
 
     Raises
     ------
@@ -76,7 +79,7 @@ def input_devices() -> list[InputDevice]:
     EdgeSerError
         PortAudio is not installed or fails.
     """
-    sounddevice = _sounddevice()
+    sounddevice = backend if backend is not None else _sounddevice()
     try:
         devices, hosts = sounddevice.query_devices(), sounddevice.query_hostapis()
         default = sounddevice.default.device[0]
@@ -130,108 +133,192 @@ def find_device(devices: list[InputDevice], name: str) -> InputDevice:
     raise EdgeSerError(f"there is no microphone {name!r}; there are: {listed}")
 
 
+def rates_to_try(device: InputDevice, devices: list[InputDevice]) -> list[int]:
+    """The rates to open a microphone with, the best first.
+
+    A sound server is asked for 16 kHz. Hardware (``hw:``) is too, since what it accepts it does itself, and else for
+    its own rate. Whatever else ALSA lists would convert by drawing straight lines between samples, so it is asked
+    for its own rate and we resample.
+    """
+    served = any(server in other.name.casefold() for other in devices for server in _SERVERS)
+    name = device.name.casefold()
+    server = any(word in name for word in _SERVERS) or (name == "default" and served)
+    if device.host != "ALSA" or server or "hw:" in name:
+        rates = [SAMPLE_RATE, device.sample_rate, 48_000, 44_100]
+    else:
+        rates = [device.sample_rate, 48_000, 44_100, SAMPLE_RATE]
+    return list(dict.fromkeys(rates))
+
+
 def _reason(error: Exception) -> str:
     """PortAudio's words without its codes."""
     return str(error.args[0]) if error.args else str(error)
 
 
-class MicrophoneSource:
-    """A microphone, captured by a callback that only copies.
+class PortAudioOpening:
+    """One opening of a microphone through PortAudio; see `firmware_py.live.Opening`.
 
     Parameters
     ----------
+    sounddevice : module
+        The package, or what stands for it in tests.
     name : str
-        See `find_device`.
-    backend : module, optional
-        What stands for ``sounddevice`` in tests; its default device is opened.
-    capture : Capture, optional
-        The ring; one of 8 s when left out.
+        What it is, for people.
+    index : int or None
+        PortAudio's number; None for its default.
+    rate, channels : int
+        What to open it with. At 16 kHz samples are 16-bit integers; at any other rate they are floating point, since
+        they are resampled.
+    capture : callable, optional
+        Makes the ring from its capacity, channels and dtype; `Capture` when left out.
+    now : callable
+        What time it is.
 
     Raises
     ------
-    MissingExtraError
-        The package sounddevice is not installed.
     EdgeSerError
-        PortAudio or the microphone is not there.
+        PortAudio does not open it so.
     """
 
-    live = True
-
-    def __init__(self, name: str = "", *, backend: Any = None, capture: Capture | None = None) -> None:
-        self._sounddevice = backend if backend is not None else _sounddevice()
-        self._capture = capture if capture is not None else Capture(round(_RING_S * SAMPLE_RATE))
-        device = None
-        if backend is None:
-            device = find_device(input_devices(), name)
-        self.name = f"mic:{device.name}" if device is not None else "mic"
-        self._next_adc = 0.0
+    def __init__(
+        self,
+        sounddevice: Any,
+        name: str,
+        index: int | None,
+        *,
+        rate: int = SAMPLE_RATE,
+        channels: int = 1,
+        capture: Callable[[int, int, str], Capture] = Capture,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.name, self.rate, self.channels = name, rate, channels
+        dtype = "int16" if rate == SAMPLE_RATE else "float32"
+        self._sounddevice = sounddevice
+        self._now = now
+        self._capture = capture(round(_RING_S * rate), channels, dtype)
         self._stream: Any = None
         try:
-            self._stream = self._sounddevice.RawInputStream(
-                samplerate=SAMPLE_RATE,
-                blocksize=_BLOCK,
-                device=None if device is None else device.index,
-                channels=1,
-                dtype="int16",
+            self._stream = sounddevice.RawInputStream(
+                samplerate=rate,
+                blocksize=round(_BLOCK_S.get(rate, _SHORT_BLOCK_S) * rate),
+                device=index,
+                channels=channels,
+                dtype=dtype,
                 latency="high",  # the driver's buffer, not ours: more room when the system stalls
                 callback=self._callback,
                 finished_callback=self._finished,
             )
-        except self._sounddevice.PortAudioError as error:
+        except sounddevice.PortAudioError as error:
             raise EdgeSerError(
-                f"{self.name} cannot be opened at {SAMPLE_RATE} Hz ({_reason(error)}); is it in use, "
+                f"{name} cannot be opened at {rate} Hz ({_reason(error)}); is it in use, "
                 "or its audio server down? `edge-ser devices` lists others"
             ) from error
 
     def _callback(self, data: Any, frames: int, when: Any, status: Any) -> None:
-        # On the driver's thread: copy, book, return.
-        lost = 0
-        adc = when.inputBufferAdcTime
-        if status.input_overflow:
-            # The flag says that samples were dropped, the time stamps how many; without stamps, a block is assumed.
-            lost = max(0, round((adc - self._next_adc) * SAMPLE_RATE)) if adc and self._next_adc else frames
-        self._next_adc = adc + frames / SAMPLE_RATE if adc else 0.0
-        self._capture.write(data, time.monotonic(), lost)
+        # On the driver's thread: copy, note, return.
+        self._capture.write(data, self._now(), when.inputBufferAdcTime, bool(status.input_overflow))
 
     def _finished(self) -> None:
-        self._capture.end(time.monotonic())
+        self._capture.end(self._now())
 
-    def blocks(self, stop: Stop) -> Iterator[Block]:
-        """See `Source.blocks`; what is in the ring when the end is asked for is still given."""
+    def start(self) -> None:
+        """See `Opening.start`."""
         try:
             self._stream.start()
         except self._sounddevice.PortAudioError as error:
             raise EdgeSerError(
                 f"{self.name} does not start ({_reason(error)}); see `edge-ser devices`"
             ) from error
-        heard_at = time.monotonic()
-        stopping = False
-        while True:
-            if stop.requested and not stopping:
-                stopping = True
-                self._stream.stop()  # returns after the last callback; then _finished ends the capture
-            chunk = self._capture.read(_WAIT_S)
-            if chunk is None:
-                if stopping:
-                    return
-                if time.monotonic() - heard_at > _DEAD_AFTER_S:
-                    raise EdgeSerError(
-                        f"{self.name} has given nothing for {_DEAD_AFTER_S:g} s; "
-                        "is it muted, unplugged, or its audio server stopped?"
-                    )
-                continue
-            heard_at = time.monotonic()
-            if len(chunk.samples) or chunk.lost:
-                yield Block(chunk.samples.astype(np.float32) * _SCALE, chunk.arrival, chunk.lost)
-            if chunk.end:
-                if stopping:
-                    return
-                raise EdgeSerError(
-                    f"{self.name} stopped giving audio; was it unplugged, or its audio server stopped?"
-                )
+
+    def read(self, timeout: float) -> Chunk | None:
+        """See `Opening.read`."""
+        return self._capture.read(timeout)
+
+    def stop(self) -> None:
+        """See `Opening.stop`."""
+        try:
+            self._stream.stop()  # returns after the last callback; then _finished ends the capture
+        except self._sounddevice.PortAudioError:
+            self._finished()  # it was gone already
+
+    def ended(self) -> str:
+        """See `Opening.ended`."""
+        return "stopped giving audio (it was unplugged, or its sound server stopped)"
 
     def close(self) -> None:
-        """Stop and close the stream."""
+        """See `Opening.close`."""
         stream, self._stream = self._stream, None
         if stream is not None:
-            stream.close()
+            stream.close(ignore_errors=True)
+
+
+def open_microphone(
+    name: str = "",
+    *,
+    rate: int | None = None,
+    channel: int | str = 1,
+    backend: Any = None,
+    clock: Clock | None = None,
+    capture: Callable[[int, int, str], Capture] = Capture,
+) -> LiveSource:
+    """Open a microphone through PortAudio.
+
+    Parameters
+    ----------
+    name : str
+        See `find_device`.
+    rate : int, optional
+        Samples a second to open it with; see `rates_to_try` when left out.
+    channel : int or "mix"
+        See `LiveSource`.
+    backend : module, optional
+        What stands for ``sounddevice`` in tests.
+    clock : Clock, optional
+        See `LiveSource`.
+    capture : callable
+        See `PortAudioOpening`.
+
+    Raises
+    ------
+    MissingExtraError
+        The package sounddevice is not installed, or soxr, which another rate than 16 kHz needs.
+    EdgeSerError
+        PortAudio or the microphone is not there.
+    """
+    sounddevice = backend if backend is not None else _sounddevice()
+    clock = clock if clock is not None else Clock()
+    ring = {"capture": capture, "now": clock.now}
+    opened: list[str] = []  # the full name of the one that was opened first: no other is opened in its place
+
+    def open_again() -> PortAudioOpening:
+        if opened:
+            # PortAudio lists devices once, and keeps talking to a server that is dead, until it starts anew.
+            sounddevice._terminate()
+            sounddevice._initialize()
+        devices = input_devices(sounddevice)
+        device = find_device(devices, opened[0] if opened else name)
+        rates = [rate] if rate else rates_to_try(device, devices)
+        opening = _open(sounddevice, device, rates, channel, ring)
+        if not opened:
+            opened.append(device.name if name else "")
+        return opening
+
+    return LiveSource(open_again, channel=channel, clock=clock)
+
+
+def _open(
+    sounddevice: Any, device: InputDevice, rates: list[int], channel: int | str, ring: dict[str, Any]
+) -> PortAudioOpening:
+    """The first rate that it opens with; with all channels where it has no single one."""
+    wanted = 1 if channel == 1 else device.channels
+    refused: EdgeSerError | None = None
+    for rate in rates:
+        for channels in dict.fromkeys((wanted, device.channels)):
+            try:
+                return PortAudioOpening(
+                    sounddevice, f"mic:{device.name}", device.index, rate=rate, channels=channels, **ring
+                )
+            except EdgeSerError as error:
+                refused = refused or error
+    assert refused is not None  # rates is never empty
+    raise refused

@@ -11,7 +11,8 @@ import numpy as np
 from edge_ser.dsp import LogMelStream
 from edge_ser.errors import EdgeSerError
 
-from .engines import Engine
+from .doze import MOST_STEPS, Dozer, memory_steps
+from .engines import Engine, Outputs
 from .gate import Gate, LevelGate
 from .prediction import Prediction, probabilities
 
@@ -49,6 +50,8 @@ class Pipeline:
         Give the prediction of each `every`-th step; the model runs on all of them.
     gate : Gate, optional
         A `LevelGate` when left out.
+    doze : bool
+        Do not run the model where the gate is closed, see `Dozer`; such predictions hold no answers.
 
     Attributes
     ----------
@@ -58,7 +61,15 @@ class Pipeline:
         As given.
     """
 
-    def __init__(self, bundle: Bundle, engine: Engine, *, every: int = 1, gate: Gate | None = None) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        engine: Engine,
+        *,
+        every: int = 1,
+        gate: Gate | None = None,
+        doze: bool = False,
+    ) -> None:
         spec = bundle.spec
         if spec.padding != "causal" and bundle.hears == "features":
             # With any other padding a step's frames need samples after the step, and `end` would not be true.
@@ -74,11 +85,13 @@ class Pipeline:
         self._gate = gate if gate is not None else LevelGate(spec.hop_length, spec.sample_rate)
         self._front = front_end(bundle)
         self._state = engine.initial_state()
+        self._dozer = self._make_dozer() if doze else None
         self._step = np.zeros(self.step_samples, np.float32)
         self._filled = 0
         self._steps = 0
         self._position = 0  # samples of the stream up to the last one taken, lost ones counted
         self._lost = 0  # since the last prediction
+        self._lost_total = 0
 
     @property
     def pending(self) -> int:
@@ -89,6 +102,21 @@ class Pipeline:
     def processed(self) -> int:
         """Samples that went through the model."""
         return self._steps * self.step_samples
+
+    @property
+    def dozed(self) -> int:
+        """Samples of these that the gate heard and the model did not."""
+        return self._dozer.dozed * self.step_samples if self._dozer is not None else 0
+
+    def _make_dozer(self) -> Dozer:
+        heard = front_end(self.bundle).push(np.zeros(self.step_samples, np.float32))
+        memory = memory_steps(self.engine, heard.shape)
+        if memory is None:
+            raise EdgeSerError(
+                f"{self.bundle.name} remembers more than {MOST_STEPS} steps, so it cannot doze without changing its "
+                "answers; leave --doze out"
+            )
+        return Dozer(self.engine, memory)
 
     def warm_up(self) -> None:
         """Run a step whose answer nobody gets, so that what is made at the first one does not delay a real one."""
@@ -102,6 +130,7 @@ class Pipeline:
         """
         self._position += samples
         self._lost += samples
+        self._lost_total += samples
 
     def push(
         self, samples: np.ndarray, on_prediction: Callable[[Prediction], None] | None = None
@@ -138,19 +167,28 @@ class Pipeline:
 
     def _run_step(self) -> Prediction | None:
         features = self._front.push(self._step)
-        reading = self._gate.push(self._step)
-        outputs, self._state = self.engine.step(features, self._state)
+        reading = self._gate.push(self._step, features)
+        outputs: Outputs | None
+        if self._dozer is not None:
+            outputs = self._dozer.step(features, reading.open)
+        else:
+            outputs, self._state = self.engine.step(features, self._state)
         self._filled = 0
         self._steps += 1
         if self._steps % self.every:
             return None
         lost, self._lost = self._lost, 0
         calibration = self.bundle.calibration
-        shares = probabilities(outputs.logits, calibration.temperature)
-        # Networks with linear outputs go beyond the scale that the bundle promises.
-        adv = dict(
-            zip(self.bundle.adv.order, map(float, outputs.adv.clip(*self.bundle.adv.range)), strict=True)
-        )
+        if outputs is None:
+            shares, values = (
+                np.full(len(self.bundle.labels), np.nan),
+                np.full(len(self.bundle.adv.order), np.nan),
+            )
+        else:
+            # Networks with linear outputs go beyond the scale that the bundle promises.
+            values = outputs.adv.clip(*self.bundle.adv.range)
+            shares = probabilities(outputs.logits, calibration.temperature)
+        adv = dict(zip(self.bundle.adv.order, map(float, values), strict=True))
         prediction = Prediction(
             start=max(0, self._position - self._window),
             end=self._position,
@@ -159,7 +197,10 @@ class Pipeline:
             state="speech" if reading.open else "silence",
             level_db=reading.level_db,
             lost_samples=lost,
-            **adv,
+            lost_total=self._lost_total,
+            arousal=adv["arousal"],
+            dominance=adv["dominance"],
+            valence=adv["valence"],
         )
         if reading.open and prediction.confidence < calibration.unsure_below:
             prediction = replace(prediction, state="unsure")

@@ -55,6 +55,10 @@ class Prediction:
         Root mean square of the step in dBFS (0 is a full-scale square wave), -120 at least.
     lost_samples : int
         Lost before this prediction and after the one before it.
+    lost_total : int
+        Lost from the start of the stream: ``end - lost_total`` samples were heard.
+    steady : str or None
+        One label for those who want one (see `firmware_py.steady`); None while there is none.
     latency_ms : float
         From the arrival of the step's last sample to the writing of this answer; NaN where nobody measured it.
     """
@@ -69,39 +73,53 @@ class Prediction:
     state: State
     level_db: float
     lost_samples: int = 0
+    lost_total: int = 0
+    steady: str | None = None
     latency_ms: float = math.nan
 
     @property
+    def dozed(self) -> bool:
+        """The model did not hear this step, since the gate was closed: the answers are NaN."""
+        return math.isnan(self.arousal)
+
+    @property
     def label(self) -> str:
-        """The most probable emotion (the first of equals)."""
-        return max(self.emotion, key=self.emotion.__getitem__)
+        """The most probable emotion (the first of equals); empty where the model dozed."""
+        return "" if self.dozed else max(self.emotion, key=self.emotion.__getitem__)
 
     @property
     def confidence(self) -> float:
-        """Its probability."""
-        return self.emotion[self.label]
+        """Its probability; NaN where the model dozed."""
+        return math.nan if self.dozed else self.emotion[self.label]
 
     def ranked(self) -> Sequence[tuple[str, float]]:
         """Labels with their probabilities, the most probable first."""
         return sorted(self.emotion.items(), key=lambda item: -item[1])
 
     def to_json(self) -> dict[str, Any]:
-        """The documented keys of ``listen -o jsonl``; times in seconds, `latency_ms` None where not measured.
+        """The documented keys of ``listen -o jsonl``; times in seconds.
 
-        The model's numbers are given in full, so that two runs can be compared bit for bit.
+        `latency_ms` is None where not measured, the answers where the model dozed. The model's numbers are given in
+        full, so that two runs can be compared bit for bit.
         """
         return {
             "type": "prediction",
             "start": self.start / self.sample_rate,
             "end": self.end / self.sample_rate,
-            "arousal": self.arousal,
-            "dominance": self.dominance,
-            "valence": self.valence,
-            "emotion": dict(self.emotion),
-            "label": self.label,
-            "confidence": self.confidence,
+            "arousal": _or_none(self.arousal),
+            "dominance": _or_none(self.dominance),
+            "valence": _or_none(self.valence),
+            "emotion": {label: _or_none(share) for label, share in self.emotion.items()},
+            "label": self.label or None,
+            "confidence": _or_none(self.confidence),
             "state": self.state,
             "level_db": round(self.level_db, 1),
             "lost_samples": self.lost_samples,
+            "lost_total": self.lost_total,
+            "steady": self.steady,
             "latency_ms": None if math.isnan(self.latency_ms) else round(self.latency_ms, 3),
         }
+
+
+def _or_none(value: float) -> float | None:
+    return None if math.isnan(value) else value

@@ -1,32 +1,43 @@
-"""Recording what is heard."""
+"""Recording what is heard, and what was said to it."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import struct
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from edge_ser.audio import SAMPLE_RATE, float_to_pcm16
+from edge_ser.audio import SAMPLE_RATE, float_to_pcm16, pcm16_to_float
 from edge_ser.errors import EdgeSerError
 from edge_ser.files import fsync_folder, permissions_from_umask
 
-__all__ = ["Recorder"]
+from .prediction import Prediction
 
-_LARGEST = (1 << 32) - 1024  # bytes of samples that a WAV header can tell of: 37 hours
+__all__ = ["CHUNK", "AnswerDigest", "Recorder"]
+
+#: Name of the chunk that holds what is not sound.
+CHUNK = b"esER"
+_LARGEST = (1 << 32) - (1 << 20)  # bytes of samples that a WAV header can tell of: 37 hours
 
 
 class Recorder:
     """A 16-bit WAV file, written aside and put in place when it is whole.
 
-    Samples that came as 16-bit integers are kept exactly.
+    Behind the samples, in a chunk that players leave alone, it holds where samples were lost, what listened, and a
+    digest of all that was answered; `edge-ser replay` gives the same answers again, or says that it cannot.
 
     Parameters
     ----------
     path : path
         The file; one that is there is replaced at the end.
+    settings : mapping, optional
+        What listens: whatever JSON holds.
 
     Raises
     ------
@@ -34,8 +45,11 @@ class Recorder:
         It cannot be written there.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], settings: Mapping[str, Any] | None = None) -> None:
         self.path = Path(path)
+        self._settings = dict(settings or {})
+        self._gaps: list[tuple[int, dict[str, int]]] = []
+        self._digest = AnswerDigest()
         self._bytes = 0
         if self.path.is_dir():
             raise EdgeSerError(f"{self.path} is a folder; name a file to record to")
@@ -50,9 +64,30 @@ class Recorder:
         except OSError as error:
             raise self._failed(error) from error
 
-    def write(self, samples: np.ndarray) -> None:
-        """Append samples, (n,) float32 in -1..1; beyond full scale they are clipped."""
-        data = memoryview(float_to_pcm16(samples))
+    def write(self, samples: np.ndarray, lost: Mapping[str, int] | None = None) -> np.ndarray:
+        """Append samples.
+
+        Parameters
+        ----------
+        samples : (n,) float32
+            In -1..1; beyond full scale they are clipped.
+        lost : mapping of str to int, optional
+            Samples lost just before them, by place.
+
+        Returns
+        -------
+        (n,) float32
+            What was recorded of them: the same where they came as 16-bit integers.
+
+        Raises
+        ------
+        EdgeSerError
+            The disk refuses, or the file is full; what was written before stays.
+        """
+        if lost:
+            self._gaps.append((self._bytes // 2, dict(lost)))
+        pcm = float_to_pcm16(samples)
+        data = memoryview(pcm)
         if self._bytes + len(data) > _LARGEST:
             raise EdgeSerError(f"{self.path} has reached the 4 GB of a WAV file; record in parts")
         while data:
@@ -62,6 +97,11 @@ class Recorder:
                 raise self._failed(error) from error
             self._bytes += written
             data = data[written:]
+        return pcm16_to_float(pcm)
+
+    def answer(self, prediction: Prediction) -> None:
+        """Take note of an answer."""
+        self._digest.add(prediction)
 
     def close(self) -> None:
         """Put the file in place; a recording of nothing leaves nothing."""
@@ -69,8 +109,15 @@ class Recorder:
         try:
             with self._file:
                 self._file.truncate(len(_header(0)) + whole)
+                notes = self._notes()
+                try:
+                    self._file.seek(0, os.SEEK_END)
+                    self._file.write(notes)
+                except OSError:  # a full disk: the samples are worth more
+                    notes = b""
+                    self._file.truncate(len(_header(0)) + whole)
                 self._file.seek(0)
-                self._file.write(_header(whole))
+                self._file.write(_header(whole, len(notes)))
                 os.fsync(self._file.fileno())
             if whole:
                 self._aside.chmod(permissions_from_umask(0o666))
@@ -81,17 +128,43 @@ class Recorder:
         finally:
             self._aside.unlink(missing_ok=True)  # gone already when it was put in place
 
+    def _notes(self) -> bytes:
+        """The chunk behind the samples."""
+        text = json.dumps(
+            {"settings": self._settings, "gaps": self._gaps, "answers": self._digest.to_json()}
+        ).encode()
+        text += b" " * (len(text) % 2)
+        return struct.pack("<4sI", CHUNK, len(text)) + text
+
     def _failed(self, error: OSError) -> EdgeSerError:
         return EdgeSerError(
             f"cannot record to {self.path}: {error.strerror or error}; choose a place that can be written"
         )
 
 
-def _header(data_bytes: int) -> bytes:
+class AnswerDigest:
+    """Tells whether two runs gave the same answers, bit for bit; latencies do not count."""
+
+    def __init__(self) -> None:
+        self._hash, self.count = hashlib.sha256(), 0
+
+    def add(self, prediction: Prediction) -> None:
+        """Take the next answer."""
+        answer = prediction.to_json()
+        del answer["latency_ms"]
+        self._hash.update(json.dumps(answer).encode())
+        self.count += 1
+
+    def to_json(self) -> dict[str, Any]:
+        """``{"count", "sha256"}``."""
+        return {"count": self.count, "sha256": self._hash.hexdigest()}
+
+
+def _header(data_bytes: int, notes_bytes: int = 0) -> bytes:
     """The header of a 16-bit mono WAV file."""
     form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, SAMPLE_RATE, 2 * SAMPLE_RATE, 2, 16)
     return (
-        struct.pack("<4sI4s", b"RIFF", 36 + data_bytes, b"WAVE")
+        struct.pack("<4sI4s", b"RIFF", 36 + data_bytes + notes_bytes, b"WAVE")
         + form
         + struct.pack("<4sI", b"data", data_bytes)
     )

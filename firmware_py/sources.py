@@ -73,27 +73,31 @@ class PcmSource:
     Parameters
     ----------
     descriptor : int
-        Open file descriptor to read; it is not closed here.
+        Open file descriptor to read.
     name : str
         What it is, for people.
+    own : bool
+        Close it in the end.
     """
 
     live = False
 
-    def __init__(self, descriptor: int, name: str = "standard input") -> None:
+    def __init__(self, descriptor: int, name: str = "standard input", *, own: bool = False) -> None:
         if os.isatty(descriptor):
             raise EdgeSerError(
                 f"{name} is a terminal; pipe audio in: arecord -t raw -f S16_LE -r 16000 -c 1 | edge-ser listen -"
             )
         if stat.S_ISDIR(os.fstat(descriptor).st_mode):
             raise EdgeSerError(f"{name} is a folder; give 16-bit 16 kHz mono PCM")
-        self.name = name
+        self.name, self._own = name, own
         self._descriptor = descriptor
 
     def blocks(self, stop: Stop) -> Iterator[Block]:
         """See `Source.blocks`."""
         odd = b""  # the first byte of a sample whose second has not come yet
         total = 0
+        if self._own:
+            self._await_writer(stop)
         while not stop.requested:
             if not select.select([self._descriptor], [], [], _LOOK_S)[0]:
                 continue
@@ -114,6 +118,14 @@ class PcmSource:
             if even:
                 yield Block(pcm16_to_float(data[:even]), arrival)
 
+    def _await_writer(self, stop: Stop) -> None:
+        """A named pipe that nobody writes to reads as ended; wait until somebody opens it."""
+        pipe = select.poll()
+        pipe.register(self._descriptor, select.POLLIN)
+        while not stop.requested and not any(events & select.POLLIN for _, events in pipe.poll(200)):
+            # Hung up, as after the last writer has closed, or never opened: poll returns at once then.
+            stop.sleep_until(time.monotonic() + 0.05)
+
     def _check_end(self, total: int, odd: bytes) -> None:
         if total == 0:
             raise EdgeSerError(f"{self.name} is empty; pipe 16-bit 16 kHz mono PCM into it")
@@ -123,18 +135,28 @@ class PcmSource:
             )
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Close the descriptor where it is ours."""
+        if self._own:
+            self._own = False
+            os.close(self._descriptor)
 
 
-def open_source(text: str, *, realtime: bool = False) -> Source:
+def open_source(
+    text: str, *, realtime: bool = False, rate: int | None = None, channel: int | str = 1
+) -> Source:
     """Open a source as the command line names it.
 
     Parameters
     ----------
     text : str
-        ``mic``, ``mic:NAME``, ``-`` for PCM on standard input, or a sound file.
+        ``mic``, ``mic:NAME``, ``arecord``, ``arecord:DEVICE``, ``-`` for PCM on standard input, a named pipe with the
+        same, or a sound file.
     realtime : bool
         Play a file at its own pace.
+    rate : int, optional
+        Samples a second to open a microphone with.
+    channel : int or "mix"
+        Which of a microphone's channels is heard.
 
     Returns
     -------
@@ -148,12 +170,21 @@ def open_source(text: str, *, realtime: bool = False) -> Source:
     EdgeSerError
         It cannot be heard.
     """
-    if text == "mic" or (text.startswith("mic:") and not Path(text).exists()):
-        from .microphone import MicrophoneSource
+    kind, _, name = text.partition(":")
+    if kind in ("mic", "arecord") and (text == kind or not Path(text).exists()):
+        if kind == "mic":
+            from .microphone import open_microphone
 
-        return MicrophoneSource(text[4:])
+            return open_microphone(name, rate=rate, channel=channel)
+        from .arecord import open_arecord
+
+        return open_arecord(name, rate=rate, channel=channel)
+    if rate is not None or channel != 1:
+        raise EdgeSerError(f"--rate and --channel are for microphones; {text} says itself what it holds")
     if text == "-":
         if sys.stdin is None:
             raise EdgeSerError("standard input is closed; pipe 16-bit 16 kHz mono PCM into it")
         return PcmSource(sys.stdin.fileno())
+    if Path(text).is_fifo():
+        return PcmSource(os.open(text, os.O_RDONLY | os.O_NONBLOCK), text, own=True)
     return FileSource(text, realtime=realtime)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from edge_ser.audio import SAMPLE_RATE
 
 from .ledger import Ledger
 from .meter import Meter
+
+if TYPE_CHECKING:
+    from .sinks.queued import SinkAccount
 
 __all__ = ["Run", "Summary"]
 
@@ -25,6 +29,8 @@ class Run:
         The audio comes at its own pace.
     labels : tuple of str
         The model's emotions.
+    outputs : mapping of str to SinkAccount
+        What became of the predictions at each sink that has a queue.
     """
 
     source: str
@@ -35,6 +41,7 @@ class Run:
     labels: tuple[str, ...]
     ledger: Ledger
     meter: Meter
+    outputs: Mapping[str, SinkAccount] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +58,15 @@ class Summary:
         The source ended, the wanted duration was reached, somebody ended it, or it broke off.
     cpu_s : float
         Processor time while listening.
+    events : int
+        How many were told.
     """
 
     run: Run
     predictions: int
     ended: str
     cpu_s: float
+    events: int = 0
 
     @property
     def audio_s(self) -> float:
@@ -85,6 +95,8 @@ class Summary:
             "precision": run.precision,
             "model": run.model,
             "ended": self.ended,
+            "events": self.events,
+            "outputs": {name: account.to_json() for name, account in run.outputs.items()},
         }
 
     def to_text(self) -> str:
@@ -102,6 +114,9 @@ class Summary:
                 f"{self.duty_cycle:.1%} of one core, {memory['peak']:.0f} MB at most; "
                 f"{run.model} on {run.engine} {run.precision}"
             )
+        for name, account in run.outputs.items():
+            if account.dropped:
+                lines.append(f"{_count(account.dropped, 'answer')} NOT written to {name}")
         return "\n".join(lines)
 
 

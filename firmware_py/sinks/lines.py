@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import sys
+from collections.abc import Iterable
 from typing import Any, TextIO
 
+from edge_ser.audio import SAMPLE_RATE
+
+from ..events import Event
 from ..prediction import Prediction
 from ..summary import Run, Summary
+from .output import LineOutput, as_output
 
 __all__ = ["CsvSink", "JsonlSink"]
 
@@ -22,8 +28,8 @@ class JsonlSink:
         Written and flushed line by line; not closed.
     """
 
-    def __init__(self, out: TextIO) -> None:
-        self._out = out
+    def __init__(self, out: TextIO | LineOutput) -> None:
+        self._out = as_output(out)
 
     def start(self, run: Run) -> None:
         """Nothing to write yet."""
@@ -32,16 +38,20 @@ class JsonlSink:
         """Write a line of type ``prediction``."""
         self._write(prediction.to_json())
 
+    def event(self, event: Event) -> None:
+        """Write a line of type ``event``."""
+        self._write(event.to_json(SAMPLE_RATE))
+
     def summary(self, summary: Summary) -> None:
         """Write the line of type ``summary``."""
         self._write(summary.to_json())
 
     def _write(self, entry: dict[str, Any]) -> None:
-        self._out.write(json.dumps(entry, ensure_ascii=False, allow_nan=False) + "\n")
-        self._out.flush()
+        self._out.put(json.dumps(entry, ensure_ascii=False, allow_nan=False) + "\n")
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Close the output where it is ours."""
+        self._out.close()
 
 
 class CsvSink:
@@ -55,31 +65,36 @@ class CsvSink:
         Gets the summary, in words; standard error when left out.
     """
 
-    def __init__(self, out: TextIO, words: TextIO | None = None) -> None:
-        self._out, self._words = out, words
-        self._writer = csv.writer(out, lineterminator="\n")
-        self._headed = False
+    def __init__(self, out: TextIO | LineOutput, words: TextIO | None = None) -> None:
+        self._out, self._words = as_output(out), words
 
     def start(self, run: Run) -> None:
         """Nothing to write yet."""
 
     def prediction(self, prediction: Prediction) -> None:
-        """Write a row, and the head before the first."""
+        """Write a row, and the head before the first of a file."""
         row: dict[str, Any] = {}
         for key, value in prediction.to_json().items():
             if key == "emotion":
                 row |= {f"emotion.{label}": share for label, share in value.items()}
             elif key != "type":
                 row[key] = value
-        if not self._headed:
-            self._writer.writerow(row)
-            self._headed = True
-        self._writer.writerow(row.values())
-        self._out.flush()
+        self._out.put(_row(row.values()), head=_row(row))
+
+    def event(self, event: Event) -> None:
+        """Write it in words, beside the table."""
+        print(f"edge-ser: {event.text}", file=self._words or sys.stderr, flush=True)
 
     def summary(self, summary: Summary) -> None:
         """Write the summary in words, beside the table."""
         print(summary.to_text(), file=self._words or sys.stderr)
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Close the output where it is ours."""
+        self._out.close()
+
+
+def _row(values: Iterable[Any]) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(values)
+    return line.getvalue()

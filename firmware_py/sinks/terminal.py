@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TextIO
 
+from edge_ser.audio import SAMPLE_RATE
+
+from ..events import Event
 from ..meter import rss_mb
 from ..prediction import Prediction
 from ..summary import Run, Summary
@@ -45,11 +48,20 @@ class PlainSink:
         """Write a line."""
         self._write_head()
         p = prediction
+        said = (
+            f"{'':15}  (dozing){'':37}"
+            if p.dozed
+            else f"{p.label:>10} {p.confidence:4.0%}  "
+            f"arousal {p.arousal:.2f}  dominance {p.dominance:.2f}  valence {p.valence:.2f}"
+        )
         self._write(
-            f"{p.end / p.sample_rate:8.2f} s  {p.state:7}  {p.label:>10} {p.confidence:4.0%}  "
-            f"arousal {p.arousal:.2f}  dominance {p.dominance:.2f}  valence {p.valence:.2f}  {p.level_db:4.0f} dB"
+            f"{p.end / p.sample_rate:8.2f} s  {p.state:7}  {said}  {p.level_db:4.0f} dB"
             + (f"  {p.lost_samples} samples lost" if p.lost_samples else "")
         )
+
+    def event(self, event: Event) -> None:
+        """Write a line."""
+        self._write(f"{event.at / SAMPLE_RATE:8.2f} s  {event.kind}: {event.text}")
 
     def summary(self, summary: Summary) -> None:
         """Write the summary."""
@@ -95,6 +107,14 @@ class LiveSink:
             self._drawn_at = now
             self._draw(prediction)
 
+    def event(self, event: Event) -> None:
+        """Write it above the reading, where it stays."""
+        self._out.write((f"\x1b[{self._drawn}A\r\x1b[J" if self._drawn else "") + f"edge-ser: {event.text}\n")
+        self._drawn = 0
+        if self._last is not None:
+            self._draw(self._last)
+        self._out.flush()
+
     def summary(self, summary: Summary) -> None:
         """Leave the last reading and write the summary under it."""
         if self._last is not None:
@@ -120,6 +140,8 @@ class LiveSink:
         quiet = p.state == "silence"
 
         def row(name: str, share: float, value: str, style: str) -> list[_Piece]:
+            if p.dozed:  # the model heard nothing, so there is nothing to show
+                share, value = 0.0, "-"
             return [
                 (f"{name[:10]:11}", ""),
                 (self._bar(share, bar), "dim" if quiet else style),

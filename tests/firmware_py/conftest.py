@@ -18,6 +18,9 @@ class VirtualMicrophone:
             self.env[name] = str(folder / name)
             (folder / name).mkdir(mode=0o700)
         (folder / "HOME" / ".asoundrc").write_text("pcm.!default {type pulse}\nctl.!default {type pulse}\n")
+        self.start()
+
+    def start(self):
         self.server = subprocess.Popen(
             ["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--disallow-exit",
              "-L", "module-native-protocol-unix",

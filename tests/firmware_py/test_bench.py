@@ -8,7 +8,7 @@ import pytest
 from edge_ser.bundle import Bundle
 from edge_ser.cli import main
 from edge_ser.errors import EdgeSerError
-from firmware_py import bench_child
+from firmware_py import bench_child, energy, machine
 from firmware_py.bench import candidates, measure
 from firmware_py.machine import describe_machine, machine_line
 
@@ -182,3 +182,51 @@ def test_a_machine_that_tells_little_is_still_one_line() -> None:
         "arch": "aarch64", "cores": 1, "os": "Linux", "python": "3.11", "numpy": "2", "runtimes": {}
     }  # fmt: skip
     assert machine_line(machine) == "aarch64, 1 core; Linux; Python 3.11, NumPy 2"
+
+
+# --- reports
+
+
+def test_memory_by_part_is_the_whole(numpy_run: dict) -> None:
+    parts = numpy_run["memory_by_part"]
+    assert list(parts) == ["interpreter", "numpy", "ours", "runtime", "model", "running"]
+    assert sum(parts.values()) == pytest.approx(numpy_run["rss_mb"]["peak"], abs=1.5)
+    assert parts["interpreter"] > 3 and parts["numpy"] > 3
+    assert numpy_run["package_w"] is None or 0 < numpy_run["package_w"] < 1000
+
+
+def test_a_file_to_share_and_two_compared(numpy_bundle: Bundle, capsys, tmp_path) -> None:
+    one, two = tmp_path / "one.json", tmp_path / "two.json"
+    for path in (one, two):
+        assert main(["bench", str(numpy_bundle.path), *QUICK, "--submit-file", str(path)]) == 0
+    report = json.loads(one.read_text())
+    assert report["format"] == "edge-ser-bench" and "kernel" not in report["machine"]["os"]
+    report["runs"][0]["rss_mb"]["peak"] *= 2
+    two.write_text(json.dumps(report))
+    capsys.readouterr()
+    assert main(["bench", "--compare", str(one), str(two), "-o", "json"]) == 0
+    rows = {row["figure"]: row for row in json.loads(capsys.readouterr().out)["rows"]}
+    assert rows["MB"]["ratio"] == 2 and rows["kB"]["ratio"] == 1
+    assert main(["bench", "--compare", str(one), str(tmp_path / "absent")]) == 2
+    two.write_text('{"runs": []}')
+    assert main(["bench", "--compare", str(one), str(two)]) == 2
+    two.write_text('{"runs": 3}')
+    assert main(["bench", "--compare", str(one), str(two)]) == 2
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [("0", []), ("50005", ["under-voltage", "throttled"]), ("0x20000", ["was clock capped"]), (None, None)],
+)
+def test_what_holds_a_raspberry_pi_back(word, said, monkeypatch) -> None:
+    monkeypatch.setattr(machine, "_text", lambda path: word)
+    assert machine.throttled() == said
+
+
+def test_energy_is_what_the_counters_say(monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr(energy, "_ZONES", tmp_path)
+    assert energy.energy_uj() is None
+    for number, value in (("0", "100\n"), ("1", "23\n")):
+        (tmp_path / f"intel-rapl:{number}").mkdir()
+        (tmp_path / f"intel-rapl:{number}" / "energy_uj").write_text(value)
+    assert energy.energy_uj() == 123

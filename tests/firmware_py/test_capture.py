@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firmware_py.capture import Capture
-from firmware_py.ledger import DRIVER, RING, Ledger
+from firmware_py.ledger import RING, Ledger
 
 
 def pcm(start, count):
@@ -28,13 +28,13 @@ def test_what_is_read_is_what_was_written_less_what_was_counted(moves):
                 kept.append(pcm(total, count))
             total += count
         elif (chunk := capture.read(0)) is not None:
-            told.add_lost(chunk.lost)
-            heard.append(chunk.samples)
+            told.add_lost({RING: chunk.dropped})
+            heard.append(chunk.samples[:, 0])
     capture.end(2.0)
     while True:
         chunk = capture.read(0)
-        told.add_lost(chunk.lost)
-        heard.append(chunk.samples)
+        told.add_lost({RING: chunk.dropped})
+        heard.append(chunk.samples[:, 0])
         if chunk.end:
             break
     heard = np.concatenate(heard)
@@ -47,10 +47,15 @@ def test_losses_are_told_before_the_block_behind_the_gap():
     capture = Capture(10)
     capture.write(pcm(0, 8), 1.0)
     capture.write(pcm(8, 8), 2.0)  # does not fit
-    capture.write(pcm(16, 2), 3.0, driver_lost=5)
+    capture.write(pcm(16, 2), 3.0, 2.5, overflow=True)
     first, second = capture.read(0), capture.read(0)
-    assert (first.lost, first.arrival, len(first.samples)) == ({}, 1.0, 8)
-    assert (second.lost, second.arrival, len(second.samples)) == ({RING: 8, DRIVER: 5}, 3.0, 2)
+    assert first[1:] == (1.0, 0.0, False, 0, False) and len(first.samples) == 8
+    assert second[1:] == (3.0, 2.5, True, 8, False) and len(second.samples) == 2
+    capture.write(
+        pcm(18, 11), 4.0, overflow=True
+    )  # what is dropped, and told, before the end is not forgotten
+    capture.end(5.0)
+    assert capture.read(0)[2:] == (0.0, True, 11, True)
     with pytest.raises(ValueError, match="capacity"):
         Capture(0)
 
@@ -80,8 +85,8 @@ def drain(capture, work=lambda number: None):
     while True:
         chunk = capture.read(1.0)
         assert chunk is not None, "the driver stands still"
-        ledger.add_lost(chunk.lost)
-        heard.append(chunk.samples)
+        ledger.add_lost({RING: chunk.dropped})
+        heard.append(chunk.samples[:, 0])
         if chunk.end:
             return np.concatenate(heard), ledger
         work(len(heard))
@@ -121,3 +126,11 @@ def test_a_slow_consumer_loses_exactly_what_is_counted(capacity):
     # what was kept is whole blocks in order
     starts = heard.reshape(-1, 160)[:, 0].astype(int)
     assert (np.diff(starts) > 0).all() and (starts % 160 == 0).all()
+
+
+def test_channels_stay_beside_each_other():
+    capture = Capture(5, channels=2, dtype="float32")
+    for start in (0, 3):  # the second block lies around the ring's end
+        block = np.arange(start, start + 3, dtype=np.float32)[:, None] + np.float32([0, 0.5])
+        capture.write(block.tobytes(), 1.0)
+        np.testing.assert_array_equal(capture.read(0).samples, block)

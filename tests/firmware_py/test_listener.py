@@ -160,6 +160,7 @@ def test_a_closed_pipe_is_not_swallowed(numpy_bundle):
         def prediction(self, prediction):
             raise BrokenPipeError
 
+        def event(self, event): ...
         def summary(self, summary):
             raise AssertionError("nobody reads it")
 

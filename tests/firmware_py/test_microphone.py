@@ -2,6 +2,7 @@
 
 import json
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,10 +16,16 @@ import pytest
 
 from edge_ser.audio import load_audio, write_wav
 from edge_ser.errors import EdgeSerError, MissingExtraError
-from firmware_py import microphone
+from firmware_py import live, microphone
 from firmware_py.capture import Capture
-from firmware_py.ledger import DRIVER
-from firmware_py.microphone import InputDevice, MicrophoneSource, find_device, input_devices
+from firmware_py.ledger import RING
+from firmware_py.microphone import (
+    InputDevice,
+    find_device,
+    input_devices,
+    open_microphone,
+    rates_to_try,
+)
 from firmware_py.stop import Stop
 from tests.support import corpus_folder
 
@@ -58,7 +65,7 @@ def test_names_that_mean_none_or_several():
 def test_missing_packages(monkeypatch):
     monkeypatch.setitem(sys.modules, "sounddevice", None)
     with pytest.raises(MissingExtraError, match=r"hearing a microphone: pip install 'edge-ser\[mic\]'"):
-        MicrophoneSource()
+        open_microphone()
 
     def broken(*args, **options):
         raise MissingExtraError("sounddevice does not load (PortAudio library not found); ...")
@@ -74,73 +81,124 @@ class FakeSound:
     class PortAudioError(Exception):
         pass
 
-    def __init__(self, script, fails=None):
-        self.script, self.fails = script, fails
-        self.running = threading.Event()
+    def __init__(self, script, fails=None, channels=1, rates=(16_000,), name="USB: Audio (hw:1,0)"):
+        self.script, self.fails, self.channels, self.rates, self.name = script, fails, channels, rates, name
+        self.default = SimpleNamespace(device=[0, 0])
+        self.restarts = 0
+
+    def query_devices(self):
+        entry = {"name": self.name, "hostapi": 0, "max_input_channels": self.channels}
+        return [entry | {"default_samplerate": self.rates[-1]}]
+
+    def query_hostapis(self):
+        return [{"name": "ALSA"}]
+
+    def _terminate(self):
+        self.restarts += 1
+
+    def _initialize(self):
+        pass
 
     def RawInputStream(self, **options):
-        if self.fails == "open":
+        if self.fails == "open" or options["samplerate"] not in self.rates:
             raise self.PortAudioError("Invalid sample rate", -9997)
+        if options["channels"] != self.channels:
+            raise self.PortAudioError("Invalid number of channels", -9998)
         self.options = options
         return self
 
     def start(self):
         if self.fails == "start":
             raise self.PortAudioError("Device unavailable", -9985)
-        self.running.set()
         self.thread = threading.Thread(target=self._drive)
         self.thread.start()
 
     def _drive(self):
         for samples, adc, overflow in self.script:
             when = SimpleNamespace(inputBufferAdcTime=adc)
-            data = memoryview(np.asarray(samples, np.int16).tobytes())
-            self.options["callback"](data, len(samples), when, SimpleNamespace(input_overflow=overflow))
-        if self.fails != "hangs":
+            data = memoryview(np.asarray(samples, self.options["dtype"]).tobytes())
+            frames = len(samples)
+            self.options["callback"](data, frames, when, SimpleNamespace(input_overflow=overflow))
+        if self.fails == "ends":
             self.options["finished_callback"]()
 
     def stop(self):
         self.options["finished_callback"]()
 
-    def close(self):
-        self.running.clear()
+    def close(self, ignore_errors=False):
+        pass
 
 
 def heard(sound, **options):
-    source = MicrophoneSource(backend=sound, **options)
-    blocks = []
-    fault = None
-    try:
-        blocks.extend(source.blocks(Stop()))
-    except EdgeSerError as error:
-        fault = error
+    """The blocks with sound or losses of a stream that is stopped when its script is over."""
+    source, stop, blocks = open_microphone(backend=sound, **options), Stop(), []
+    for block in source.blocks(stop):
+        if len(block.samples) or block.lost or block.events:
+            blocks.append(block)
+        sound.thread.join()
+        stop.request("signal")
     source.close()
-    return blocks, fault
+    return blocks, source
 
 
 def test_samples_are_the_drivers_divided():
-    blocks, fault = heard(FakeSound([([1, -32768, 32767], 10.0, False)]))
+    blocks, source = heard(FakeSound([([1, -32768, 32767], 10.0, False)]))
     assert [block.samples.tolist() for block in blocks] == [[1 / 32768, -1.0, 32767 / 32768]]
     assert blocks[0].samples.dtype == np.float32
-    assert "stopped giving audio" in str(fault)
+    assert source.name == "mic:USB: Audio (hw:1,0)"
+    assert source.devices[0].to_json() == {
+        "rate": 16_000, "in": 3, "read": 3, "lost": {}, "measured_rate": None,
+    }  # fmt: skip
 
 
-def test_losses_that_the_driver_tells():
-    block = np.zeros(1000, np.int16)
-    script = [
-        (block, 10.0, False),
-        (block, 10.0625 + 0.1, True),  # stamps: 1600 samples are missing
-        (block, 10.225, True),  # flagged, and the stamps show no gap
-        (block, 0.0, True),  # flagged without a stamp: a block is assumed
-        (block, 10.35, False),
-    ]
-    blocks, _ = heard(FakeSound(script))
-    assert [dict(block.lost) for block in blocks] == [{}, {DRIVER: 1600}, {}, {DRIVER: 1000}, {}]
+def test_a_rate_that_it_does_itself_and_ours():
+    """16 kHz where the hardware takes it, its own rate and the resampler where not."""
+    assert heard(FakeSound([([1], 1.0, False)], rates=(16_000, 48_000)))[1].devices[0].rate == 16_000
+    tone = np.sin(np.arange(48_000) / 48_000 * 2 * np.pi * 440).astype(np.float32) / 2
+    script = [(part, 1.0 + i / 10, False) for i, part in enumerate(np.split(tone, 10))]
+    blocks, source = heard(FakeSound(script, rates=(48_000,)))
+    assert source.devices[0].rate == 48_000 and source.devices[0].read == 48_000
+    wave = np.concatenate([block.samples for block in blocks])
+    assert len(wave) == 16_000
+    ideal = np.sin(np.arange(16_000) / 16_000 * 2 * np.pi * 440) / 2
+    np.testing.assert_allclose(wave[500:-500], ideal[500:-500], atol=1e-3)
+    np.testing.assert_array_equal(wave * 32768, np.rint(wave * 32768))  # so that a recording is exact
+
+
+@pytest.mark.parametrize(
+    ("name", "host", "served", "rates"),
+    [
+        ("USB: Audio (hw:1,0)", "ALSA", False, [16_000, 44_100, 48_000]),
+        ("sysdefault", "ALSA", False, [44_100, 48_000, 16_000]),
+        ("default", "ALSA", False, [44_100, 48_000, 16_000]),
+        ("default", "ALSA", True, [16_000, 44_100, 48_000]),
+        ("pulse", "ALSA", True, [16_000, 44_100, 48_000]),
+        ("Built-in Microphone", "Core Audio", False, [16_000, 44_100, 48_000]),
+    ],
+)
+def test_rates_to_try(name, host, served, rates):
+    one = InputDevice(0, name, host, 1, 44_100, True)
+    others = [InputDevice(1, "pulse", "ALSA", 32, 44_100, False)] if served else []
+    assert rates_to_try(one, [one, *others]) == rates
+
+
+def test_channels():
+    pair = np.array([[100, 300], [200, 400]], np.int16)
+    wanted = {1: [100, 200], 2: [300, 400], "mix": [200, 300]}
+    for channel, samples in wanted.items():
+        blocks, _ = heard(FakeSound([(pair, 1.0, False)], channels=2), channel=channel)
+        np.testing.assert_array_equal(blocks[0].samples * 32768, samples)
+    with pytest.raises(EdgeSerError, match=r"has 2 channels, no channel 3"):
+        heard(FakeSound([(pair, 1.0, False)], channels=2), channel=3)
 
 
 def test_a_full_ring_is_told():
-    blocks, _ = heard(FakeSound([(np.ones(600, np.int16), 1.0, False)] * 2), capture=Capture(1000))
-    assert sum(len(block.samples) for block in blocks) + sum(sum(b.lost.values()) for b in blocks) == 1200
+    blocks, source = heard(
+        FakeSound([(np.ones(600, np.int16), 1.0, False)] * 2),
+        capture=lambda size, *kind: Capture(1000, *kind),
+    )
+    assert sum(len(block.samples) for block in blocks) == 600
+    assert source.devices[0].lost == {RING: 600}
 
 
 @pytest.mark.parametrize(
@@ -148,19 +206,35 @@ def test_a_full_ring_is_told():
 )
 def test_a_stream_that_fails(fails, words):
     with pytest.raises(EdgeSerError, match=words):
-        [*MicrophoneSource(backend=FakeSound([], fails)).blocks(Stop())]
+        [*open_microphone(backend=FakeSound([], fails)).blocks(Stop())]
 
 
-def test_a_stream_that_gives_nothing(monkeypatch):
-    monkeypatch.setattr(microphone, "_DEAD_AFTER_S", 0.1)
-    monkeypatch.setattr(microphone, "_WAIT_S", 0.02)
-    _, fault = heard(FakeSound([], "hangs"))
-    assert "has given nothing for 0.1 s" in str(fault)
+def test_one_that_never_works_is_an_error(monkeypatch):
+    monkeypatch.setattr(live, "_DEAD_AFTER_S", 0.1)
+    monkeypatch.setattr(live, "_WAIT_S", 0.02)
+    with pytest.raises(EdgeSerError, match=r"has given nothing for 0.1 s .* `edge-ser mic`"):
+        [*open_microphone(backend=FakeSound([])).blocks(Stop())]
+    with pytest.raises(EdgeSerError, match="stopped giving audio"):
+        [*open_microphone(backend=FakeSound([], "ends")).blocks(Stop())]
+
+
+def test_one_that_breaks_off_is_opened_anew(monkeypatch):
+    monkeypatch.setattr(live, "_RETRY_S", (0.01, 0.01))
+    sound = FakeSound([(np.arange(1000), 5.0, False)], "ends")
+    source, stop, events, samples = open_microphone(backend=sound), Stop(), [], 0
+    for block in source.blocks(stop):
+        events += [event.kind for event in block.events]
+        samples += len(block.samples)
+        if samples >= 3000:
+            stop.request("signal")
+    assert events[:4] == ["microphone-lost", "microphone-found"] * 2
+    assert sound.restarts >= 2  # PortAudio was started anew each time
+    assert source.devices[0].read == samples
 
 
 def test_a_stop_gives_what_is_in_the_ring():
-    sound = FakeSound([(np.full(1000, i, np.int16), 1.0, False) for i in range(5)], "hangs")
-    source, stop = MicrophoneSource(backend=sound), Stop()
+    sound = FakeSound([(np.full(1000, i, np.int16), 1.0 + i / 16, False) for i in range(5)])
+    source, stop = open_microphone(backend=sound), Stop()
     blocks = source.blocks(stop)
     got = [next(blocks)]
     sound.thread.join()
@@ -168,7 +242,8 @@ def test_a_stop_gives_what_is_in_the_ring():
     got += blocks
     source.close()
     source.close()
-    assert [round(float(block.samples[0]) * 32768) for block in got] == [0, 1, 2, 3, 4]
+    values = [round(float(block.samples[0]) * 32768) for block in got if len(block.samples)]
+    assert values == [0, 1, 2, 3, 4]
 
 
 # --- a virtual microphone
@@ -262,19 +337,42 @@ def test_every_sample_arrives_and_answers_are_the_files(
 
 @pytest.mark.microphone
 @pytest.mark.slow
-def test_a_server_that_dies_ends_with_a_sentence(virtual_microphone, numpy_bundle):
-    process = listen(numpy_bundle, "mic:pulse", env=virtual_microphone.env)
+@pytest.mark.parametrize("source", ["mic:pulse", "arecord"])
+def test_a_server_that_dies_and_comes_back(virtual_microphone, numpy_bundle, source):
+    if source == "arecord" and shutil.which("arecord") is None:
+        pytest.skip("arecord is not installed (apt install alsa-utils)")
+    process = listen(numpy_bundle, source, env=virtual_microphone.env)
+    began = time.monotonic()
     first_line(process)
     virtual_microphone.kill()
+    time.sleep(1.5)
+    virtual_microphone.start()
+    back = time.monotonic()
+    kinds = []
+    while "microphone-found" not in kinds:
+        line = first_line(process)
+        kinds += [line["event"]] if line["type"] == "event" else []
+    assert time.monotonic() - back < 6  # three seconds, and room for a busy machine
+    after = [first_line(process) for _ in range(3)]
+    assert {line["type"] for line in after} == {"prediction"}
+    process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=20)
-    assert process.returncode == 2
-    last = stderr.decode().splitlines()[-1]  # PortAudio itself writes lines before it
-    assert last.startswith("edge-ser: mic:pulse stopped giving audio") and b"Traceback" not in stderr
+    took = time.monotonic() - began
+    assert process.returncode == 0 and b"Traceback" not in stderr
+    assert "microphone-lost" in kinds
     summary = json.loads(stdout.splitlines()[-1])
     samples = summary["samples"]
-    assert summary["ended"] == "error" and samples["in"] == samples["processed"] + samples["tail"]
+    assert samples["in"] == samples["processed"] + samples["tail"] + sum(samples["lost"].values())
+    [device] = samples["devices"]
+    assert device["in"] == device["read"] + sum(device["lost"].values())
+    assert samples["lost"]["microphone"] > 16_000  # the second and a half, and what finding it took
+    assert samples["in"] / 16_000 < took + 0.5  # lost time is not counted twice
 
-    # and a server that is not there in the first place
+
+@pytest.mark.microphone
+@pytest.mark.slow
+def test_a_server_that_is_not_there(virtual_microphone, numpy_bundle):
+    virtual_microphone.kill()
     stdout, stderr = listen(numpy_bundle, "mic", env=virtual_microphone.env).communicate(timeout=20)
     assert stdout == b"" and b"edge-ser: no microphone was found" in stderr
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from edge_ser.bundle import Calibration
 from edge_ser.errors import EdgeSerError
+from firmware_py.doze import memory_steps
 from firmware_py.engines import ENGINES, open_engine
 from firmware_py.gate import Reading
 from firmware_py.pipeline import Pipeline
@@ -119,7 +120,7 @@ def test_state_comes_from_gate_and_calibration(numpy_bundle):
         def __init__(self, heard):
             self.heard = heard
 
-        def push(self, step):
+        def push(self, step, features):
             return Reading(self.heard, -20.0)
 
     def states(unsure_below, heard):
@@ -146,3 +147,50 @@ def test_a_front_end_that_looks_ahead_is_refused(numpy_bundle):
     ahead = dataclasses.replace(numpy_bundle, spec=dataclasses.replace(numpy_bundle.spec, padding="center"))
     with pytest.raises(EdgeSerError, match="needs 'causal'"):
         Pipeline(ahead, open_engine(numpy_bundle, "numpy"))
+
+
+# --- dozing
+
+
+@pytest.mark.parametrize("every", [1, 3])
+def test_a_model_that_dozed_answers_as_one_that_never_slept(numpy_bundle, every):
+    rng = np.random.default_rng(3)
+    loud = rng.random(150) < 0.35
+    loud[40:90] = False  # longer than the model remembers
+    wave = noise(150 * STEP) * np.repeat(np.where(loud, 1.0, 1e-3), STEP).astype(np.float32)
+
+    def run(doze):
+        pipeline = Pipeline(numpy_bundle, open_engine(numpy_bundle, "numpy"), every=every, doze=doze)
+        return pipeline.push(wave), pipeline
+
+    (awake, _), (dozing, pipeline) = run(False), run(True)
+    slept = [p for p in dozing if p.dozed]
+    assert len(slept) > 20 and pipeline.dozed > 0
+    assert {p.state for p in slept} == {"silence"}
+    for one, other in zip(awake, dozing, strict=True):
+        assert (one.start, one.end, one.level_db) == (other.start, other.end, other.level_db)
+        if other.dozed:
+            assert one.state == "silence" and other.label == "" and other.to_json()["arousal"] is None
+        else:
+            assert one == other
+
+
+def test_what_remembers_for_ever_cannot_doze(numpy_bundle):
+    class Recurrent:
+        name, precision = "numpy", "fp32"
+
+        def initial_state(self):
+            return (np.zeros(1, np.float32),)
+
+        def step(self, features, state):
+            return None, (state[0] + features.mean(dtype=np.float32),)
+
+    assert memory_steps(Recurrent(), (20, 64)) is None
+    with pytest.raises(EdgeSerError, match="cannot doze"):
+        Pipeline(numpy_bundle, Recurrent(), doze=True)
+
+
+def test_how_far_back_the_model_remembers(numpy_bundle):
+    engine = open_engine(numpy_bundle, "numpy")
+    assert memory_steps(engine, (20, 64)) == 27
+    assert memory_steps(engine, (20, 64), limit=26) is None

@@ -99,7 +99,7 @@ def test_jsonl_has_the_documented_keys():
     assert first == {
         "type": "prediction", "start": 0.0, "end": 0.25, "arousal": 0.25, "dominance": 0.5, "valence": 1.0,
         "emotion": {"calm": 0.2, "angry": 0.7, "sad": 0.1}, "label": "angry", "confidence": 0.7, "state": "speech",
-        "level_db": -23.4, "lost_samples": 0, "latency_ms": 1.25,
+        "level_db": -23.4, "lost_samples": 0, "lost_total": 0, "steady": None, "latency_ms": 1.25,
     }  # fmt: skip
     assert last["type"] == "summary" and last["ended"] == "end"
     assert last["audio_s"] == 0.3125 and last["predictions"] == 1 and last["lost_samples"] == 0

@@ -1,0 +1,207 @@
+"""Listening for long: is memory flat, is any sample lost, are descriptors and threads constant?
+
+    python -m benchmarks.soak --hours 24                 a day of audio, faster than real time
+    python -m benchmarks.soak --hours 1 --realtime       an hour at the pace of speech
+    make soak HOURS=24
+
+The whole runtime: a microphone of 48 kHz that is unplugged now and then (simulated, `benchmarks.simulated`; in real
+time the same with the real clock is a file at its own pace through the whole command), ring, loss tracker, resampler,
+front end, gate, model, smoothing, three sinks behind queues (JSON lines to nowhere, CSV that is rotated, a command).
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.simulated import World
+from edge_ser.audio import SAMPLE_RATE, AudioBlocks
+from edge_ser.bundle import load_bundle
+from edge_ser.files import write_json
+from firmware_py.engines import open_engine
+from firmware_py.listener import Listener
+from firmware_py.machine import describe_machine
+from firmware_py.meter import rss_mb
+from firmware_py.microphone import open_microphone
+from firmware_py.pipeline import Pipeline
+from firmware_py.sinks import Descriptor, ExecSink, JsonlSink, QueuedSink, open_log
+from firmware_py.stop import Stop
+
+ROOT = Path(__file__).parents[1]
+WARM_UP_S = 600.0
+
+
+def figures():
+    """Memory in MiB, open descriptors, threads of this process."""
+    return {
+        "rss_mb": round(rss_mb(), 3),
+        "descriptors": len(os.listdir("/proc/self/fd")),
+        "threads": len(os.listdir("/proc/self/task")),
+    }
+
+
+def sound(rate):
+    """Half a minute of speech and half a minute of a quiet room, 16-bit at `rate`."""
+    [path] = (ROOT / "edge_ser" / "samples").glob("demo.*")
+    with AudioBlocks(path) as blocks:
+        speech = np.concatenate(list(blocks))
+    room = np.random.default_rng(0).normal(0, 2e-4, len(speech)).astype(np.float32)
+    both = np.concatenate([speech, room])
+    if rate != SAMPLE_RATE:
+        import soxr
+
+        both = soxr.resample(both, SAMPLE_RATE, rate)
+    return np.clip(np.rint(both * 32767), -32768, 32767).astype(np.int16)
+
+
+def accelerated(hours, *, engine="numpy", rate=48_000, doze=True, unplug_every_s=3600.0):
+    """Hear `hours` of audio as fast as it goes; see the module."""
+    world = World(rate, sound(rate), jitter_s=0.003, drift=3e-5)
+    bundle = load_bundle("stream72k")
+    stop, marks = Stop(), []
+    with tempfile.TemporaryDirectory() as folder, open(os.devnull, "w") as null:
+        source = open_microphone("", backend=world, clock=world.clock, capture=world.capture, rate=rate)
+        pipeline = Pipeline(bundle, open_engine(bundle, engine), doze=doze)
+        sinks = [
+            QueuedSink(JsonlSink(Descriptor(null.fileno())), "lines"),
+            QueuedSink(open_log(f"{folder}/log.csv", limit=2_000_000, keep=2), "log"),
+            QueuedSink(ExecSink("true", sys.stderr), "command"),
+        ]
+        begin, next_mark, next_fault = world.time, 0.0, unplug_every_s
+        unplugged = 0
+
+        def beat():
+            nonlocal next_mark, next_fault, unplugged
+            now = world.time - begin
+            if now >= next_fault:
+                next_fault += unplug_every_s
+                unplugged += 1
+                world.unplug()
+                world.later(1.0, world.plug)
+            if now >= next_mark:
+                next_mark += max(WARM_UP_S, hours * 3600 / 48)
+                marks.append({"audio_s": round(now), **figures()})
+                print(
+                    f"\r{now / 3600:6.2f} h  {marks[-1]['rss_mb']:.1f} MB",
+                    end="",
+                    file=sys.stderr,
+                    flush=True,
+                )
+            if now >= hours * 3600:
+                stop.request("duration")
+            while any(sink._queue.qsize() > 20 for sink in sinks):
+                time.sleep(1e-4)
+
+        began = time.monotonic()
+        summary = Listener(source, pipeline, sinks, heartbeat=beat).run(stop)
+        for sink in sinks:
+            sink.close()
+        source.close()
+    marks.append({"audio_s": round(world.time - begin), **figures()})
+    print(file=sys.stderr)
+    settled = [mark for mark in marks if mark["audio_s"] >= WARM_UP_S]
+    account, truth = summary.run.ledger.devices[0], world.truth
+    # The threads of sinks have ended at the last mark, and the command may run at any of them.
+    during = settled[:-1]
+    growth = max(mark["rss_mb"] for mark in settled) - settled[0]["rss_mb"]
+    checks = {
+        "memory grows by less than 1 MB": growth < 1.0,
+        "threads constant": len({mark["threads"] for mark in during}) == 1,
+        "descriptors constant but for the command's": max(m["descriptors"] for m in during)
+        - min(m["descriptors"] for m in during)
+        <= 2,
+        "read = delivered": account.read == truth["read"],
+        "nothing lost but while unplugged": set(account.lost) <= {"microphone"},
+        "every answer written": all(
+            sink.account.dropped == 0 and sink.account.written == summary.predictions for sink in sinks
+        ),
+    }
+    return {
+        "hours": hours, "seconds_here": round(time.monotonic() - began), "engine": engine, "rate": rate,
+        "predictions": summary.predictions, "unplugged": unplugged, "growth_mb": round(growth, 3),
+        "samples": summary.run.ledger.to_json(), "marks": marks, "checks": checks, "ok": all(checks.values()),
+    }  # fmt: skip
+
+
+def realtime(hours, engine="numpy"):
+    """The command itself, from a named pipe that somebody fills at the pace of speech."""
+    with tempfile.TemporaryDirectory() as folder:
+        pipe = Path(folder) / "pipe"
+        os.mkfifo(pipe)
+        command = [
+            sys.executable,
+            "-m",
+            "edge_ser",
+            "listen",
+            str(pipe),
+            "--engine",
+            engine,
+            "-o",
+            "jsonl",
+            "--doze",
+        ]
+        listener = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT)
+        pcm = sound(SAMPLE_RATE).astype("<i2")
+        marks, sent, lines = [], 0, []
+        begin = time.monotonic()
+        import threading
+
+        def read():
+            for line in listener.stdout:
+                lines[:] = [*lines[-3:], line]
+
+        reader = threading.Thread(target=read, daemon=True)
+        reader.start()
+        process = Path("/proc") / str(listener.pid)
+        with pipe.open("wb", buffering=0) as out:
+            while sent < hours * 3600 * SAMPLE_RATE:
+                at = sent % len(pcm)
+                piece = pcm[at : at + 1000]
+                out.write(piece.tobytes())
+                sent += len(piece)
+                time.sleep(max(0.0, begin + sent / SAMPLE_RATE - time.monotonic()))
+                if time.monotonic() - begin > (len(marks) + 1) * 60:
+                    rss = int((process / "status").read_text().split("VmRSS:")[1].split()[0]) / 1024
+                    marks.append({
+                        "audio_s": round(sent / SAMPLE_RATE), "rss_mb": round(rss, 3),
+                        "descriptors": len(os.listdir(process / "fd")), "threads": len(os.listdir(process / "task")),
+                    })  # fmt: skip
+        listener.wait(30)
+        reader.join(10)
+    summary = json.loads(lines[-1])
+    growth = max(mark["rss_mb"] for mark in marks) - marks[0]["rss_mb"]
+    checks = {
+        "memory grows by less than 1 MB": growth < 1.0,
+        "threads constant": len({mark["threads"] for mark in marks}) == 1,
+        "descriptors constant": len({mark["descriptors"] for mark in marks}) == 1,
+        "every sample heard": summary["samples"]["in"] == sent and summary["lost_samples"] == 0,
+    }
+    return {"hours": hours, "growth_mb": round(growth, 3), "marks": marks, "summary": summary, "checks": checks,
+            "ok": all(checks.values())}  # fmt: skip
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--hours", type=float, default=24)
+    parser.add_argument("--realtime", action="store_true")
+    parser.add_argument("--engine", default="numpy")
+    parser.add_argument("--out", type=Path)
+    args = parser.parse_args()
+    result = (realtime if args.realtime else accelerated)(args.hours, engine=args.engine)
+    out = args.out or ROOT / "results" / f"soak{'-realtime' if args.realtime else ''}.json"
+    write_json(out, {"machine": describe_machine(), **result})
+    for name, holds in result["checks"].items():
+        print(f"{'ok  ' if holds else 'NOT '}{name}", file=sys.stderr)
+    return 0 if result["ok"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

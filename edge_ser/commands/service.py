@@ -1,0 +1,97 @@
+"""``edge-ser service``: listen as a systemd service."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import shutil
+import sys
+
+from edge_ser.errors import EdgeSerError
+from firmware_py.budget import read_budget
+from firmware_py.service import SystemdHost, Unit
+
+__all__ = ["LISTEN", "add_arguments", "run"]
+
+_EPILOG = """\
+examples:
+  sudo edge-ser service install                      the default microphone through arecord, answers to a rotated log
+  sudo edge-ser service install --listen "mic:usb --doze --log usb.csv"
+                                                     with other arguments of `edge-ser listen`
+  sudo edge-ser service install --budget pi-zero.toml
+                                                     rss_mb of a budget as the memory limit
+  edge-ser service show                              the unit, without installing anything
+  edge-ser service status -o json
+  edge-ser service logs --follow
+  sudo edge-ser service remove                       /var/lib/edge-ser and its logs stay
+
+The service runs as a user of its own in the group audio, without network, and may write to /var/lib/edge-ser alone;
+relative names of --log and --record lie there. systemd starts it again when it ends, and ends it when it hangs.
+"""
+LISTEN = "arecord --doze -o jsonl --log answers.jsonl"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Fill in the command's arguments."""
+    parser.description = "Install, show and remove a systemd service that listens."
+    parser.epilog = _EPILOG
+    parser.add_argument("action", choices=("install", "status", "logs", "remove", "show"))
+    parser.add_argument(
+        "--listen",
+        default=LISTEN,
+        metavar="ARGUMENTS",
+        help="arguments of `edge-ser listen`, in one word for the shell (default: %(default)s)",
+    )
+    parser.add_argument("--name", default="edge-ser", help="of the service (default %(default)s)")
+    parser.add_argument("--memory-mb", type=float, default=96, help="its memory limit (default %(default)s)")
+    parser.add_argument("--budget", metavar="FILE", help="take rss_mb of a budget as the limit")
+    parser.add_argument("--program", metavar="FILE", help="the edge-ser that runs (default: this one)")
+    parser.add_argument("--root", default="/", metavar="DIR", help="write into a system image; start nothing")
+    parser.add_argument("--follow", action="store_true", help="logs: go on with what comes")
+    parser.add_argument("--lines", type=int, default=100, help="logs: so many (default %(default)s)")
+    parser.add_argument(
+        "-o", "--output", choices=("text", "json"), default="text", help="status: default text"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Act; status is 1 where the service does not run."""
+    host = SystemdHost(args.root)
+    if args.action in ("install", "show"):
+        unit = _unit(args)
+        if args.action == "show":
+            print(unit.text(), end="")
+            return 0
+        print(f"edge-ser: {host.install(unit)} is installed", file=sys.stderr)
+        return 0
+    if args.action == "remove":
+        if not host.remove(args.name):
+            raise EdgeSerError(f"there is no service {args.name} to remove")
+        print(f"edge-ser: the service {args.name} is removed", file=sys.stderr)
+        return 0
+    if args.action == "logs":
+        return host.logs(args.name, lines=args.lines, follow=args.follow)
+    status = host.status(args.name)
+    if args.output == "json":
+        print(json.dumps(status, indent=2))
+    else:
+        for name, value in status.items():
+            print(f"{name:22}{value}")
+    return 0 if status.get("ActiveState") == "active" else 1
+
+
+def _unit(args: argparse.Namespace) -> Unit:
+    program = args.program or shutil.which(sys.argv[0]) or sys.argv[0]
+    program = os.path.abspath(program)
+    command = [program] if os.access(program, os.X_OK) and not program.endswith(".py") else [
+        sys.executable, "-m", "edge_ser",
+    ]  # fmt: skip
+    memory = args.memory_mb
+    if args.budget is not None:
+        budget = read_budget(args.budget)
+        if "rss_mb" not in budget:
+            raise EdgeSerError(f"the budget {args.budget} has no rss_mb to take as the memory limit")
+        memory = budget["rss_mb"]
+    return Unit([*command, "listen", *shlex.split(args.listen)], memory_mb=memory, name=args.name)

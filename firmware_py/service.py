@@ -1,0 +1,252 @@
+"""Listening as a systemd service: the unit, and what installs, shows and removes it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_ser.errors import EdgeSerError
+from edge_ser.files import write_atomic
+
+__all__ = ["SystemdHost", "Unit"]
+
+_NAME = re.compile(r"[A-Za-z0-9_.-]+")
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A service that listens.
+
+    Attributes
+    ----------
+    command : sequence of str
+        What runs, its first word an absolute path.
+    memory_mb : float
+        The kernel ends what grows over it; the service then starts anew.
+    name : str
+        Of the service.
+    """
+
+    command: Sequence[str]
+    memory_mb: float = 96
+    name: str = "edge-ser"
+
+    def __post_init__(self) -> None:
+        if not self.command or not os.path.isabs(self.command[0]):
+            raise EdgeSerError("a service's command begins with the absolute path of a program")
+        if not _NAME.fullmatch(self.name):
+            raise EdgeSerError(f"{self.name!r} is no name for a service; use letters, digits, . _ and -")
+        if not self.memory_mb >= 16:
+            raise EdgeSerError(
+                f"a limit of {self.memory_mb:g} MB is less than Python itself takes; give 64 or more"
+            )
+
+    @property
+    def state(self) -> str:
+        """The folder of what it writes, below /var/lib."""
+        return self.name
+
+    def text(self) -> str:
+        """The unit file (systemd.service(5), systemd.exec(5)).
+
+        It runs as a user of its own that exists only meanwhile, in the group ``audio``; it sees sound devices and no
+        others, no network, no homes, and writes to one folder. A watchdog ends it when its loop stands still.
+        """
+        command = " ".join(_quoted(word) for word in self.command)
+        return f"""\
+[Unit]
+Description=edge-ser: speech emotion from the microphone
+Documentation=https://pypi.org/project/edge-ser/
+After=sound.target
+StartLimitIntervalSec=0
+
+[Service]
+Type=notify
+NotifyAccess=main
+ExecStart={command}
+Restart=always
+RestartSec=2
+WatchdogSec=30
+TimeoutStartSec=60
+TimeoutStopSec=10
+MemoryMax={self.memory_mb:g}M
+MemorySwapMax=0
+TasksMax=32
+OOMPolicy=stop
+Nice=-5
+Environment=OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+
+DynamicUser=yes
+SupplementaryGroups=audio
+StateDirectory={self.state}
+WorkingDirectory=/var/lib/{self.state}
+UMask=0077
+
+DevicePolicy=closed
+DeviceAllow=char-alsa rw
+ProtectSystem=strict
+ProtectHome=yes
+PrivateTmp=yes
+PrivateNetwork=yes
+PrivateUsers=no
+PrivateMounts=yes
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+ProtectProc=invisible
+ProcSubset=all
+RestrictAddressFamilies=AF_UNIX
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+NoNewPrivileges=yes
+RemoveIPC=yes
+CapabilityBoundingSet=
+AmbientCapabilities=
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallFilter=~@privileged @resources @mount
+SystemCallErrorNumber=EPERM
+IPAddressDeny=any
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+def _quoted(word: str) -> str:
+    """A word as systemd reads it: % and $ doubled, quoted where there are blanks or quotes."""
+    if "\n" in word:
+        raise EdgeSerError("a service's command may hold no line break")
+    word = word.replace("\\", "\\\\").replace("%", "%%").replace("$", "$$")
+    if re.search(r"[\s\"';]", word) or not word:
+        return '"' + word.replace('"', '\\"') + '"'
+    return word
+
+
+class SystemdHost:
+    """The systemd of this machine.
+
+    Parameters
+    ----------
+    root : path
+        Where unit files lie, seen from here; with another one than ``/``, an image is prepared and nothing is started.
+    systemctl, journalctl : str
+        The programs.
+    """
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str] = "/",
+        *,
+        systemctl: str = "systemctl",
+        journalctl: str = "journalctl",
+    ) -> None:
+        self._root, self._systemctl, self._journalctl = Path(root), systemctl, journalctl
+        self._live = self._root == Path("/")
+
+    def path(self, name: str) -> Path:
+        """Where a service's unit lies."""
+        return self._root / "etc/systemd/system" / f"{name}.service"
+
+    def install(self, unit: Unit) -> Path:
+        """Write the unit, enable and (re)start it; the unit's path.
+
+        Raises
+        ------
+        EdgeSerError
+            It cannot be written, there is no systemd here, or the service does not start; a unit that was there
+            before is put back then, and started again.
+        """
+        path = self.path(unit.name)
+        before = path.read_bytes() if path.exists() else None
+        self._need_root(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, unit.text().encode())
+        if not self._live:
+            wants = path.parent / "multi-user.target.wants" / path.name
+            wants.parent.mkdir(exist_ok=True)
+            if not wants.is_symlink():
+                wants.symlink_to(Path("..") / path.name)
+            return path
+        try:
+            self._run("daemon-reload")
+            self._run("enable", unit.name)
+            self._run("restart", unit.name)  # with Type=notify this returns when it hears
+        except EdgeSerError:
+            if before is None:
+                self.remove(unit.name)
+            else:
+                write_atomic(path, before)
+                self._run("daemon-reload")
+                self._run("restart", unit.name)
+            raise
+        return path
+
+    def remove(self, name: str) -> bool:
+        """Stop the service and remove its unit; whether there was one. What it has written stays."""
+        path = self.path(name)
+        if not path.exists():
+            return False
+        self._need_root(path)
+        if self._live:
+            self._run("disable", "--now", name)
+        else:
+            (path.parent / "multi-user.target.wants" / path.name).unlink(missing_ok=True)
+        path.unlink()
+        if self._live:
+            self._run("daemon-reload")
+        return True
+
+    def status(self, name: str) -> dict[str, str]:
+        """Some of what systemd says of the service (systemctl-show(1)); that it is not there, too."""
+        keys = (
+            "LoadState,ActiveState,SubState,Result,NRestarts,MemoryCurrent,CPUUsageNSec,ActiveEnterTimestamp"
+        )
+        text = self._run("show", name, f"--property={keys}")
+        return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+
+    def logs(self, name: str, *, lines: int = 100, follow: bool = False) -> int:
+        """Show its journal; the exit status of journalctl."""
+        if shutil.which(self._journalctl) is None:
+            raise EdgeSerError(
+                "journalctl is not here; see what the service wrote where your system keeps its logs"
+            )
+        command = [self._journalctl, "-u", name, "-n", str(lines), "-o", "cat", *(["-f"] if follow else [])]
+        return subprocess.run(command, check=False).returncode
+
+    def _need_root(self, path: Path) -> None:
+        folder = path.parent
+        while not folder.exists():
+            folder = folder.parent
+        if not os.access(folder, os.W_OK):
+            raise EdgeSerError(f"{path} can be written by root only; run it with sudo")
+
+    def _run(self, *words: str) -> str:
+        if shutil.which(self._systemctl) is None:
+            raise EdgeSerError(
+                "there is no systemd here; `edge-ser service show` prints the unit, `--root DIR` writes it to an image"
+            )
+        run = subprocess.run(
+            [self._systemctl, "--no-pager", *words],
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+        if run.returncode:
+            said = (run.stderr or run.stdout).strip().splitlines()
+            raise EdgeSerError(
+                f"systemctl {shlex.join(words)}: {said[-1] if said else f'status {run.returncode}'}"
+            )
+        return run.stdout

@@ -1,0 +1,244 @@
+"""Deploying to a real sshd on loopback: well, killed at every step, onto a full disk, with a wrong key."""
+
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import subprocess
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from edge_ser.cli import main
+from edge_ser.deploy import STEPS, Plan, Target, deploy, read_hosts
+from edge_ser.errors import EdgeSerError
+
+SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
+MISSING = [name for name in ("ssh", "ssh-keygen", "rsync", "flock") if shutil.which(name) is None]
+MISSING += [] if Path(SSHD).exists() else ["sshd"]
+needs_sshd = pytest.mark.skipif(
+    bool(MISSING),
+    reason=f"{', '.join(MISSING)} not installed (apt install openssh-server openssh-client rsync)",
+)
+
+# What stands for edge-ser on the board: the service is a file that says which release runs.
+FAKE = """
+import json, os, pathlib, signal, sys
+here = pathlib.Path(sys.prefix)
+board = here.parent.parent
+def main():
+    words = sys.argv[1:]
+    if words[0] == "bench":
+        if (board / "no-bench").exists(): sys.exit("bench failed")
+        print(json.dumps({"machine": {}, "runs": [{"engine": "numpy", "ok": True, "duty_cycle": 0.01,
+              "step_ms": {"p50": 1.0}, "rss_mb": {"peak": 30.0}}]}))
+    if words[0] == "service":
+        if VERSION in (board / "kills").read_text().split() if (board / "kills").exists() else ():
+            os.kill(os.getppid(), signal.SIGKILL)
+            sys.exit(1)
+        if (board / "bad").exists() and VERSION in (board / "bad").read_text().split():
+            print("systemctl restart: Job failed", file=sys.stderr)
+            sys.exit(2)
+        (board / "running").write_text(VERSION + " " + words[words.index("--listen") + 1])
+"""
+
+
+def wheel(folder, version):
+    """A wheel named edge-ser that needs nothing."""
+    path = folder / f"edge_ser-{version}-py3-none-any.whl"
+    info = f"edge_ser-{version}.dist-info"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("fake_edge_ser.py", FAKE + f"\nVERSION = {version!r}\n")
+        file.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: edge-ser\nVersion: {version}\n")
+        file.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        file.writestr(f"{info}/entry_points.txt", "[console_scripts]\nedge-ser = fake_edge_ser:main\n")
+        file.writestr(f"{info}/RECORD", "")
+    return path
+
+
+@pytest.fixture(scope="module")
+def sshd(tmp_path_factory):
+    """An sshd of our own on a high port, for this user and one key."""
+    folder = tmp_path_factory.mktemp("sshd")
+    for name in ("host", "user", "other"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
+    (folder / "authorized").write_text((folder / "user.pub").read_text())
+    port = 20_000 + os.getpid() % 20_000
+    (folder / "config").write_text(
+        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nAuthorizedKeysFile {folder}/authorized\n"
+        f"PidFile {folder}/pid\nStrictModes no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n"
+        "UsePAM no\nPermitRootLogin prohibit-password\n"
+    )
+    if os.geteuid() == 0:
+        Path("/run/sshd").mkdir(exist_ok=True)  # where it puts its processes that talk to strangers
+    server = subprocess.Popen([SSHD, "-D", "-e", "-f", folder / "config"], stderr=(folder / "log").open("w"))
+    for _ in range(100):
+        if "listening" in (folder / "log").read_text():
+            break
+        time.sleep(0.05)
+    else:
+        pytest.skip(f"sshd does not start: {(folder / 'log').read_text()}")
+
+    def target(key="user"):
+        options = (
+            f"UserKnownHostsFile={folder}/known",
+            "StrictHostKeyChecking=accept-new",
+            "IdentitiesOnly=yes",
+        )
+        return Target(f"{os.environ.get('USER', 'root')}@127.0.0.1", port, str(folder / key), options)
+
+    yield target
+    server.terminate()
+    server.wait()
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wheels")
+    return {version: wheel(folder, version) for version in ("1.0", "2.0")}
+
+
+@pytest.fixture
+def plans(tmp_path, wheels):
+    return {
+        version: Plan(
+            [path], index=False, prefix=str(tmp_path / "board"), listen="arecord --doze", need_kb=1000
+        )
+        for version, path in wheels.items()
+    }
+
+
+def state(plan):
+    """What runs on the board, which release the link names, and whether a switch is unfinished."""
+    board = Path(plan.prefix)
+    running = (board / "running").read_text().split()[0] if (board / "running").exists() else None
+    link = (board / "current").resolve().name if (board / "current").is_symlink() else None
+    return running, link, (board / "switching").exists()
+
+
+@needs_sshd
+@pytest.mark.slow
+def test_deployed_well_then_killed_at_every_step(sshd, plans):
+    old, new = plans["1.0"], plans["2.0"]
+    steps = []
+    result = deploy(sshd(), old, steps.append)
+    assert tuple(steps) == STEPS
+    assert result["before"] == "" and result["bench"]["runs"][0]["engine"] == "numpy"
+    assert result["board"]["arch"] == os.uname().machine and int(result["board"]["free_mb"]) > 0
+    assert state(old) == ("1.0", old.release, False)
+    assert (Path(old.prefix) / "running").read_text() == "1.0 arecord --doze"
+
+    for victim in STEPS[: STEPS.index("switch") + 1]:
+
+        def killed(step, victim=victim):
+            if step == victim:
+                os._exit(9)
+
+        child = multiprocessing.get_context("fork").Process(target=deploy, args=(sshd(), new, killed))
+        child.start()
+        child.join(60)
+        assert child.exitcode == 9
+        assert state(old) == ("1.0", old.release, False), victim
+
+    # killed on the board, in the middle of the switch: the old one still runs, and the next deploy undoes the rest
+    board = Path(new.prefix)
+    (board / "kills").write_text("2.0")
+    with pytest.raises(EdgeSerError, match="switch"):
+        deploy(sshd(), new)
+    assert state(new) == ("1.0", new.release, True)
+    with pytest.raises(EdgeSerError, match="needed"):  # a deploy that ends right after its check
+        deploy(sshd(), Plan(new.wheels, prefix=new.prefix, need_kb=1 << 40))
+    assert state(old) == ("1.0", old.release, False)
+    (board / "kills").unlink()
+
+    # a release whose service does not start
+    (board / "bad").write_text("2.0")
+    with pytest.raises(EdgeSerError, match="does not start with the new release; the old one is back"):
+        deploy(sshd(), new)
+    assert state(old) == ("1.0", old.release, False)
+    (board / "bad").unlink()
+
+    # and at last well; the one before is kept, what was uploaded is not
+    assert deploy(sshd(), new)["before"] == old.release
+    assert state(new) == ("2.0", new.release, False)
+    assert {path.name for path in (board / "releases").iterdir()} == {old.release, new.release}
+    assert not (board / "incoming").exists()
+
+    # another deploy at the same time is refused
+    lock = subprocess.Popen(["flock", board / "lock", "sleep", "30"])
+    time.sleep(0.3)
+    with pytest.raises(EdgeSerError, match="another deploy is at work"):
+        deploy(sshd(), new)
+    lock.send_signal(signal.SIGTERM)
+    lock.wait()
+
+
+@needs_sshd
+@pytest.mark.slow
+def test_a_full_disk(sshd, plans, tmp_path):
+    board = tmp_path / "board"
+    board.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "none", board], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("a small file system cannot be mounted here (not root)")
+    try:
+        with pytest.raises(
+            EdgeSerError, match=r"build: (no virtual environment can be made|pip cannot install)"
+        ):
+            deploy(sshd(), plans["1.0"])
+        assert state(plans["1.0"]) == (None, None, False)
+        assert list((board / "releases").iterdir()) == []
+        with pytest.raises(EdgeSerError, match=r"are free in .*make room"):
+            deploy(sshd(), Plan(plans["1.0"].wheels, index=False, prefix=str(board)))
+    finally:
+        subprocess.run(["umount", board], check=True)
+
+
+@needs_sshd
+def test_a_wrong_key_and_a_host_that_is_not_there(sshd, plans, tmp_path):
+    with pytest.raises(
+        EdgeSerError, match=r"ssh cannot log in or lost the connection at check .*Permission denied"
+    ):
+        deploy(sshd("other"), plans["1.0"])
+    nobody = Target("nobody@127.0.0.1", 9, options=("UserKnownHostsFile=/dev/null",))
+    with pytest.raises(EdgeSerError, match=r"ssh cannot log in .*refused"):
+        deploy(nobody, plans["1.0"])
+    assert not (tmp_path / "board").exists()
+
+
+@needs_sshd
+@pytest.mark.slow
+def test_many_hosts_at_once(sshd, wheels, tmp_path, capsys):
+    good = sshd()
+    (tmp_path / "hosts").write_text(f"{good.host}  # the board\nno-such-user-here@127.0.0.1\n\n")
+    status = main([
+        "deploy", "--hosts", str(tmp_path / "hosts"), "--wheel", str(wheels["1.0"]), "--no-index",
+        "--prefix", str(tmp_path / "board"), "--port", str(good.port), "--identity", good.identity,
+        *[word for option in good.options for word in ("--ssh-option", option)],
+        "--reports", str(tmp_path / "reports"), "-o", "json",
+    ])  # fmt: skip
+    out, err = capsys.readouterr()
+    first, second = json.loads(out)["boards"]
+    assert status == 1 and first["ok"] and not second["ok"] and "ssh cannot log in" in second["reason"]
+    assert json.loads((tmp_path / "reports" / f"{good.host}.json").read_text()) == first["bench"]
+    assert f"{good.host}: switch" in err
+
+
+def test_what_cannot_be_deployed(tmp_path):
+    with pytest.raises(EdgeSerError, match="no host"):
+        Target("-oProxyCommand=true")
+    with pytest.raises(EdgeSerError, match="no wheel"):
+        Plan([])
+    with pytest.raises(EdgeSerError, match="cannot read"):
+        Plan([tmp_path / "absent.whl"])
+    with pytest.raises(EdgeSerError, match="absolute"):
+        Plan([tmp_path / "absent.whl"], prefix="here")
+    (tmp_path / "hosts").write_text("# nobody\n")
+    with pytest.raises(EdgeSerError, match="names no host"):
+        read_hosts(tmp_path / "hosts")
+    assert main(["deploy"]) == 2

@@ -1,0 +1,94 @@
+"""The microphone's check-up: each thing that is wrong is told, and nothing where all is well."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge_ser.audio import load_audio, write_wav
+from edge_ser.cli import main
+from firmware_py.blocks import Block
+from firmware_py.health import Checkup
+from firmware_py.ledger import DeviceAccount
+
+RNG = np.random.default_rng(0)
+
+
+def voice(seconds=10, room=1e-3, loud=0.1):
+    wave = RNG.normal(0, room, seconds * 16_000)
+    for start in range(1, seconds, 3):
+        wave[start * 16_000 : start * 16_000 + 16_000] += RNG.normal(0, loud, 16_000)
+    return wave.astype(np.float32).clip(-1, 32767 / 32768)
+
+
+def check(wave, *, faster=1.0, lost=0):
+    checkup = Checkup()
+    for at in range(0, len(wave), 1000):
+        arrival = (at + 1000) / 16_000 / faster
+        checkup.add(Block(wave[at : at + 1000], arrival, {"driver": lost} if at == 5000 and lost else {}))
+    return checkup.to_json([DeviceAccount(48_000)])
+
+
+def test_one_that_is_well():
+    report = check(voice())
+    assert report["ok"] and report["problems"] == []
+    assert report["floor_db"] == pytest.approx(-60, abs=1) and report["loud_db"] == pytest.approx(-20, abs=1)
+    assert report["rate"] == pytest.approx(48_000, abs=1) and report["seconds"] == 10.0
+
+
+@pytest.mark.parametrize(
+    ("wave", "options", "words"),
+    [
+        (np.empty(0, np.float32), {}, "nothing at all"),
+        (np.zeros(160_000, np.float32), {}, "one and the same value"),
+        (voice(loud=1.5), {}, "samples are clipped: turn its gain down"),
+        (voice() * np.float32(0.9) + np.float32(0.05), {}, "direct current of 5.0%"),
+        (voice(room=0.03), {}, "never quieter than -3"),
+        (voice(loud=0.001), {}, "nothing was louder than -5"),
+        (voice(), {"faster": 1.01}, "it gives 48480 samples a second and says 48000"),
+        (voice(), {"lost": 7}, "7 samples were lost"),
+    ],
+)
+def test_what_is_wrong_is_told(wave, options, words):
+    report = check(wave, **options)
+    assert not report["ok"]
+    assert [problem for problem in report["problems"] if words in problem], report["problems"]
+    assert len(report["problems"]) == 1
+
+
+def test_the_command_on_a_file(tmp_path, capsys):
+    write_wav(tmp_path / "a.wav", voice())
+    argv = ["mic", str(tmp_path / "a.wav"), "--seconds", "3", "--save", str(tmp_path / "b.wav")]
+    assert main([*argv, "-o", "json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["ok"] and report["seconds"] >= 3
+    assert len(load_audio(tmp_path / "b.wav")) == round(report["seconds"] * 16_000)
+    assert main(argv) == 0
+    out = capsys.readouterr().out
+    assert "healthy" in out and "noise floor" in out
+    write_wav(tmp_path / "mute.wav", np.zeros(80_000, np.float32))
+    assert main(["mic", str(tmp_path / "mute.wav")]) == 1
+    assert "NOT healthy: it gave one and the same value" in capsys.readouterr().out
+    assert main(["mic", str(tmp_path / "a.wav"), "--seconds", "0"]) == 2
+
+
+@pytest.mark.microphone
+@pytest.mark.slow
+@pytest.mark.parametrize("source", ["mic", "arecord"])
+def test_a_virtual_microphone(virtual_microphone, tmp_path, source):
+    if source == "arecord" and shutil.which("arecord") is None:
+        pytest.skip("arecord is not installed (apt install alsa-utils)")
+    write_wav(tmp_path / "voice.wav", voice(8))
+    command = [sys.executable, "-m", "edge_ser", "mic", source, "--seconds", "6", "-o", "json"]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2], env=virtual_microphone.env
+    )
+    virtual_microphone.play(tmp_path / "voice.wav")
+    stdout, _ = process.communicate(timeout=60)
+    report = json.loads(stdout)
+    assert report["lost_samples"] == 0 and report["clipped"] == 0 and report["seconds"] >= 6
+    assert report["loud_db"] > -40 and report["rate"] == pytest.approx(16_000, rel=0.03)

@@ -1,0 +1,137 @@
+"""A recording heard again: the same answers bit for bit, gaps and dozing and all."""
+
+import io
+import json
+import time
+
+import numpy as np
+import pytest
+
+from edge_ser.audio import load_audio, write_wav
+from edge_ser.cli import main
+from edge_ser.errors import EdgeSerError
+from firmware_py.blocks import Block
+from firmware_py.engines import open_engine
+from firmware_py.gates import open_gate
+from firmware_py.listener import Listener
+from firmware_py.pipeline import Pipeline
+from firmware_py.recorder import Recorder
+from firmware_py.replay import Recording, RecordingSource, recording_settings
+from firmware_py.sinks.lines import JsonlSink
+from firmware_py.stop import Stop
+
+
+class Played:
+    name, live = "played", False
+
+    def __init__(self, blocks):
+        self.given = blocks
+
+    def blocks(self, stop):
+        yield from self.given
+
+    def close(self):
+        pass
+
+
+def blocks(seed=0):
+    """Loud and quiet, gaps in places, and samples between the steps of 16 bits."""
+    rng = np.random.default_rng(seed)
+    for i in range(150):
+        loud = 0.1 if i % 50 < 20 else 1e-4
+        lost = {"ring": int(rng.integers(1, 9_000))} if rng.random() < 0.1 else {}
+        lost |= {"driver": 5} if rng.random() < 0.05 else {}
+        size = int(rng.integers(0, 3_000))
+        yield Block(rng.normal(0, loud, size).astype(np.float32), time.monotonic(), lost)
+    yield Block(np.empty(0, np.float32), time.monotonic(), {"microphone": 777})
+
+
+@pytest.fixture
+def recorded(numpy_bundle, tmp_path):
+    def record(**options):
+        options = {"every": 1, "gate": "level", "doze": False} | options
+        engine = open_engine(numpy_bundle, "numpy")
+        gate = open_gate(options["gate"], numpy_bundle.spec)
+        pipeline = Pipeline(numpy_bundle, engine, every=options["every"], gate=gate, doze=options["doze"])
+        path = tmp_path / "heard.wav"
+        recorder = Recorder(path, recording_settings(numpy_bundle, engine, source="test", **options))
+        out = io.StringIO()
+        Listener(Played(blocks()), pipeline, [JsonlSink(out)], recorder=recorder).run(Stop())
+        recorder.close()
+        return path, [json.loads(line) for line in out.getvalue().splitlines()]
+
+    return record
+
+
+def without_clock(lines):
+    return [
+        {k: v for k, v in line.items() if k != "latency_ms"} for line in lines if line["type"] == "prediction"
+    ]
+
+
+@pytest.mark.parametrize("options", [{}, {"every": 3}, {"doze": True}, {"gate": "mel", "doze": True}])
+def test_the_same_answers(recorded, numpy_bundle, capsys, options):
+    path, live = recorded(**options)
+    assert main(["replay", str(path), "--model", str(numpy_bundle.path), "-o", "jsonl"]) == 0
+    out, err = capsys.readouterr()
+    again = [json.loads(line) for line in out.splitlines()]
+    assert without_clock(again) == without_clock(live)
+    assert any(line["lost_samples"] for line in without_clock(again))
+    assert again[-1]["samples"] == live[-1]["samples"]
+    assert f"all {len(live) - 1} answers are the same" in err
+
+
+def test_others_are_told(recorded, numpy_bundle, capsys):
+    path, _ = recorded()
+    data = bytearray(path.read_bytes())
+    data[50_000:50_400] = bytes(400)
+    path.write_bytes(data)
+    assert main(["replay", str(path), "--model", str(numpy_bundle.path)]) == 1
+    assert "NOT those of the recording" in capsys.readouterr().err
+
+
+def test_players_hear_the_samples_alone(recorded):
+    path, live = recorded()
+    assert len(load_audio(path)) == live[-1]["samples"]["processed"] + live[-1]["samples"]["tail"]
+
+
+def test_gaps_lie_where_they_were(tmp_path):
+    recorder = Recorder(tmp_path / "a.wav", {"model": "x"})
+    recorder.write(np.zeros(10, np.float32), {"ring": 3})
+    recorder.write(np.zeros(5_000, np.float32))
+    recorder.write(np.zeros(0, np.float32), {"driver": 4})
+    recorder.close()
+    recording = Recording.read(tmp_path / "a.wav")
+    assert recording.settings == {"model": "x"} and recording.samples == 5_010
+    got = [(len(block.samples), dict(block.lost)) for block in RecordingSource(recording).blocks(Stop())]
+    assert got == [(4_000, {"ring": 3}), (1_010, {}), (0, {"driver": 4})]
+
+
+def test_what_is_no_recording(tmp_path):
+    write_wav(tmp_path / "a.wav", np.zeros(100))
+    with pytest.raises(EdgeSerError, match="holds no notes"):
+        Recording.read(tmp_path / "a.wav")
+    (tmp_path / "b.txt").write_text("hello")
+    with pytest.raises(EdgeSerError, match="holds no notes"):
+        Recording.read(tmp_path / "b.txt")
+    with pytest.raises(EdgeSerError, match="cannot read"):
+        Recording.read(tmp_path / "absent.wav")
+
+
+def test_a_full_disk_ends_the_recording_and_not_the_listening(numpy_bundle, tmp_path):
+    class Full(Recorder):
+        def write(self, samples, lost=None):
+            if self._bytes > 20_000:
+                raise EdgeSerError("cannot record: No space left on device")
+            return super().write(samples, lost)
+
+    out = io.StringIO()
+    recorder = Full(tmp_path / "a.wav")
+    pipeline = Pipeline(numpy_bundle, open_engine(numpy_bundle, "numpy"))
+    with pytest.raises(EdgeSerError, match="No space left"):  # at the end
+        Listener(Played(blocks()), pipeline, [JsonlSink(out)], recorder=recorder).run(Stop())
+    recorder.close()
+    lines = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert [line["event"] for line in lines if line["type"] == "event"] == ["recording"]
+    assert lines[-1]["type"] == "summary" and lines[-1]["predictions"] > 40
+    assert len(load_audio(tmp_path / "a.wav")) > 10_000

@@ -1,0 +1,168 @@
+"""The service: its unit is what systemd takes, hardened, and put back where a new one does not start."""
+
+import shutil
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from edge_ser.cli import main
+from edge_ser.errors import EdgeSerError
+from firmware_py.notify import Notifier
+from firmware_py.service import SystemdHost, Unit
+
+needs_systemd = pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed"
+)
+
+
+def unit(**changes):
+    return Unit(
+        [sys.executable, "-m", "edge_ser", "listen", "arecord", "--exec", 'echo "$X" 100%'], **changes
+    )
+
+
+def test_words_are_quoted_as_systemd_reads_them():
+    assert (
+        "ExecStart=" + sys.executable + ' -m edge_ser listen arecord --exec "echo \\"$$X\\" 100%%"'
+        in unit().text()
+    )
+    with pytest.raises(EdgeSerError, match="line break"):
+        Unit(["/bin/true", "a\nb"]).text()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [({"command": ["listen"]}, "absolute path"), ({"command": []}, "absolute"), ({"name": "a b"}, "no name"),
+     ({"memory_mb": 2}, "less than Python")],
+)  # fmt: skip
+def test_units_that_cannot_be(changes, words):
+    with pytest.raises(EdgeSerError, match=words):
+        Unit(**({"command": ["/bin/true"]} | changes))
+
+
+@needs_systemd
+def test_systemd_takes_it(tmp_path):
+    path = SystemdHost(tmp_path).install(unit(memory_mb=64))
+    assert "MemoryMax=64M" in path.read_text()
+    assert (path.parent / "multi-user.target.wants" / "edge-ser.service").resolve() == path
+    run = subprocess.run(
+        ["systemd-analyze", "verify", "--recursive-errors=no", path],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert run.returncode == 0, run.stderr
+    assert "edge-ser.service" not in run.stderr, run.stderr  # not so much as a warning of ours
+
+
+@needs_systemd
+def test_it_is_hardened(tmp_path):
+    path = SystemdHost(tmp_path).install(unit())
+    run = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--threshold=20", path],
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stdout[-2000:] + run.stderr
+
+
+class FakeSystemctl:
+    """Notes what is asked; refuses what the test says."""
+
+    def __init__(self, folder, refuses="nothing", says=""):
+        self.log = folder / "log"
+        self.path = folder / "systemctl"
+        self.path.write_text(
+            f'#!/bin/sh\nshift\necho "$@" >> {self.log}\necho "{says}"\n'
+            f'case "$*" in {refuses}) echo "Job failed." >&2; exit 1;; esac\n'
+        )
+        self.path.chmod(0o755)
+
+    def asked(self):
+        return self.log.read_text().splitlines() if self.log.exists() else []
+
+
+class Host(SystemdHost):
+    def __init__(self, root, systemctl):
+        super().__init__(root, systemctl=str(systemctl.path))
+        self._live = True
+
+
+def test_install_starts_it_and_remove_ends_it(tmp_path):
+    systemctl = FakeSystemctl(tmp_path)
+    host = Host(tmp_path, systemctl)
+    assert host.install(unit()).exists()
+    assert systemctl.asked() == ["daemon-reload", "enable edge-ser", "restart edge-ser"]
+    assert host.remove("edge-ser")
+    assert systemctl.asked()[3:] == ["disable --now edge-ser", "daemon-reload"]
+    assert not host.path("edge-ser").exists() and not host.remove("edge-ser")
+
+
+def test_one_that_does_not_start_leaves_the_old_one(tmp_path):
+    Host(tmp_path, FakeSystemctl(tmp_path)).install(Unit(["/bin/true", "old"]))
+    (tmp_path / "log").unlink()
+    systemctl = FakeSystemctl(tmp_path, refuses='"restart edge-ser"')
+    systemctl.path.write_text(
+        systemctl.path.read_text().replace(
+            "case", f"grep -q old {tmp_path}/etc/systemd/system/edge-ser.service && exit\ncase"
+        )
+    )
+    host = Host(tmp_path, systemctl)
+    with pytest.raises(EdgeSerError, match="systemctl restart edge-ser: Job failed"):
+        host.install(Unit(["/bin/true", "new"]))
+    assert "ExecStart=/bin/true old" in host.path("edge-ser").read_text()
+    assert systemctl.asked()[-1] == "restart edge-ser"
+
+
+def test_a_first_one_that_does_not_start_leaves_nothing(tmp_path):
+    host = Host(tmp_path, FakeSystemctl(tmp_path, refuses='"restart edge-ser"'))
+    with pytest.raises(EdgeSerError):
+        host.install(unit())
+    assert not host.path("edge-ser").exists()
+
+
+def test_status(tmp_path):
+    host = Host(tmp_path, FakeSystemctl(tmp_path, says="ActiveState=active\nNRestarts=2"))
+    assert host.status("edge-ser") == {"ActiveState": "active", "NRestarts": "2"}
+    with pytest.raises(EdgeSerError, match="there is no systemd here"):
+        SystemdHost(systemctl="no-such-program").status("x")
+
+
+def test_the_command(tmp_path, capsys):
+    assert main(["service", "show", "--program", "/bin/true", "--listen", "mic:usb --doze"]) == 0
+    assert "ExecStart=/bin/true listen mic:usb --doze\n" in capsys.readouterr().out
+    (tmp_path / "b.toml").write_text("rss_mb = 64\n")
+    root = ["--root", str(tmp_path), "--program", "/bin/true"]
+    assert main(["service", "install", *root, "--budget", str(tmp_path / "b.toml")]) == 0
+    text = (tmp_path / "etc/systemd/system/edge-ser.service").read_text()
+    assert "MemoryMax=64M" in text and "listen arecord --doze" in text
+    assert main(["service", "remove", *root]) == 0
+    assert main(["service", "remove", *root]) == 2
+    (tmp_path / "b.toml").write_text("p99_ms = 64\n")
+    assert main(["service", "install", *root, "--budget", str(tmp_path / "b.toml")]) == 2
+
+
+# --- words to systemd
+
+
+def test_the_manager_hears(tmp_path, monkeypatch):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(5)
+        notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "30000000"})
+        clock = [100.0]
+        monkeypatch.setattr("firmware_py.notify.time.monotonic", lambda: clock[0])
+        heard = []
+        for seconds in (0, 1, 8, 2, 1, 10):
+            clock[0] += seconds
+            notifier.alive()
+        notifier.say("STOPPING=1")
+        while not heard or heard[-1] != b"STOPPING=1":
+            heard.append(manager.recv(100))
+    assert heard == [b"READY=1", *[b"WATCHDOG=1"] * 3, b"STOPPING=1"]  # each 10 of the 30 s
+    notifier.say("nobody hears this, and nothing breaks")
+
+
+def test_without_a_manager_nothing_is_said():
+    Notifier({}).alive()
