@@ -13,6 +13,7 @@ import torch
 
 from edge_ser.errors import EdgeSerError
 from edge_ser.models.base import Network
+from edge_ser.training.beside import Beside
 from edge_ser.training.data import ClipSet
 from edge_ser.training.objective import Objective
 from edge_ser.training.quantised import weights_rounded
@@ -23,7 +24,15 @@ __all__ = ["fit"]
 Report = Callable[[dict[str, float]], None]
 
 
-def fit(model: Network, clips: ClipSet, recipe: Recipe, seed: int, folder: Path, report: Report) -> Network:
+def fit(
+    model: Network,
+    clips: ClipSet,
+    recipe: Recipe,
+    seed: int,
+    folder: Path,
+    report: Report,
+    others: ClipSet | None = None,
+) -> Network:
     """Train a model; the moving average of its weights after the last epoch is the result.
 
     Parameters
@@ -38,6 +47,8 @@ def fit(model: Network, clips: ClipSet, recipe: Recipe, seed: int, folder: Path,
         Keeps ``last.pt``, from which an interrupted run goes on, and ``log.jsonl``, a line an epoch.
     report : callable
         Called with each epoch's record: ``epoch``, ``loss``, ``lr`` and each term of the loss as ``TERM_loss``.
+    others : ClipSet, optional
+        Of ``[beside]``; needed where the recipe has it.
 
     Returns
     -------
@@ -61,6 +72,11 @@ def fit(model: Network, clips: ClipSet, recipe: Recipe, seed: int, folder: Path,
     )
     objective = Objective(recipe, model.hidden, clips.taught.hint.shape[2], clips.task_sizes)
     trained = [*model.parameters(), *objective.parameters()]
+    beside = None
+    if recipe.beside is not None:
+        assert others is not None
+        beside = Beside(others, recipe, model.hidden)
+        trained += beside.parameters()
     optimiser = torch.optim.AdamW(trained, lr=part.lr, weight_decay=part.weight_decay)
     batches = len(clips) // part.batch
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, part.lr, part.epochs * batches)
@@ -70,6 +86,7 @@ def fit(model: Network, clips: ClipSet, recipe: Recipe, seed: int, folder: Path,
         "objective": objective,
         "optimiser": optimiser,
         "schedule": schedule,
+        **({} if beside is None else {"beside": beside}),
     }
     state, log = folder / "last.pt", folder / "log.jsonl"
     folder.mkdir(parents=True, exist_ok=True)
@@ -80,6 +97,7 @@ def fit(model: Network, clips: ClipSet, recipe: Recipe, seed: int, folder: Path,
         torch.manual_seed(seed * 1_000_003 + epoch)
         model.train()
         order = clips.order(rng, part.balance)
+        more = beside.epoch(rng, batches) if beside is not None else []
         sums: dict[str, float] = {}
         for i in range(batches):
             index = order[i * part.batch : (i + 1) * part.batch]
@@ -87,6 +105,8 @@ def fit(model: Network, clips: ClipSet, recipe: Recipe, seed: int, folder: Path,
             optimiser.zero_grad()
             with weights_rounded(model, on=epoch >= part.epochs * (1 - part.quantised)):
                 terms = objective(model, batch)
+                if beside is not None:
+                    terms["beside"] = beside(model, more[i], frames, rng)
                 total = torch.stack(list(terms.values())).sum()
                 if not torch.isfinite(total):
                     raise EdgeSerError(f"the loss is {total.item()} in epoch {epoch + 1}: lower [fit] lr")

@@ -14,7 +14,17 @@ from edge_ser.models import architecture
 from edge_ser.perturb import Perturb
 from edge_ser.training.augment import Augment
 
-__all__ = ["DataPart", "DistilPart", "FitPart", "Recipe", "TasksPart", "parse_toml", "read_part", "read_toml"]
+__all__ = [
+    "BesidePart",
+    "DataPart",
+    "DistilPart",
+    "FitPart",
+    "Recipe",
+    "TasksPart",
+    "parse_toml",
+    "read_part",
+    "read_toml",
+]
 
 #: Fields of a recipe that are no tables.
 _TEXTS = ("model", "name")
@@ -117,6 +127,43 @@ class TasksPart:
 
 
 @dataclasses.dataclass(frozen=True)
+class BesidePart:
+    """``[beside]``: other corpora, learnt in batches and with heads of their own, see `edge_ser.training.beside`.
+
+    Attributes
+    ----------
+    corpora : tuple of str
+        None of them in ``[data]``, whose held-out speakers would be heard else.
+    targets : str
+        Folder of a teacher's targets of these corpora, as in ``[distil]``.
+    weight : float
+        Of all of it beside the loss of ``[data]``; above 0.
+    soft : float
+        Share of the teacher's answer in the emotion loss, 0..1.
+    hint : float
+        Weight of the teacher's features; at least 0.
+    balance : float
+        As in ``[fit]``.
+
+    Raises
+    ------
+    EdgeSerError
+        A value is out of its range.
+    """
+
+    corpora: tuple[str, ...]
+    targets: str
+    weight: float = 0.5
+    soft: float = 0.5
+    hint: float = 1.0
+    balance: float = 0.3
+
+    def __post_init__(self) -> None:
+        if not (self.weight > 0 and 0 <= self.soft <= 1 and self.hint >= 0 and 0 <= self.balance <= 1):
+            raise EdgeSerError("needs weight above 0, soft and balance from 0 to 1, hint of at least 0")
+
+
+@dataclasses.dataclass(frozen=True)
 class DistilPart:
     """``[distil]``: what a teacher adds; without this table a recipe trains on labels alone.
 
@@ -183,6 +230,7 @@ class Recipe:
     perturb : Perturb
         What makes the views of ``[distil]``.
     tasks : TasksPart
+    beside : BesidePart, optional
     """
 
     name: str
@@ -195,6 +243,7 @@ class Recipe:
     distil: DistilPart | None = None
     perturb: Perturb = Perturb()  # noqa: RUF009 (frozen)
     tasks: TasksPart = TasksPart()
+    beside: BesidePart | None = None
 
     @classmethod
     def read(cls, path: str | Path, changes: Iterable[str] = ()) -> Recipe:
@@ -228,11 +277,14 @@ class Recipe:
             distil=read_part(DistilPart, fields["distil"], path, "distil") if "distil" in fields else None,
             perturb=read_part(Perturb, fields.get("perturb", {}), path, "perturb"),
             tasks=read_part(TasksPart, fields.get("tasks", {}), path, "tasks"),
+            beside=read_part(BesidePart, fields["beside"], path, "beside") if "beside" in fields else None,
         )
         if recipe.fit.epochs < 1 or recipe.fit.batch < 2 or not recipe.fit.seeds:
             raise EdgeSerError(f"{path}: [fit] needs epochs of at least 1, batch of at least 2, and a seed")
         if not 0 <= recipe.fit.quantised <= 1:
             raise EdgeSerError(f"{path}: [fit] quantised is a share of the epochs, 0 to 1")
+        if recipe.beside and (both := sorted({*recipe.beside.corpora} & {*recipe.data.corpora})):
+            raise EdgeSerError(f"{path}: {both[0]} stands in [data] and in [beside]: leave it out of one")
         return recipe
 
     def to_dict(self) -> dict[str, Any]:
@@ -245,6 +297,8 @@ class Recipe:
         for table, name in _LATER:
             if not fields[table][name]:
                 del fields[table][name]
+        if self.beside is None:
+            del fields["beside"]
         if not any(fields["tasks"].values()):
             del fields["tasks"]
         return fields

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from edge_ser.corpora import Clip
+from edge_ser.corpora import Clip, Corpus
 from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.plots import plot_curves
 from edge_ser.evaluation.score import Scored, answered_as, score, summarise
@@ -25,7 +25,7 @@ from edge_ser.teachers.targets import TargetStore
 from edge_ser.training.data import ClipSet, Taught, pool_corpora
 from edge_ser.training.fit import fit
 from edge_ser.training.progress import progress_bar
-from edge_ser.training.recipe import Recipe
+from edge_ser.training.recipe import BesidePart, Recipe
 from edge_ser.training.views import ViewMaker, Views, taught_by
 
 __all__ = ["Run", "checkpoint_name", "run_recipe"]
@@ -84,13 +84,14 @@ def run_recipe(
     shape = row.config.from_dict(
         row.config(labels=corpus.labels, n_mels=recipe.spec.n_mels).to_dict() | recipe.config
     ).to_dict()
-    clips = [clip for clip in corpus.clips if clip.emotion is not None or clip.adv is not None]
+    clips = _with_answers(corpus)
     distil = recipe.distil
     maker = ViewMaker(
         distil.views if distil else 1, Perturber.of(recipe.perturb, recipe.data.corpora) if distil else None
     )
     with progress_bar("log-mel", len(clips)) as bar:
         views = Views.load(clips, maker, recipe.spec, row.model, Cache(runs_dir / "cache"), bar.wrap)
+    others = None if recipe.beside is None else _Others.load(recipe.beside, recipe, runs_dir)
     folder = runs_dir / recipe.name
     for run in [only] if only else runs:
         target = folder / checkpoint_name(run)
@@ -109,19 +110,50 @@ def run_recipe(
         own = folder / target.stem
         data = ClipSet(chosen, mine.features, corpus.labels, known, taught)
         with progress_bar(target.stem, recipe.fit.epochs, "epoch", leave=True) as bar:
-            model = fit(model, data, recipe, run.seed, own, bar.epoch)
+            beside = others.clip_set(run) if others is not None else None
+            model = fit(model, data, recipe, run.seed, own, bar.epoch, beside)
         plot_curves(own / "curves.png", _records(own / "log.jsonl"), title=f"{recipe.name} {target.stem}")
         meta = {
             "architecture": recipe.model,
             "config": shape,
             "spec": recipe.spec.to_dict(),
-            "training": _describe(recipe, run, chosen, taught, corpus.licence, corpus.citation),
+            "training": _describe(recipe, run, chosen, taught, corpus, others),
         }
         save_checkpoint(target, model, meta)
         (own / "last.pt").unlink()  # done: nothing is left to resume
     if not recipe.data.folds or not all((folder / checkpoint_name(run)).exists() for run in runs):
         return None
     return _figures(recipe, runs, folder, results_dir, clips, views.features[0], corpus.labels, corpus.name)
+
+
+def _with_answers(corpus: Corpus) -> list[Clip]:
+    """Clips that have an emotion or ratings."""
+    return [clip for clip in corpus.clips if clip.emotion is not None or clip.adv is not None]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Others:
+    """Corpora of ``[beside]``."""
+
+    part: BesidePart
+    corpus: Corpus
+    known: dict[str, tuple[str, ...]]
+    clips: list[Clip]
+    views: Views
+
+    @classmethod
+    def load(cls, part: BesidePart, recipe: Recipe, runs_dir: Path) -> _Others:
+        corpus, known = pool_corpora(part.corpora)
+        clips = _with_answers(corpus)
+        network = architecture(recipe.model).model
+        with progress_bar("log-mel beside", len(clips)) as bar:
+            views = Views.load(clips, ViewMaker(), recipe.spec, network, Cache(runs_dir / "cache"), bar.wrap)
+        return cls(part, corpus, known, clips, views)
+
+    def clip_set(self, run: Run) -> ClipSet:
+        store = TargetStore.open(_named(self.part.targets, run))
+        taught = taught_by(store, self.views.keys, self.corpus.labels)
+        return ClipSet(self.clips, self.views.features, self.corpus.labels, self.known, taught)
 
 
 def _named(pattern: str, run: Run) -> str:
@@ -190,21 +222,29 @@ def _trains(clip: Clip, fold: int) -> bool:
 
 
 def _describe(
-    recipe: Recipe, run: Run, clips: Sequence[Clip], taught: Taught | None, licence: str, citation: str
+    recipe: Recipe,
+    run: Run,
+    clips: Sequence[Clip],
+    taught: Taught | None,
+    corpus: Corpus,
+    others: _Others | None,
 ) -> dict[str, Any]:
     """What a card must say of the training."""
     rated = sorted({clip.corpus for clip in clips if clip.adv is not None})
     sources = [ADV_SOURCE.format(names=", ".join(rated))] if rated else []
     if taught is not None and bool(torch.isfinite(taught.adv).any()):
         sources.append(ADV_TAUGHT)
+    heard, pooled = list(clips), [corpus]
+    if others is not None:
+        heard, pooled = [*heard, *others.clips], [*pooled, others.corpus]
     return {
         "recipe": recipe.to_dict(),
         "seed": run.seed,
         "held_out_fold": run.fold,
-        "clips": {name: sum(c.corpus == name for c in clips) for name in sorted({c.corpus for c in clips})},
-        "speakers": len({clip.speaker for clip in clips}),
-        "licence": licence,
-        "citation": citation,
+        "clips": {name: sum(c.corpus == name for c in heard) for name in sorted({c.corpus for c in heard})},
+        "speakers": len({clip.speaker for clip in heard}),
+        "licence": "; ".join(one.licence for one in pooled),
+        "citation": "; ".join(one.citation for one in pooled),
         "adv_source": "; ".join(sources) or None,
     }
 

@@ -156,7 +156,8 @@ def test_states_have_names_shapes_and_start_at_zero(model: Stream72k) -> None:
     halve = model.config.halve  # its convolution moves on by two frames and so reaches back to one
     assert shapes["stem0"] == (2, 1, 1 if halve == 0 else 2, 64)
     assert shapes["stem1"] == (2, 8, 1 if halve == 1 else 2, 32)
-    assert shapes["down"] == (2, 96, 3 if halve < 0 else 4) and shapes["block3"] == (2, 96, 32) and shapes["pool"] == (2, 20, 196)
+    assert shapes["down"] == (2, 96, 3 if halve < 0 else 4)
+    assert shapes["block3"] == (2, 96, 32) and shapes["pool"] == (2, 20, 196)
     assert all(not s.any() for s in state)
 
 

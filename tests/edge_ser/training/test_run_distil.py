@@ -73,6 +73,8 @@ def test_students_of_two_folds_learn_from_teachers_that_never_heard_their_test(l
         assert meta["training"]["recipe"]["perturb"]["p_gain"] == 1.0
         assert not [name for name in model.state_dict() if "guess" in name]  # of training alone
         assert meta["training"]["clips"] == {"tones": 24, "rated": 16}
+        assert meta["training"]["adv_source"].startswith("means of raters of rated")
+        assert meta["training"]["adv_source"].endswith("on other recordings what a teacher says of them")
 
 
 def test_a_student_that_holds_nothing_out_learns_from_the_store_of_everything(
