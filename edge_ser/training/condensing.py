@@ -266,7 +266,7 @@ def run_condensing(
             for (kind, count), values in found.items()
         ],
         "distances": distances,
-        **experiment.to_dict(),
+        "recipe": experiment.to_dict(),
     }
     results_dir.mkdir(parents=True, exist_ok=True)
     most = max(pictures)
