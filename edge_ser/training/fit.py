@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from edge_ser.errors import EdgeSerError
 from edge_ser.models.base import Network
@@ -18,6 +19,7 @@ from edge_ser.training.data import ClipSet
 from edge_ser.training.objective import Objective
 from edge_ser.training.quantised import weights_rounded
 from edge_ser.training.recipe import Recipe
+from edge_ser.training.sharpness import uphill
 
 __all__ = ["fit"]
 
@@ -104,13 +106,13 @@ def fit(
             batch = clips.batch(index.tolist(), frames, recipe.augment, recipe.spec, rng)
             optimiser.zero_grad()
             with weights_rounded(model, on=epoch >= part.epochs * (1 - part.quantised)):
-                terms = objective(model, batch)
+                terms = _backward(objective(model, batch), epoch)
+                if part.sharpness > 0:
+                    with uphill(trained, part.sharpness):
+                        optimiser.zero_grad()
+                        _backward(objective(model, batch), epoch)
                 if beside is not None:
-                    terms["beside"] = beside(model, more[i], frames, rng)
-                total = torch.stack(list(terms.values())).sum()
-                if not torch.isfinite(total):
-                    raise EdgeSerError(f"the loss is {total.item()} in epoch {epoch + 1}: lower [fit] lr")
-                total.backward()
+                    terms |= _backward({"beside": beside(model, more[i], frames, rng)}, epoch)
             torch.nn.utils.clip_grad_norm_(trained, 5.0)
             optimiser.step()
             schedule.step()
@@ -129,6 +131,15 @@ def fit(
         report(record)
     assert isinstance(average.module, Network)  # what torch wrapped above
     return average.module.eval()
+
+
+def _backward(terms: dict[str, Tensor], epoch: int) -> dict[str, Tensor]:
+    """Add the gradients of a loss to those that are there; returns its terms."""
+    total = torch.stack(list(terms.values())).sum()
+    if not torch.isfinite(total):
+        raise EdgeSerError(f"the loss is {total.item()} in epoch {epoch + 1}: lower [fit] lr")
+    total.backward()
+    return terms
 
 
 def _save(state: Path, parts: dict[str, Any], recipe: Recipe, seed: int, epoch: int) -> None:

@@ -29,7 +29,13 @@ __all__ = [
 #: Fields of a recipe that are no tables.
 _TEXTS = ("model", "name")
 #: Fields that are newer than the first checkpoints, and do nothing when they are false.
-_LATER = (("fit", "start"), ("fit", "quantised"), ("fit", "bfloat16"), ("augment", "style"))
+_LATER = (
+    ("fit", "start"),
+    ("fit", "quantised"),
+    ("fit", "bfloat16"),
+    ("fit", "sharpness"),
+    ("augment", "style"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,6 +92,9 @@ class FitPart:
     bfloat16 : bool
         Convolutions and products compute in bfloat16 in training; the weights stay float32. A quarter faster on a CPU
         that has it.
+    sharpness : float
+        Radius within which the loss of ``[data]`` is made small at its worst (arXiv 2010.01412), at twice the work; 0
+        is the place itself.
     """
 
     epochs: int = 60
@@ -103,6 +112,7 @@ class FitPart:
     threads: int = 1
     quantised: float = 0.0
     bfloat16: bool = False
+    sharpness: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -283,6 +293,8 @@ class Recipe:
             raise EdgeSerError(f"{path}: [fit] needs epochs of at least 1, batch of at least 2, and a seed")
         if not 0 <= recipe.fit.quantised <= 1:
             raise EdgeSerError(f"{path}: [fit] quantised is a share of the epochs, 0 to 1")
+        if recipe.fit.sharpness < 0:
+            raise EdgeSerError(f"{path}: [fit] sharpness is a radius, at least 0")
         if recipe.beside and (both := sorted({*recipe.beside.corpora} & {*recipe.data.corpora})):
             raise EdgeSerError(f"{path}: {both[0]} stands in [data] and in [beside]: leave it out of one")
         return recipe
