@@ -86,4 +86,28 @@ def soak(results: Path) -> str:
     return markdown_table(rows)
 
 
-TABLES = {"listening": listening, "faults": faults, "soak": soak}
+def boards(results: Path) -> str:
+    """Reports that people shared; from `edge-ser bench --submit-file`, one file in results/boards/ each."""
+    rows = []
+    for path in sorted((results / "boards").glob("*.json")):
+        report = _read(path)
+        machine = report["machine"]
+        rows += [
+            {
+                "board": machine["board"] or machine["cpu"] or machine["arch"],
+                "model": report["model"],
+                "engine": f"{run['engine']} {run['precision']}",
+                "step ms p50": run["step_ms"]["p50"],
+                "p99": run["step_ms"]["p99"],
+                "core": f"{run['duty_cycle']:.2%}",
+                "MB": run["rss_mb"]["peak"],
+                "first answer ms": round(run["first_answer_ms"]),
+                "edge-ser": report["edge_ser"],
+            }
+            for run in report["runs"]
+            if run["ok"]
+        ]
+    return markdown_table(rows)
+
+
+TABLES = {"boards": boards, "listening": listening, "faults": faults, "soak": soak}
