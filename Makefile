@@ -9,10 +9,10 @@ DESCRIPTION := pyproject.toml constraints.txt $(wildcard hatch_build.py edge_ser
 OUT := out
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lint clean soak faults arm64
+.PHONY: help demo test bench lint clean soak faults arm
 
 help: ## list the targets
-	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## /make \1\t/' | expand -t 14
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 14
 
 # --- set-up: a stamp file per set of extras, remade when the project's description changes -----------------
 $(STAMPS)/venv:
@@ -52,7 +52,7 @@ soak: $(STAMPS)/dev ## a day of listening, faster than real time; HOURS=1, ARGS=
 faults: $(STAMPS)/dev ## listening through 200 faults at each rate: is the account exact?
 	$(BIN)/python -m benchmarks.faults $(ARGS)
 
-arm64: $(STAMPS)/dev ## install from the wheel into an arm64 root, and run there under QEMU (root, qemu-user-static)
+arm: $(STAMPS)/dev ## install from the wheel into an arm64 root, and run there under QEMU (root, qemu-user-static)
 	PYTHON=$(BIN)/python bash scripts/arm64.sh
 
 lint: $(STAMPS)/dev ## ruff and mypy

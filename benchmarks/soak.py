@@ -38,10 +38,17 @@ WARM_UP_S = 600.0
 
 
 def figures():
-    """Memory in MiB, open descriptors, threads of this process."""
+    """Memory in MiB, open descriptors, threads of this process.
+
+    Starting a command takes a few descriptors for a moment, so of some looks the one with the fewest counts.
+    """
+    looks = []
+    for _ in range(5):
+        looks.append(len(os.listdir("/proc/self/fd")))
+        time.sleep(0.01)
     return {
         "rss_mb": round(rss_mb(), 3),
-        "descriptors": len(os.listdir("/proc/self/fd")),
+        "descriptors": min(looks),
         "threads": len(os.listdir("/proc/self/task")),
     }
 
@@ -113,9 +120,7 @@ def accelerated(hours, *, engine="numpy", rate=48_000, doze=True, unplug_every_s
     checks = {
         "memory grows by less than 1 MB": growth < 1.0,
         "threads constant": len({mark["threads"] for mark in during}) == 1,
-        "descriptors constant but for the command's": max(m["descriptors"] for m in during)
-        - min(m["descriptors"] for m in during)
-        <= 2,
+        "descriptors constant": len({mark["descriptors"] for mark in during}) == 1,
         "read = delivered": account.read == truth["read"],
         "nothing lost but while unplugged": set(account.lost) <= {"microphone"},
         "every answer written": all(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -101,19 +102,20 @@ class LevelGate:
         self._open = False
         # The floor is kept as minima of whole stretches, so a step costs no scan of ten seconds of hops.
         self._stretch_hops = max(1, round(floor_s * sample_rate / hop / 10))
-        self._minima = np.full(10, np.inf)
+        self._minima = [math.inf] * 10
+        self._floor = math.inf
         self._seen = 0
 
     @property
     def floor_db(self) -> float:
         """The noise floor in dBFS; infinite before the first hop."""
-        return float(self._minima.min())
+        return self._floor
 
     def push(self, step: np.ndarray, features: np.ndarray | None = None) -> Reading:
         """Take a step's samples; it counts as speech when the gate was open at any hop of it."""
         heard = False
-        for level in level_db(step.reshape(-1, self._hop)):
-            heard |= self._push_level(float(level))
+        for level in level_db(step.reshape(-1, self._hop)).tolist():
+            heard |= self._push_level(level)
         return Reading(heard, float(level_db(step)))
 
     def _push_level(self, level: float) -> bool:
@@ -122,10 +124,13 @@ class LevelGate:
             slot = self._seen // self._stretch_hops % len(self._minima)
             if self._seen % self._stretch_hops == 0:
                 self._minima[slot] = level
-            self._minima[slot] = min(self._minima[slot], level)
+                self._floor = min(self._minima)
+            elif level < self._minima[slot]:
+                self._minima[slot] = level
+                self._floor = min(self._floor, level)
             self._seen += 1
-        floor = self.floor_db
-        threshold = max(self._open_db, floor + self._above_floor_db) if np.isfinite(floor) else self._open_db
+        floor = self._floor
+        threshold = max(self._open_db, floor + self._above_floor_db) if floor < math.inf else self._open_db
         if self._open:
             loud = level >= threshold - self._CLOSE_BELOW_DB
             self._quiet_since = 0 if loud else self._quiet_since + 1
@@ -174,6 +179,6 @@ class MelGate(LevelGate):
         decibels = features[:, self._bands].astype(np.float64) * self._scale + self._mean
         levels = 10 * np.log10(np.mean(10 ** (decibels / 10), axis=1))
         heard = False
-        for level in np.maximum(levels, FLOOR_DB):
-            heard |= self._push_level(float(level))
+        for level in np.maximum(levels, FLOOR_DB).tolist():
+            heard |= self._push_level(level)
         return Reading(heard, float(level_db(step)))

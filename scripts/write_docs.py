@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.device_tables import TABLES as DEVICE
 from benchmarks.tables import TABLES as FRONT_END
 from edge_ser.commands._output import markdown_table
 from edge_ser.corpora.base import ADV
@@ -177,6 +178,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "cost": cost,
     "parity": parity,
     **FRONT_END,
+    **DEVICE,
 }
 
 

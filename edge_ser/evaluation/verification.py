@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -82,7 +82,11 @@ class Check:
 
 
 def verify_bundle(
-    bundle: Bundle, sounds: Mapping[str, np.ndarray], report: Callable[[Check], None] = lambda check: None
+    bundle: Bundle,
+    sounds: Mapping[str, np.ndarray],
+    report: Callable[[Check], None] = lambda check: None,
+    *,
+    quick: bool = False,
 ) -> list[Check]:
     """Check everything of a bundle that can be checked here.
 
@@ -94,6 +98,8 @@ def verify_bundle(
         Audio at the bundle's sample rate.
     report : callable
         Called with each check as it is done.
+    quick : bool
+        Leave out the smallest chunks, and stream three minutes for the drift: for slow boards and emulators.
 
     Returns
     -------
@@ -144,12 +150,12 @@ def verify_bundle(
             add(Check("answers", name, precision, None, None, None, note))
         else:
             add(_compare("answers", name, precision, answers, reference, source))
-        add(_chunks(bundle, engine, precision, sounds))
+        add(_chunks(bundle, engine, precision, sounds, CHUNKS[2:] if quick else CHUNKS))
         if minute is None:
             note = "nothing is carried from step to step but the window's sound"
             add(Check("drift", name, precision, None, None, None, note))
         else:
-            add(_drift(engine, precision, minute))
+            add(_drift(engine, precision, minute, 3 if quick else LONG_MINUTES))
     return checks
 
 
@@ -216,7 +222,9 @@ def _compare(
     )
 
 
-def _chunks(bundle: Bundle, engine: Engine, precision: str, sounds: Mapping[str, np.ndarray]) -> Check:
+def _chunks(
+    bundle: Bundle, engine: Engine, precision: str, sounds: Mapping[str, np.ndarray], sizes: Sequence[int]
+) -> Check:
     """Predictions of the listening pipeline for each size of chunk against those of one push."""
     from firmware_py.pipeline import Pipeline
 
@@ -232,10 +240,10 @@ def _chunks(bundle: Bundle, engine: Engine, precision: str, sounds: Mapping[str,
         return np.array(rows, np.float64)
 
     whole = predictions(len(wave))
-    errors = {size: largest_error(predictions(size), whole) for size in CHUNKS}
+    errors = {size: largest_error(predictions(size), whole) for size in sizes}
     worst = max(errors, key=lambda size: errors[size])
     ok = errors[worst] == 0 and len(whole) > 0
-    note = f"{', '.join(map(str, CHUNKS))} samples at once" + ("" if ok else f"; {worst} differs most")
+    note = f"{', '.join(map(str, sizes))} samples at once" + ("" if ok else f"; {worst} differs most")
     return Check("chunks", engine.name, precision, errors[worst], 0.0, ok, note)
 
 
@@ -253,7 +261,7 @@ def _minute(bundle: Bundle) -> np.ndarray:
     return features[:steps]
 
 
-def _drift(engine: Engine, precision: str, minute: np.ndarray) -> Check:
+def _drift(engine: Engine, precision: str, minute: np.ndarray, minutes: int) -> Check:
     """Answers in the last of many minutes of the same sound against those in the second.
 
     What an engine adds by rounding what it carries from step to step would grow; the first minute begins with an
@@ -261,7 +269,7 @@ def _drift(engine: Engine, precision: str, minute: np.ndarray) -> Check:
     """
     state = engine.initial_state()
     heard = []
-    for _ in range(LONG_MINUTES):
+    for _ in range(minutes):
         rows = []
         for step in minute:
             outputs, state = engine.step(step, state)
@@ -269,5 +277,5 @@ def _drift(engine: Engine, precision: str, minute: np.ndarray) -> Check:
         heard.append(np.array(rows))
     error = largest_error(heard[-1], heard[1])
     limit = LIMITS["fp32"].largest
-    note = f"minute {LONG_MINUTES} against minute 2 of the same sound"
+    note = f"minute {minutes} against minute 2 of the same sound"
     return Check("drift", engine.name, precision, error, limit, error <= limit, note)

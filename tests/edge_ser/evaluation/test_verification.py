@@ -191,3 +191,10 @@ def test_weights_of_another_shape(tmp_path):
     )
     with pytest.raises(EdgeSerError, match="do not fit"):
         verify_bundle(load_bundle(broken.path), SOUNDS)
+
+
+def test_quick_leaves_out_what_takes_long(numpy_bundle) -> None:
+    sounds = {"noise": np.random.default_rng(0).normal(0, 0.1, 32_000).astype(np.float32)}
+    checks = {check.name: check for check in verify_bundle(numpy_bundle, sounds, quick=True)}
+    assert checks["chunks"].ok and checks["chunks"].note == "160, 1000, 16000 samples at once"
+    assert checks["drift"].ok and checks["drift"].note.startswith("minute 3 ")

@@ -1,0 +1,113 @@
+"""Tables of what listening takes and stands, from the files under results/, for `scripts/write_docs.py`."""
+
+import json
+from pathlib import Path
+
+from edge_ser.commands._output import markdown_table
+from firmware_py.machine import machine_line
+
+__all__ = ["TABLES"]
+
+
+def _read(path: Path):
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def listening(results: Path) -> str:
+    """What `edge-ser listen` costs; from `python -m benchmarks.listening`."""
+    data = _read(results / "listening.json")
+    rows = [
+        {
+            "source": run["source"],
+            "engine": run["engine"],
+            "hears": run["sound"] + (", may doze" if run["doze"] else ""),
+            "ALSA lists": run["alsa"],
+            "MB": run["peak_mb"],
+            "with children": run["total_mb"],
+            "memory limit": f"{run['limit_mb']} MB" if run["limit_mb"] else "-",
+            "core": f"{run['duty_cycle']:.2%}",
+            "ms p50": run["latency_ms"]["p50"],
+            "p99": run["latency_ms"]["p99"],
+            "lost": sum(run["samples"]["lost"].values()),
+        }
+        for run in data["runs"]
+    ]
+    starts = ", ".join(
+        f"{engine} {seconds[len(seconds) // 2]:.2f} s" for engine, seconds in data["start_s"].items()
+    )
+    return (
+        f"{markdown_table(rows)}\n\nStart to first answer, a quarter of a second of audio included (median of five): "
+        f"{starts}.\n\n{machine_line(data['machine'])}; {data['seconds']:g} s each; load average {data['load']:.1f}"
+        + (", one core kept busy" if data["busy"] else "")
+    )
+
+
+def faults(results: Path) -> str:
+    """Listening through faults; from `python -m benchmarks.faults`."""
+    runs = _read(results / "faults.json")["runs"]
+    kinds = sorted({kind for run in runs for kind in run["faults"]})
+    rows = [
+        {"fault": kind.replace("_", " ")}
+        | {f"at {run['rate']} Hz": run["faults"].get(kind, 0) for run in runs}
+        | {"back after, s at most": max(run["recovery_s"].get(kind, 0.0) for run in runs)}
+        for kind in kinds
+    ]
+    total = [
+        f"{run['rate']} Hz: {run['ledger']['devices'][0]['in']} samples, "
+        f"{sum(run['ledger']['devices'][0]['lost'].values())} lost, "
+        + ("every one accounted for" if run["ok"] else "NOT exact")
+        for run in runs
+    ]
+    return markdown_table(rows) + "\n\n" + "; ".join(total)
+
+
+def soak(results: Path) -> str:
+    """Listening for long; from `python -m benchmarks.soak`."""
+    rows = []
+    for name, how in (
+        ("soak", "simulated, faster than real time"),
+        ("soak-realtime", "the command, real time"),
+    ):
+        data = _read(results / f"{name}.json")
+        samples = data["samples"] if "samples" in data else data["summary"]["samples"]
+        during = [mark for mark in data["marks"] if mark["audio_s"] >= 600][: -1 if name == "soak" else None]
+        rows.append(
+            {
+                "how": how,
+                "hours": data["hours"],
+                "samples": samples["in"],
+                "lost": ", ".join(f"{n} ({place})" for place, n in samples["lost"].items() if n) or "0",
+                "memory MB": f"{during[0]['rss_mb']:.1f}",
+                "grew by": data["growth_mb"],
+                "threads": "-".join(map(str, sorted({mark["threads"] for mark in during}))),
+                "descriptors": "-".join(map(str, sorted({mark["descriptors"] for mark in during}))),
+            }
+        )
+    return markdown_table(rows)
+
+
+def boards(results: Path) -> str:
+    """Reports that people shared; from `edge-ser bench --submit-file`, one file in results/boards/ each."""
+    rows = []
+    for path in sorted((results / "boards").glob("*.json")):
+        report = _read(path)
+        machine = report["machine"]
+        rows += [
+            {
+                "board": machine["board"] or machine["cpu"] or machine["arch"],
+                "model": report["model"],
+                "engine": f"{run['engine']} {run['precision']}",
+                "step ms p50": run["step_ms"]["p50"],
+                "p99": run["step_ms"]["p99"],
+                "core": f"{run['duty_cycle']:.2%}",
+                "MB": run["rss_mb"]["peak"],
+                "first answer ms": round(run["first_answer_ms"]),
+                "edge-ser": report["edge_ser"],
+            }
+            for run in report["runs"]
+            if run["ok"]
+        ]
+    return markdown_table(rows)
+
+
+TABLES = {"boards": boards, "listening": listening, "faults": faults, "soak": soak}
