@@ -29,6 +29,7 @@ from edge_ser.manifest import (
     BundleFile,
     Calibration,
     Manifest,
+    SpeechDetector,
     TensorSpec,
     next_name,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "BundleFile",
     "Calibration",
     "Manifest",
+    "SpeechDetector",
     "TensorSpec",
     "bundle_names",
     "check_target",

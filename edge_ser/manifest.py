@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
+
+import numpy as np
 
 from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError
@@ -20,6 +23,7 @@ __all__ = [
     "BundleFile",
     "Calibration",
     "Manifest",
+    "SpeechDetector",
     "TensorSpec",
     "next_name",
 ]
@@ -89,10 +93,53 @@ class Calibration:
         Logits are divided by it before the softmax; above 0.
     unsure_below : float
         A best probability under it is reported as unsure; 0..1, and 0 never is.
+    coverage : float or None
+        Share of clips of the speakers it was fitted on that stay sure.
+    fitted_on : str
+        Whose clips those were.
     """
 
     temperature: float
     unsure_below: float
+    coverage: float | None = None
+    fitted_on: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class SpeechDetector:
+    """Speech or another sound, from `firmware_py.decision.speech_statistics`: one hidden layer of rectified units.
+
+    Attributes
+    ----------
+    mean, scale : (n,) float64
+        Statistics become ``(x - mean) / scale``, held to -6..6.
+    hidden : (units, n) float64
+    hidden_bias, output : (units,) float64
+    output_bias : float
+    threshold : float
+        A score under it is no speech.
+    record : dict
+        What it was fitted on, and how it did on sounds and speakers that it never heard.
+    """
+
+    mean: np.ndarray
+    scale: np.ndarray
+    hidden: np.ndarray
+    hidden_bias: np.ndarray
+    output: np.ndarray
+    output_bias: float
+    threshold: float
+    record: dict[str, Any]
+
+    def score(self, statistics: np.ndarray) -> float:
+        """Log-odds of speech of (n,) statistics."""
+        x = np.clip((statistics - self.mean) / self.scale, -6.0, 6.0)
+        return float(self.output @ np.maximum(self.hidden @ x + self.hidden_bias, 0.0) + self.output_bias)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As bundle.json holds it."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in fields.items()}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,6 +175,7 @@ class Manifest:
     licence: str
     figures: tuple[dict[str, Any], ...]
     files: tuple[BundleFile, ...]
+    speech_detector: SpeechDetector | None = None
 
     @classmethod
     def from_dict(cls, entries: Mapping[str, Any], what: str) -> Manifest:
@@ -174,6 +222,7 @@ class Manifest:
             licence=top.text("licence"),
             figures=tuple(_figure(entry) for entry in top.items("figures")),
             files=tuple(_file(entry) for entry in top.items("files")),
+            speech_detector=_detector(top.child("speech_detector")) if "speech_detector" in entries else None,
         )
         _check_agreement(manifest, top)
         return manifest
@@ -252,6 +301,15 @@ class _Entries:
             raise self.wrong(key, "free of repetitions")
         return tuple(value)
 
+    def numbers(self, key: str, count: int | None = None) -> np.ndarray:
+        value = self.get(key, list, "a list of numbers")
+        wanted = "a list of " + (f"{count} numbers" if count is not None else "1 to 4096 numbers")
+        if not 1 <= len(value) <= 4096 or count not in (None, len(value)):
+            raise self.wrong(key, wanted)
+        if not all(type(item) in (int, float) and math.isfinite(item) and abs(item) < 1e6 for item in value):
+            raise self.wrong(key, wanted)
+        return np.array(value, dtype=np.float64)
+
     def shape(self, key: str) -> tuple[int, ...]:
         value = self.get(key, list, "a list of sizes")
         elements = 1
@@ -290,7 +348,34 @@ def _adv(entry: _Entries) -> AdvScale:
 
 
 def _calibration(entry: _Entries) -> Calibration:
-    return Calibration(entry.number("temperature", 1e-3, 1e3), entry.number("unsure_below", 0.0, 1.0))
+    return Calibration(
+        entry.number("temperature", 1e-3, 1e3),
+        entry.number("unsure_below", 0.0, 1.0),
+        entry.number("coverage", 0.0, 1.0) if entry.raw.get("coverage") is not None else None,
+        entry.text("fitted_on") if entry.raw.get("fitted_on") else "",
+    )
+
+
+def _detector(entry: _Entries) -> SpeechDetector:
+    mean = entry.numbers("mean")
+    bias = entry.numbers("hidden_bias")
+    scale = entry.numbers("scale", len(mean))
+    if not (scale > 0).all():
+        raise entry.wrong("scale", "of numbers above 0")
+    rows = entry.get("hidden", list, "a list of rows")
+    if len(rows) != len(bias):
+        raise entry.wrong("hidden", f"of {len(bias)} rows")
+    layer = _Entries({str(i): row for i, row in enumerate(rows)}, entry._what, f"{entry._path}.hidden")
+    return SpeechDetector(
+        mean=mean,
+        scale=scale,
+        hidden=np.stack([layer.numbers(str(i), len(mean)) for i in range(len(rows))]),
+        hidden_bias=bias,
+        output=entry.numbers("output", len(bias)),
+        output_bias=entry.number("output_bias", -1e6, 1e6),
+        threshold=entry.number("threshold", -1e6, 1e6),
+        record=entry.mapping("record"),
+    )
 
 
 def _figure(entry: _Entries) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,9 +10,10 @@ import numpy as np
 from edge_ser.dsp import LogMelStream
 from edge_ser.errors import EdgeSerError
 
+from .decision import Decision
 from .engines import Engine
 from .gate import Gate, LevelGate
-from .prediction import Prediction, probabilities
+from .prediction import Prediction
 
 if TYPE_CHECKING:
     from edge_ser.bundle import Bundle
@@ -60,6 +60,7 @@ class Pipeline:
         self.every = every
         self._window = _window_samples(bundle)
         self._gate = gate if gate is not None else LevelGate(spec.hop_length, spec.sample_rate)
+        self._decision = Decision(bundle.calibration, bundle.speech_detector, spec.frame_rate)
         self._front = LogMelStream(spec)
         self._state = engine.initial_state()
         self._step = np.zeros(self.step_samples, np.float32)
@@ -129,27 +130,23 @@ class Pipeline:
         features = self._front.push(self._step)
         reading = self._gate.push(self._step)
         outputs, self._state = self.engine.step(features, self._state)
+        shares, state = self._decision.push(features, outputs.logits, reading)
         self._filled = 0
         self._steps += 1
         if self._steps % self.every:
             return None
         lost, self._lost = self._lost, 0
-        calibration = self.bundle.calibration
-        shares = probabilities(outputs.logits, calibration.temperature)
         adv = dict(zip(self.bundle.adv.order, map(float, outputs.adv), strict=True))
-        prediction = Prediction(
+        return Prediction(
             start=max(0, self._position - self._window),
             end=self._position,
             sample_rate=self.bundle.spec.sample_rate,
             emotion=dict(zip(self.bundle.labels, map(float, shares), strict=True)),
-            state="speech" if reading.open else "silence",
+            state=state,
             level_db=reading.level_db,
             lost_samples=lost,
             **adv,
         )
-        if reading.open and prediction.confidence < calibration.unsure_below:
-            prediction = replace(prediction, state="unsure")
-        return prediction
 
 
 def _window_samples(bundle: Bundle) -> int:

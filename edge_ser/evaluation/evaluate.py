@@ -17,6 +17,7 @@ from edge_ser.dsp import MelSpec, log_mel
 from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.score import Scored, answered_as, best_label, score, summarise
 from edge_ser.recognizer import Recognizer
+from firmware_py.decision import heard_as
 
 if TYPE_CHECKING:
     from edge_ser.models.base import Network
@@ -35,6 +36,7 @@ def evaluate_checkpoints(
     fold: int | None = None,
     device: Device | None = None,
     progress: Progress = iter,
+    onto: list[Scored] | None = None,
 ) -> dict[str, Any]:
     """Score each fold's checkpoint on that fold of a corpus, among the corpus's classes.
 
@@ -51,6 +53,8 @@ def evaluate_checkpoints(
         figures of the same clips beside.
     progress : callable
         Wraps the clips of each fold.
+    onto : list, optional
+        Gets each clip's answer, for `edge_ser.evaluation.answers.Answers`.
 
     Returns
     -------
@@ -92,6 +96,8 @@ def evaluate_checkpoints(
         if fold is None
         else f"fold {fold} alone, its model"
     )
+    if onto is not None:
+        onto += plain if device is None else scored
     result = {
         "corpus": corpus.name,
         "protocol": f"{which} on the speakers it never heard, last epoch, {how}",
@@ -153,15 +159,23 @@ def _drop(rounded: dict[str, Any], plain: dict[str, Any]) -> dict[str, Any]:
 
 def _answer(recognizer: Recognizer, clip: Clip, labels: Sequence[str], fold: int, seed: int = 0) -> Scored:
     """A recognizer's answer to a clip, its emotion among some of the labels that it knows."""
-    answer = recognizer.predict(load_audio(clip.path))
-    label = None
-    if clip.emotion in labels:
-        label = best_label([answer.emotion[name] for name in labels], labels)
-    return Scored(clip, label, (answer.arousal, answer.dominance, answer.valence), fold, seed)
+    predictions = recognizer.predictions(load_audio(clip.path))
+    answer = predictions[-1]
+    among = np.array([answer.emotion[name] for name in labels])
+    label = best_label(among, labels) if clip.emotion in labels else None
+    adv = (answer.arousal, answer.dominance, answer.valence)
+    scores = tuple(map(float, among / among.sum())) if len(labels) else ()
+    return Scored(clip, label, adv, fold, seed, scores, heard_as(predictions, recognizer.bundle.calibration.unsure_below))
 
 
 def evaluate_bundle(
-    model: str, corpus: Corpus, *, engine: str = "auto", precision: str = "fp32", progress: Progress = iter
+    model: str,
+    corpus: Corpus,
+    *,
+    engine: str = "auto",
+    precision: str = "fp32",
+    progress: Progress = iter,
+    onto: list[Scored] | None = None,
 ) -> dict[str, Any]:
     """Score a bundle on a whole corpus, fed with audio through the device's own pipeline.
 
@@ -175,6 +189,8 @@ def evaluate_bundle(
         As `Recognizer.load` takes them.
     progress : callable
         Wraps the clips.
+    onto : list, optional
+        As `evaluate_checkpoints` takes it.
 
     Returns
     -------
@@ -206,6 +222,8 @@ def evaluate_bundle(
         raise EdgeSerError(
             f"none of the {len(clips)} clips could be answered; the first: {excluded[0]['reason']}"
         )
+    if onto is not None:
+        onto += scored
     seen = corpus.name in bundle.training.get("clips", {})
     unknown = [
         clip.emotion for clip in corpus.clips if clip.emotion is not None and clip.emotion not in labels

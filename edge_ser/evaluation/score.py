@@ -13,6 +13,7 @@ import numpy.typing as npt
 from edge_ser.corpora import ADV, Clip
 from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.metrics import bootstrap_ci, ccc, confusion, mae, majority_class, pcc, uar
+from firmware_py.decision import probabilities
 
 if TYPE_CHECKING:
     import torch
@@ -38,6 +39,10 @@ class Scored:
         Arousal, dominance, valence in 0..1.
     fold, seed : int
         Of the model that gave it.
+    scores : tuple of float
+        Probability of each of the corpus's classes, among them alone; they sum to 1.
+    state : str or None
+        What the device makes of the clip (`firmware_py.decision.heard_as`); None where no device was asked.
     """
 
     clip: Clip
@@ -45,6 +50,8 @@ class Scored:
     adv: Ratings
     fold: int = 0
     seed: int = 0
+    scores: tuple[float, ...] = ()
+    state: str | None = None
 
 
 def best_label(scores: npt.ArrayLike, labels: Sequence[str]) -> str:
@@ -161,7 +168,8 @@ def score(
         adv, logits = ask(features)
         label = best_label(logits[columns], labels) if clip.emotion is not None else None
         arousal, dominance, valence = (float(value) for value in adv)
-        scored.append(Scored(clip, label, (arousal, dominance, valence), fold, seed))
+        shares = tuple(map(float, probabilities(logits[columns], 1.0))) if columns else ()
+        scored.append(Scored(clip, label, (arousal, dominance, valence), fold, seed, shares))
     return scored
 
 
