@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from edge_ser.detector import SpeechDetector
 from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError
 
@@ -106,43 +107,6 @@ class Calibration:
 
 
 @dataclasses.dataclass(frozen=True)
-class SpeechDetector:
-    """Speech or another sound, from `firmware_py.decision.speech_statistics`: one hidden layer of rectified units.
-
-    Attributes
-    ----------
-    mean, scale : (n,) float64
-        Statistics become ``(x - mean) / scale``, held to -6..6.
-    hidden : (units, n) float64
-    hidden_bias, output : (units,) float64
-    output_bias : float
-    threshold : float
-        A score under it is no speech.
-    record : dict
-        What it was fitted on, and how it did on sounds and speakers that it never heard.
-    """
-
-    mean: np.ndarray
-    scale: np.ndarray
-    hidden: np.ndarray
-    hidden_bias: np.ndarray
-    output: np.ndarray
-    output_bias: float
-    threshold: float
-    record: dict[str, Any]
-
-    def score(self, statistics: np.ndarray) -> float:
-        """Log-odds of speech of (n,) statistics."""
-        x = np.clip((statistics - self.mean) / self.scale, -6.0, 6.0)
-        return float(self.output @ np.maximum(self.hidden @ x + self.hidden_bias, 0.0) + self.output_bias)
-
-    def to_dict(self) -> dict[str, Any]:
-        """As bundle.json holds it."""
-        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in fields.items()}
-
-
-@dataclasses.dataclass(frozen=True)
 class BundleFile:
     """One file of a bundle; `engine` and `precision` are None for what no engine runs."""
 
@@ -222,7 +186,9 @@ class Manifest:
             licence=top.text("licence"),
             figures=tuple(_figure(entry) for entry in top.items("figures")),
             files=tuple(_file(entry) for entry in top.items("files")),
-            speech_detector=_detector(top.child("speech_detector")) if "speech_detector" in entries else None,
+            speech_detector=SpeechDetector.parse(top.child("speech_detector"))
+            if "speech_detector" in entries
+            else None,
         )
         _check_agreement(manifest, top)
         return manifest
@@ -310,6 +276,13 @@ class _Entries:
             raise self.wrong(key, wanted)
         return np.array(value, dtype=np.float64)
 
+    def rows(self, key: str, count: int, width: int) -> np.ndarray:
+        value = self.get(key, list, "a list of rows")
+        if len(value) != count:
+            raise self.wrong(key, f"a list of {count} rows")
+        inner = _Entries({str(i): row for i, row in enumerate(value)}, self._what, f"{self._path}.{key}")
+        return np.stack([inner.numbers(str(i), width) for i in range(count)])
+
     def shape(self, key: str) -> tuple[int, ...]:
         value = self.get(key, list, "a list of sizes")
         elements = 1
@@ -353,28 +326,6 @@ def _calibration(entry: _Entries) -> Calibration:
         entry.number("unsure_below", 0.0, 1.0),
         entry.number("coverage", 0.0, 1.0) if entry.raw.get("coverage") is not None else None,
         entry.text("fitted_on") if entry.raw.get("fitted_on") else "",
-    )
-
-
-def _detector(entry: _Entries) -> SpeechDetector:
-    mean = entry.numbers("mean")
-    bias = entry.numbers("hidden_bias")
-    scale = entry.numbers("scale", len(mean))
-    if not (scale > 0).all():
-        raise entry.wrong("scale", "of numbers above 0")
-    rows = entry.get("hidden", list, "a list of rows")
-    if len(rows) != len(bias):
-        raise entry.wrong("hidden", f"of {len(bias)} rows")
-    layer = _Entries({str(i): row for i, row in enumerate(rows)}, entry._what, f"{entry._path}.hidden")
-    return SpeechDetector(
-        mean=mean,
-        scale=scale,
-        hidden=np.stack([layer.numbers(str(i), len(mean)) for i in range(len(rows))]),
-        hidden_bias=bias,
-        output=entry.numbers("output", len(bias)),
-        output_bias=entry.number("output_bias", -1e6, 1e6),
-        threshold=entry.number("threshold", -1e6, 1e6),
-        record=entry.mapping("record"),
     )
 
 

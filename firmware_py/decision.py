@@ -106,15 +106,11 @@ class Decision:
         Frames of log-mel a second.
     """
 
-    def __init__(
-        self, calibration: Calibration, detector: SpeechDetector | None, frame_rate: float
-    ) -> None:
+    def __init__(self, calibration: Calibration, detector: SpeechDetector | None, frame_rate: float) -> None:
         self._calibration, self._detector, self._frame_rate = calibration, detector, frame_rate
         self._steps: deque[np.ndarray] = deque(maxlen=WINDOW_STEPS)
 
-    def push(
-        self, features: np.ndarray, logits: np.ndarray, reading: Reading
-    ) -> tuple[np.ndarray, State]:
+    def push(self, features: np.ndarray, logits: np.ndarray, reading: Reading) -> tuple[np.ndarray, State]:
         """Take the next step.
 
         Parameters

@@ -22,7 +22,15 @@ from firmware_py.decision import heard_as
 if TYPE_CHECKING:
     from edge_ser.models.base import Network
 
-__all__ = ["Device", "Progress", "by_seed", "evaluate_bundle", "evaluate_checkpoints"]
+__all__ = [
+    "Device",
+    "Progress",
+    "by_seed",
+    "evaluate_bundle",
+    "evaluate_checkpoints",
+    "fold_checkpoints",
+    "load_fold",
+]
 
 Progress = Callable[[Iterable[Clip]], Iterable[Clip]]
 #: A checkpoint in the form of a device, from its path and the clips that it may be calibrated on.
@@ -68,7 +76,7 @@ def evaluate_checkpoints(
     EdgeSerError
         No checkpoints, a fold without one, or one that held out another fold than its name says.
     """
-    found = _checkpoints(Path(folder))
+    found = fold_checkpoints(Path(folder))
     seeds = sorted({seed for seed, _ in found})
     folds = sorted({*corpus.folds(), *(f for _, f in found)}) if fold is None else [fold]
     scored: list[Scored] = []
@@ -78,7 +86,7 @@ def evaluate_checkpoints(
         if (seed, held_out) not in found:
             raise EdgeSerError(f"{folder} lacks fold {held_out} of seed {seed}: train it first")
         path = found[seed, held_out]
-        model, meta = _load(path, held_out)
+        model, meta = load_fold(path, held_out)
         spec = MelSpec.from_dict(meta["spec"])
         train, test = corpus.split(held_out)
         pairs = ((clip, log_mel(model.prepare(load_audio(clip.path)), spec)) for clip in progress(test))
@@ -127,8 +135,8 @@ def by_seed(folds: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{"seed": seed, "uar": float(np.mean(values))} for seed, values in sorted(uars.items())]
 
 
-def _checkpoints(folder: Path) -> dict[tuple[int, int], Path]:
-    """Files by seed and fold."""
+def fold_checkpoints(folder: Path) -> dict[tuple[int, int], Path]:
+    """Checkpoints of a folder by seed and fold; an `EdgeSerError` where it has none."""
     found = {}
     for path in sorted(folder.glob("fold*-seed*.safetensors")):
         if match := re.fullmatch(r"fold(\d+)-seed(\d+)", path.stem):
@@ -138,7 +146,8 @@ def _checkpoints(folder: Path) -> dict[tuple[int, int], Path]:
     return found
 
 
-def _load(path: Path, held_out: int) -> tuple[Network, dict[str, Any]]:
+def load_fold(path: Path, held_out: int) -> tuple[Network, dict[str, Any]]:
+    """A fold's model and its description; an `EdgeSerError` where it held out another fold than its name says."""
     from edge_ser.models.checkpoint import load_checkpoint  # here, as a bundle needs no torch
 
     model, meta = load_checkpoint(path)
@@ -165,7 +174,8 @@ def _answer(recognizer: Recognizer, clip: Clip, labels: Sequence[str], fold: int
     label = best_label(among, labels) if clip.emotion in labels else None
     adv = (answer.arousal, answer.dominance, answer.valence)
     scores = tuple(map(float, among / among.sum())) if len(labels) else ()
-    return Scored(clip, label, adv, fold, seed, scores, heard_as(predictions, recognizer.bundle.calibration.unsure_below))
+    state = heard_as(predictions, recognizer.bundle.calibration.unsure_below)
+    return Scored(clip, label, adv, fold, seed, scores, state)
 
 
 def evaluate_bundle(
