@@ -138,6 +138,20 @@ def parity(results: Path) -> str:
     return markdown_table(rows)
 
 
+def rejection(results: Path) -> str:
+    """What the detector of speech does with sounds and speakers that it never heard."""
+    record = read(results / "speech-detector.json")["speech_detector"]
+    rows = [
+        {"collection": name, "clips": one["clips"], "refused as no speech": f"{one['refused']:.1%}"}
+        for name, one in record["by_collection"].items()
+    ]
+    rows.append({"collection": "**all sounds**", "clips": record["sounds"],
+                 "refused as no speech": f"**{record['rejected']:.1%}**"})  # fmt: skip
+    rows.append({"collection": "**all speech**", "clips": record["speech"],
+                 "refused as no speech": f"**{record['refused']:.1%}**"})  # fmt: skip
+    return markdown_table(rows)
+
+
 TABLES: dict[str, Callable[[Path], str]] = {
     "accuracy": accuracy,
     "shipped": shipped,
@@ -145,6 +159,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "students": students,
     "cost": cost,
     "parity": parity,
+    "rejection": rejection,
     **FRONT_END,
 }
 

@@ -84,7 +84,7 @@ def _curves(figure: Figure, part: Answers) -> None:
     left.set(xlabel="false positive rate", ylabel="true positive rate", title="ROC, area")
     right.set(xlabel="recall", ylabel="precision", title="precision-recall, average", ylim=(0, 1.02))
     left.legend(fontsize=8, loc="lower right")
-    right.legend(fontsize=8, loc="upper right")
+    right.legend(fontsize=8, loc="lower left")
 
 
 def _speakers(figure: Figure, rows: Sequence[Mapping[str, Any]]) -> None:

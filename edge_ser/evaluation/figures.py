@@ -21,6 +21,7 @@ __all__ = [
     "learning_curve",
     "precision_recall_curve",
     "roc_curve",
+    "uap",
 ]
 
 Floats = NDArray[np.float64]
@@ -58,6 +59,12 @@ def by_class(truth: NDArray[Any], said: NDArray[Any], labels: tuple[str, ...]) -
             }
         )
     return rows
+
+
+def uap(truth: NDArray[Any], said: NDArray[Any], labels: tuple[str, ...]) -> float:
+    """Unweighted average precision over the labels that occur or are answered; one never answered counts 0."""
+    rows = [row for row in by_class(truth, said, labels) if row["clips"] or row["said"]]
+    return float(np.mean([row["precision"] or 0.0 for row in rows]))
 
 
 def roc_curve(positive: NDArray[np.bool_], score: Floats) -> tuple[Floats, Floats, float]:
@@ -162,7 +169,7 @@ def by_group(answers: Answers, key: Callable[[Any], str | None]) -> list[dict[st
     Returns
     -------
     list of dict
-        By name: ``group``, ``clips``, ``uar``, ``accuracy``, ``macro_f1`` (where clips have emotions), ``ccc`` by
+        By name: ``group``, ``clips``, ``uar``, ``uap``, ``macro_f1``, ``accuracy`` (where clips have emotions), ``ccc`` by
         dimension (where at least two have ratings), ``classes`` that occur.
     """
     names = np.array([key(clip) or "" for clip in answers.clips])
@@ -173,11 +180,8 @@ def by_group(answers: Answers, key: Callable[[Any], str | None]) -> list[dict[st
         known = part.truth >= 0
         if known.any():
             truth, said = part.truth[known], part.said[known]
-            row |= {
-                "uar": uar(truth, said),
-                "accuracy": accuracy(truth, said),
-                "macro_f1": macro_f1(truth, said),
-            }
+            row |= {"uar": uar(truth, said), "uap": uap(truth, said, part.labels)}
+            row |= {"macro_f1": macro_f1(truth, said), "accuracy": accuracy(truth, said)}
             row["classes"] = len(set(truth.tolist()))
         rated = np.isfinite(part.ratings).all(1)
         if rated.sum() > 1:
@@ -216,6 +220,7 @@ def details(answers: Answers) -> dict[str, Any]:
         part = answers.take(known)
         truth, said = part.truth, part.said
         result |= {"accuracy": accuracy(truth, said), "macro_f1": macro_f1(truth, said)}
+        result["uap"] = uap(truth, said, answers.labels)
         result["classes"] = by_class(truth, said, answers.labels)
         result["curves"] = {
             label: {
@@ -244,7 +249,9 @@ def _dimension(part: Answers, k: int) -> dict[str, Any]:
     truth, said = part.ratings[:, k], part.adv[:, k]
     interval = None
     if len(set(part.speakers)) > 1:
-        interval = list(bootstrap_ci(lambda rows: ccc(truth[rows], said[rows]), part.speakers, rounds=500))
+        interval = list(
+            bootstrap_ci(lambda rows: ccc(truth[rows], said[rows]), part.speakers.tolist(), rounds=500)
+        )
     return {
         "ccc": ccc(truth, said),
         "ccc_ci95": interval,

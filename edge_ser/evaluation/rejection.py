@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -52,7 +53,7 @@ def speech_samples(clips: Iterable[Clip], per_speaker: int = 8) -> list[Sample]:
         samples += [
             Sample(
                 f"{clip.corpus} {clip.path.name}",
-                lambda clip=clip: load_audio(clip.path),
+                functools.partial(load_audio, clip.path),
                 True,
                 _fold_of(speaker),
             )
@@ -68,7 +69,7 @@ def sound_samples(names: Sequence[str] = ("esc10", "noise")) -> list[Sample]:
         for sound in load_sounds(name).sounds:
             fold = _fold_of(sound.path.name) if sound.fold is None else sound.fold % FOLDS
             label = f"{name} {sound.label or ''} {sound.path.name}"
-            samples.append(Sample(label, lambda sound=sound: load_audio(sound.path), False, fold))
+            samples.append(Sample(label, functools.partial(load_audio, sound.path), False, fold))
     return samples
 
 
@@ -83,8 +84,8 @@ def made_sounds(count: int = 40, seed: int = 0) -> list[Sample]:
 
     def tune(i: int) -> Floats:
         rng = np.random.default_rng((seed, i))
-        pieces = []
-        while sum(map(len, pieces)) < 4 * SAMPLE_RATE:
+        pieces: list[NDArray[np.float64]] = []
+        while sum(len(piece) for piece in pieces) < 4 * SAMPLE_RATE:
             t = np.arange(int(rng.uniform(0.15, 0.8) * SAMPLE_RATE)) / SAMPLE_RATE
             chord = rng.choice([1.0, 1.25, 1.5], size=int(rng.integers(1, 4)), replace=False)
             hz = 110 * 2 ** (rng.integers(0, 36) / 12) * chord
@@ -96,7 +97,7 @@ def made_sounds(count: int = 40, seed: int = 0) -> list[Sample]:
         return wave * np.float32(rng.uniform(0.03, 0.4) / np.abs(wave).max())
 
     return [
-        Sample(f"made {kind.__name__} {i}", lambda kind=kind, i=i: kind(i), False, i % FOLDS)
+        Sample(f"made {kind.__name__} {i}", functools.partial(kind, i), False, i % FOLDS)
         for kind in (noise, tune)
         for i in range(count // 2)
     ]
@@ -177,7 +178,7 @@ def fit_detector(
     for fold in range(FOLDS):
         mask = folds != fold
         detector = _fitted([plain, varied], speech, mask, seed)
-        for i in np.flatnonzero(~mask):
+        for i in np.flatnonzero(~mask).tolist():
             best[i] = max((detector.score(row) for row in plain[i]), default=-np.inf)
     refused = np.zeros(len(samples), bool)
     for fold in range(FOLDS):
@@ -194,7 +195,7 @@ def fit_detector(
             str(name): {"clips": int(np.sum(names == name)), "refused": float(refused[names == name].mean())}
             for name in sorted(set(names))
         },
-        "passed_sounds": [samples[i].name for i in np.flatnonzero(~speech & ~refused)],
+        "passed_sounds": [samples[i].name for i in np.flatnonzero(~speech & ~refused).tolist()],
     }
     final = _fitted([plain, varied], speech, np.ones(len(samples), bool), seed)
     threshold = float(np.quantile(best[speech & np.isfinite(best)], _REFUSED))
@@ -210,7 +211,7 @@ def _fitted(
     """One hidden layer on the steps of some recordings, speech and other sounds counting as much."""
     from sklearn.neural_network import MLPClassifier
 
-    chosen = [(v[i], speech[i]) for v in versions for i in np.flatnonzero(mask) if len(v[i])]
+    chosen = [(v[i], speech[i]) for v in versions for i in np.flatnonzero(mask).tolist() if len(v[i])]
     x = np.concatenate([rows for rows, _ in chosen])
     y = np.concatenate([np.full(len(rows), kind) for rows, kind in chosen])
     mean, scale = x.mean(0), x.std(0) + 1e-6

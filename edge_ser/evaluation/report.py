@@ -31,7 +31,7 @@ table{border-collapse:collapse;margin:10px 0}td,th{padding:3px 10px;border-botto
 td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}.warn{background:#fff3d6;padding:8px 12px}
 .big{font-size:30px;font-weight:700}.cards{display:flex;gap:34px;flex-wrap:wrap;margin:14px 0}
 .cards div{min-width:110px}
-.soft{color:#666d78}.no{color:#b3261e}.yes{color:#1d7a46}img{max-width:100%}audio{height:30px;width:260px}
+.soft{color:#666d78}.no{color:#b3261e}.yes{color:#1d7a46}img{max-width:100%}img.confusion{max-width:620px}audio{height:30px;width:260px}
 """
 
 _HEADINGS = {
@@ -110,6 +110,8 @@ def _page(answers: Answers, figures: Mapping[str, Any], drawn: Mapping[str, byte
         parts += ["<h2>Classes</h2>", _table(areas)]
     for name in ("confusion", "curves", "speakers"):
         parts += _picture(name, drawn)
+    if "speakers" in f:
+        parts.append(_table(f["speakers"]))
     for name in ("sex", "language", "intensity", "corpus"):
         if isinstance(f.get(name), list):
             parts += [f"<h2>By {name}</h2>", _table(f[name])]
@@ -179,7 +181,7 @@ def _picture(name: str, drawn: Mapping[str, bytes]) -> list[str]:
     data = base64.b64encode(drawn[name]).decode("ascii")
     return [
         f"<h2>{heading}</h2>" + (f"<p class=soft>{text}</p>" if text else ""),
-        f'<img alt="{heading}" src="data:image/svg+xml;base64,{data}">',
+        f'<img class="{name}" alt="{heading}" src="data:image/svg+xml;base64,{data}">',
     ]
 
 

@@ -84,7 +84,8 @@ def test_what_is_lost_in_a_condition_is_seen() -> None:
     wrong = truth.copy()
     wrong[:60] = (wrong[:60] + 1) % 3
     answers["telephone"] = (wrong, 1 - adv)
-    lost = {row["test"]: row for row in paper_tests(answers, some, LABELS) if "phone" in row["test"]}
+    rows = paper_tests(answers, some, LABELS)
+    lost = {row["test"]: row for row in rows if "phone" in row["test"] and row["task"] == "emotion"}
     assert lost["low quality phone: change of UAR"]["figure"] == pytest.approx(-0.25)
     assert not lost["low quality phone: change of UAR"]["ok"] and lost["low quality phone: unchanged"]["ok"]
     table = conditions_table(answers, some, LABELS)

@@ -34,6 +34,7 @@ def test_figures_agree_with_audmetric() -> None:
     d = details(a)
     assert d["accuracy"] == pytest.approx(audmetric.accuracy(truth, said))
     assert d["macro_f1"] == pytest.approx(audmetric.unweighted_average_fscore(truth, said))
+    assert d["uap"] == pytest.approx(audmetric.unweighted_average_precision(truth, said))
     recalls = audmetric.recall_per_class(truth, said)
     precisions = audmetric.precision_per_class(truth, said)
     for row in d["classes"]:
