@@ -26,7 +26,7 @@ class _Entries(Protocol):
     def wrong(self, key: str, wanted: str) -> EdgeSerError: ...
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)  # arrays have no one truth
 class SpeechDetector:
     """Speech or another sound, from `firmware_py.decision.speech_statistics`: one hidden layer of rectified units.
 

@@ -6,7 +6,8 @@ import argparse
 import contextlib
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from edge_ser.bundle import DEFAULT_MODEL
 from edge_ser.commands._output import write_table
@@ -14,6 +15,9 @@ from edge_ser.corpora import Clip, Corpus
 from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.evaluate import Device, fold_checkpoints
 from edge_ser.recognizer import Recognizer
+
+if TYPE_CHECKING:
+    from edge_ser.evaluation.streaming import Joined
 
 __all__ = ["check_use", "measure", "print_measured"]
 
@@ -73,11 +77,11 @@ def _robustness(
         bars,
         conditions_table,
         every_condition,
-        paper_tests,
         random_answers,
     )
     from edge_ser.evaluation.conditions import Material
     from edge_ser.evaluation.listeners import bundle_listener, checkpoint_listener
+    from edge_ser.evaluation.paper_tests import paper_tests, pitch_groups
 
     with contextlib.ExitStack() as stack:
         if args.checkpoints is not None:
@@ -96,8 +100,9 @@ def _robustness(
     statement = (
         f"{len(clips)} of {len(corpus)} clips, evenly over speakers and emotions; {listener.statement}"
     )
-    tests = paper_tests(answers, clips, labels)
-    beside = paper_tests(random_answers(answers, len(clips), len(labels)), clips, labels)
+    pitch = pitch_groups(clips)
+    tests = paper_tests(answers, clips, labels, pitch)
+    beside = paper_tests(random_answers(answers, len(clips), len(labels)), clips, labels, pitch)
     return {
         "robustness": {
             "protocol": statement, "conditions": table, "bars": bars(table, clips, answers["clean"], labels)
@@ -137,23 +142,31 @@ def _streaming(
 ) -> dict[str, Any]:
     from edge_ser.evaluation.streaming import joined, stream_quality
 
-    def recordings() -> Iterator[tuple[Recognizer, Any]]:
-        if args.checkpoints is None:
-            recognizer = Recognizer.load(args.model or DEFAULT_MODEL, args.engine, args.precision)
-            yield from ((recognizer, joined(part, seed=i)) for i, part in enumerate(_parts(clips)))
-            return
-        assert device is not None  # `check_use` asks for an engine
-        found = fold_checkpoints(args.checkpoints)
-        seed = min(seed for seed, _ in found)
-        for fold in sorted({clip.fold for clip in clips if clip.fold is not None}):
-            train, _ = corpus.split(fold)
-            with device(found[seed, fold], train) as recognizer:
-                mine = [clip for clip in clips if clip.fold == fold]
-                yield from (
-                    (recognizer, joined(part, seed=100 * fold + i)) for i, part in enumerate(_parts(mine))
-                )
+    if args.checkpoints is None:
+        recognizer = Recognizer.load(args.model or DEFAULT_MODEL, args.engine, args.precision)
+        labels = tuple(label for label in corpus.labels if label in recognizer.labels)
+        known = [clip for clip in clips if clip.emotion in labels]
+        parts = ((recognizer, joined(part, seed=i)) for i, part in enumerate(_parts(known)))
+        return stream_quality(parts, labels, progress)
+    assert device is not None  # `check_use` asks for an engine
+    return stream_quality(_of_folds(args.checkpoints, corpus, clips, device), corpus.labels, progress)
 
-    return stream_quality(recordings(), corpus.labels, progress)
+
+def _of_folds(
+    folder: Path, corpus: Corpus, clips: list[Clip], device: Device
+) -> Iterator[tuple[Recognizer, Joined]]:
+    """Joined clips of each fold, with the fold's own model in the form of a device."""
+    from edge_ser.evaluation.streaming import joined
+
+    found = fold_checkpoints(folder)
+    seed = min(seed for seed, _ in found)
+    for fold in sorted({clip.fold for clip in clips if clip.fold is not None}):
+        train, _ = corpus.split(fold)
+        with device(found[seed, fold], train) as recognizer:
+            mine = [clip for clip in clips if clip.fold == fold]
+            yield from (
+                (recognizer, joined(part, seed=100 * fold + i)) for i, part in enumerate(_parts(mine))
+            )
 
 
 def _parts(clips: list[Clip]) -> Iterator[list[Clip]]:

@@ -217,6 +217,8 @@ def print_figures(result: dict[str, Any]) -> None:
     if unscored := result.get("not_scored"):
         print("Not scored, as the model does not know the class: "
               + ", ".join(f"{n} {label}" for label, n in unscored.items()) + "\n")  # fmt: skip
+    if absent := result.get("absent"):
+        print(f"No clips of {', '.join(absent)}: averages over classes do not cover them.\n")
     for clip in result.get("excluded", ()):
         print(f"left out: {clip['file']}: {clip['reason']}", file=sys.stderr)
     if "uar" in result:

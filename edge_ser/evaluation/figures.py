@@ -169,8 +169,8 @@ def by_group(answers: Answers, key: Callable[[Any], str | None]) -> list[dict[st
     Returns
     -------
     list of dict
-        By name: ``group``, ``clips``, ``uar``, ``uap``, ``macro_f1``, ``accuracy`` (where clips have emotions), ``ccc`` by
-        dimension (where at least two have ratings), ``classes`` that occur.
+        By name: ``group``, ``clips``; ``uar``, ``uap``, ``macro_f1``, ``accuracy`` and the number of ``classes``
+        where clips have emotions; ``ccc`` by dimension where at least two have ratings.
     """
     names = np.array([key(clip) or "" for clip in answers.clips])
     rows = []

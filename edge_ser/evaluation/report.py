@@ -133,6 +133,8 @@ def _page(answers: Answers, figures: Mapping[str, Any], drawn: Mapping[str, byte
         parts += [_table(tests["summary"]), _table(tests["tests"])]
     if stream := f.get("streaming"):
         parts += [f"<p>{html.escape(stream['protocol'])}</p>", _table([stream["figures"]])]
+    if curve := f.get("learning_curve"):
+        parts += ["<h2>By the number of speakers in training</h2>", _table(curve)]
     parts += _worst(answers)
     parts += _left_out(f)
     return (

@@ -12,7 +12,16 @@ import numpy.typing as npt
 
 from edge_ser.corpora import ADV, Clip
 from edge_ser.errors import EdgeSerError
-from edge_ser.evaluation.metrics import bootstrap_ci, ccc, confusion, mae, majority_class, pcc, uar
+from edge_ser.evaluation.metrics import (
+    absent_classes,
+    bootstrap_ci,
+    ccc,
+    confusion,
+    mae,
+    majority_class,
+    pcc,
+    uar,
+)
 from firmware_py.decision import probabilities
 
 if TYPE_CHECKING:
@@ -55,8 +64,13 @@ class Scored:
 
 
 def best_label(scores: npt.ArrayLike, labels: Sequence[str]) -> str:
-    """The label with the highest score, the first of equals."""
-    return labels[int(np.argmax(np.asarray(scores)))]
+    """The label with the highest score, the first of equals; an `EdgeSerError` where a score is not a number."""
+    values = np.asarray(scores)
+    if not np.isfinite(values).all():
+        raise EdgeSerError(
+            "the model's scores of a clip are not numbers; look for NaN in its weights or the audio"
+        )
+    return labels[int(np.argmax(values))]
 
 
 def stream_clip(folded: Stream72k, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -195,9 +209,9 @@ def summarise(scored: Sequence[Scored], labels: Sequence[str]) -> dict[str, Any]
     -------
     dict
         ``folds``, ``uar`` (mean over seeds and folds, and its 95 % interval over speakers),
-        ``baseline_uar`` (always the most frequent class), ``labels``, ``confusion`` where clips have
-        emotions; ``adv`` with ``n`` and CCC, PCC and MAE of each dimension over all folds, where they
-        have ratings.
+        ``baseline_uar`` (always the most frequent class), ``labels``, ``absent`` (labels without a clip, which
+        averages do not cover), ``confusion`` where clips have emotions; ``adv`` with ``n`` and CCC, PCC and MAE
+        of each dimension over all folds, where they have ratings.
     """
     summary: dict[str, Any] = {}
     named = [one for one in scored if one.label is not None]
@@ -225,6 +239,7 @@ def summarise(scored: Sequence[Scored], labels: Sequence[str]) -> dict[str, Any]
         }
         summary["baseline_uar"] = uar(truth, np.full_like(truth, majority_class(truth)))
         summary["labels"] = list(labels)
+        summary["absent"] = list(absent_classes(truth, labels))
         summary["confusion"] = confusion(truth, said, len(labels)).tolist()
     rated = [(one.seed, one.clip.adv, one.adv) for one in scored if one.clip.adv is not None]
     if rated:
