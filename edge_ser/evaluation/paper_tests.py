@@ -152,21 +152,17 @@ def _by_speaker(
     if len(names) < 2:
         return
     for i, label in enumerate(labels):
-        own = [[np.mean(x[speakers == name] == i) for name in names] for x in (truth, said)]
-        error = float(np.mean(np.abs(np.subtract(*own))))
+        share, found = (
+            np.array([np.mean(x[speakers == name] == i) for name in names]) for x in (truth, said)
+        )
+        error = float(np.mean(np.abs(share - found)))
         add("correctness", "emotion", f"class proportion by speaker, MAE {label}", error, 0.1, least=False)
     if ratings is not None:
         for k, dimension in enumerate(ADV):
-            own = [np.array([x[speakers == name, k].mean() for name in names]) for x in (ratings, adv)]
-            add(
-                "correctness",
-                dimension,
-                "speaker average MAE",
-                np.mean(np.abs(own[0] - own[1])),
-                0.1,
-                least=False,
-            )
-            add("correctness", dimension, "speaker ranking, Spearman's rho", _spearman(*own), 0.7, least=True)
+            x, y = (np.array([z[speakers == name, k].mean() for name in names]) for z in (ratings, adv))
+            error = float(np.mean(np.abs(x - y)))
+            add("correctness", dimension, "speaker average MAE", error, 0.1, least=False)
+            add("correctness", dimension, "speaker ranking, Spearman's rho", _spearman(x, y), 0.7, least=True)
 
 
 def _fairness(

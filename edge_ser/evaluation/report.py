@@ -132,6 +132,8 @@ def _page(answers: Answers, figures: Mapping[str, Any], drawn: Mapping[str, byte
         ]
         parts += [_table(tests["summary"]), _table(tests["tests"])]
     if stream := f.get("streaming"):
+        if "streaming" not in drawn:
+            parts.append(f"<h2>{_HEADINGS['streaming'][0]}</h2>")
         parts += [f"<p>{html.escape(stream['protocol'])}</p>", _table([stream["figures"]])]
     if curve := f.get("learning_curve"):
         parts += ["<h2>By the number of speakers in training</h2>", _table(curve)]
