@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -44,36 +45,64 @@ def speech_statistics(frames: np.ndarray, frame_rate: float) -> np.ndarray:
         The same n for any T and number of bands.
     """
     x = np.asarray(frames, dtype=np.float64)
+    n, bands = x.shape
     level = x.mean(1)
     moving = level - level.mean()
-    spread = moving.std()
+    spread = math.sqrt(float(moving @ moving) / n)
     scaled = moving / (spread + 1e-3)
-    rates = np.fft.rfftfreq(len(x), 1 / frame_rate)
-    power = np.square(np.abs(np.fft.rfft(scaled * np.hanning(len(x)))))
+    cubed = scaled * scaled * scaled
+    power = np.square(np.abs(np.fft.rfft(scaled * _hanning(n))))
+    rates = np.arange(len(power)) * (frame_rate / n)
     total = power[1:].sum() + 1e-9
     modulation = [power[(rates >= low) & (rates < high)].sum() / total for low, high in _RATES_HZ]
     shape = x - level[:, None]
-    groups = np.array_split(np.arange(x.shape[1]), _GROUPS)
-    by_group = np.stack([shape[:, group].mean(1) for group in groups], axis=1)
-    flux = np.abs(np.diff(x, axis=0))
-    ripple = _ripple(x[:, : min(_RIPPLE_BANDS, x.shape[1])])
-    loud = level >= np.median(level)
+    starts, sizes = _groups(bands)
+    by_group = np.add.reduceat(shape, starts, axis=1) / sizes
+    flux = np.abs(x[1:] - x[:-1])
+    ripple = _ripple(x[:, : min(_RIPPLE_BANDS, bands)])
+    rippling = ripple - ripple.mean()
+    uneven = math.sqrt(float(rippling @ rippling) / n)
+    in_order = np.sort(moving)
+    loud = moving >= _quantiles(in_order, 0.5)
+    width = np.sqrt(np.square(shape).mean(1))  # a spectrum's shape has no mean
     return np.concatenate(
         [
-            [spread, np.mean(scaled**3), np.mean(scaled**4), np.ptp(level)],
-            np.quantile(moving, [0.1, 0.25, 0.75, 0.9]),
+            [spread, cubed.mean(), (cubed * scaled).mean(), in_order[-1] - in_order[0]],
+            _quantiles(in_order, (0.1, 0.25, 0.75, 0.9)),
             modulation,
-            _dct(x.shape[1]) @ shape.mean(0),
-            _dct(x.shape[1]) @ shape[loud].mean(0),
+            _dct(bands) @ shape.mean(0),
+            _dct(bands) @ shape[loud].mean(0),
             by_group.std(0),
-            np.abs(np.diff(by_group, axis=0)).mean(0),
-            [flux.mean(), flux.std(), np.abs(np.diff(level)).mean(), np.abs(np.diff(shape, axis=0)).mean()],
-            [ripple.mean(), ripple.std(), ripple[loud].mean(), np.quantile(ripple, 0.9)],
-            [np.corrcoef(ripple, level)[0, 1] if ripple.std() > 0 and spread > 0 else 0.0],
-            shape.std(1).mean(keepdims=True),
-            shape.std(1).std(keepdims=True),
+            np.abs(by_group[1:] - by_group[:-1]).mean(0),
+            [
+                flux.mean(),
+                flux.std(),
+                np.abs(level[1:] - level[:-1]).mean(),
+                np.abs(shape[1:] - shape[:-1]).mean(),
+            ],
+            [ripple.mean(), uneven, ripple[loud].mean(), float(_quantiles(np.sort(ripple), 0.9))],
+            [float(rippling @ moving) / (n * uneven * spread) if uneven > 1e-9 and spread > 1e-9 else 0.0],
+            [width.mean(), width.std()],
         ]
     )
+
+
+def _quantiles(in_order: np.ndarray, shares: float | tuple[float, ...]) -> np.ndarray:
+    """Of sorted values, between neighbours by a line."""
+    n = len(in_order)
+    return np.interp(np.asarray(shares) * (n - 1), np.arange(n), in_order)
+
+
+@functools.cache
+def _hanning(n: int) -> np.ndarray:
+    return np.hanning(n)
+
+
+@functools.cache
+def _groups(bands: int) -> tuple[np.ndarray, np.ndarray]:
+    """First band and number of bands of each group, as even as can be."""
+    parts = np.array_split(np.arange(bands), _GROUPS)
+    return np.array([part[0] for part in parts]), np.array([len(part) for part in parts])
 
 
 @functools.cache
