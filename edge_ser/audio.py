@@ -20,7 +20,15 @@ import numpy.typing as npt
 from edge_ser.errors import EdgeSerError, require
 from edge_ser.files import write_atomic
 
-__all__ = ["SAMPLE_RATE", "AudioBlocks", "float_to_pcm16", "load_audio", "pcm16_to_float", "write_wav"]
+__all__ = [
+    "SAMPLE_RATE",
+    "AudioBlocks",
+    "float_to_pcm16",
+    "load_audio",
+    "pcm16_to_float",
+    "wav_bytes",
+    "write_wav",
+]
 
 Floats = npt.NDArray[np.float32]
 
@@ -286,13 +294,18 @@ def write_wav(path: str | os.PathLike[str], samples: npt.ArrayLike) -> None:
     EdgeSerError
         A sample is not finite, or the file cannot be written.
     """
+    write_atomic(path, wav_bytes(samples))
+
+
+def wav_bytes(samples: npt.ArrayLike) -> bytes:
+    """What `write_wav` writes."""
     buffer = io.BytesIO()
     with wave.open(buffer, "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(SAMPLE_RATE)
         file.writeframes(float_to_pcm16(samples))
-    write_atomic(path, buffer.getvalue())
+    return buffer.getvalue()
 
 
 def _open(path: Path) -> _Reader:

@@ -57,6 +57,11 @@ COMMANDS: dict[str, Command] = {
     "ablate": Command("edge_ser.commands.ablate", "what each ingredient of a recipe is worth"),
     "condense": Command("edge_ser.commands.condense", "a corpus as a few synthetic spectra: an experiment"),
     "evaluate": Command("edge_ser.commands.evaluate", "score a model on a corpus, speaker-independent"),
+    "compare": Command("edge_ser.commands.compare", "two evaluations of the same clips: is one better?"),
+    "calibrate": Command(
+        "edge_ser.commands.calibrate",
+        "a bundle that knows when it does not know, and hears what is no speech",
+    ),
     "features": Command("edge_ser.commands.features", "a table of features, a row a recording", True),
     "plot": Command("edge_ser.commands.plot", "pictures of a recording: spectra, mel, MFCC, chroma"),
     "export": Command("edge_ser.commands.export", "a checkpoint to a bundle that devices run"),

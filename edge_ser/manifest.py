@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+
+from edge_ser.detector import SpeechDetector
 from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError
 
@@ -21,6 +25,7 @@ __all__ = [
     "BundleFile",
     "Calibration",
     "Manifest",
+    "SpeechDetector",
     "TensorSpec",
     "Window",
     "least_version",
@@ -113,10 +118,16 @@ class Calibration:
         Logits are divided by it before the softmax; above 0.
     unsure_below : float
         A best probability under it is reported as unsure; 0..1, and 0 never is.
+    coverage : float or None
+        Share of clips of the speakers it was fitted on that stay sure.
+    fitted_on : str
+        Whose clips those were.
     """
 
     temperature: float
     unsure_below: float
+    coverage: float | None = None
+    fitted_on: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,6 +164,7 @@ class Manifest:
     figures: tuple[dict[str, Any], ...]
     files: tuple[BundleFile, ...]
     window: Window | None = None
+    speech_detector: SpeechDetector | None = None
 
     @property
     def hears(self) -> str:
@@ -208,6 +220,9 @@ class Manifest:
             figures=tuple(_figure(entry) for entry in top.items("figures")),
             files=tuple(_file(entry) for entry in top.items("files")),
             window=_window(top.child("window")) if top.raw.get("window") is not None else None,
+            speech_detector=SpeechDetector.parse(top.child("speech_detector"))
+            if "speech_detector" in entries
+            else None,
         )
         _check_agreement(manifest, top)
         return manifest
@@ -286,6 +301,22 @@ class _Entries:
             raise self.wrong(key, "free of repetitions")
         return tuple(value)
 
+    def numbers(self, key: str, count: int | None = None) -> np.ndarray:
+        value = self.get(key, list, "a list of numbers")
+        wanted = "a list of " + (f"{count} numbers" if count is not None else "1 to 4096 numbers")
+        if not 1 <= len(value) <= 4096 or count not in (None, len(value)):
+            raise self.wrong(key, wanted)
+        if not all(type(item) in (int, float) and math.isfinite(item) and abs(item) < 1e6 for item in value):
+            raise self.wrong(key, wanted)
+        return np.array(value, dtype=np.float64)
+
+    def rows(self, key: str, count: int, width: int) -> np.ndarray:
+        value = self.get(key, list, "a list of rows")
+        if len(value) != count:
+            raise self.wrong(key, f"a list of {count} rows")
+        inner = _Entries({str(i): row for i, row in enumerate(value)}, self._what, f"{self._path}.{key}")
+        return np.stack([inner.numbers(str(i), width) for i in range(count)])
+
     def shape(self, key: str) -> tuple[int, ...]:
         value = self.get(key, list, "a list of sizes")
         elements = 1
@@ -324,7 +355,12 @@ def _adv(entry: _Entries) -> AdvScale:
 
 
 def _calibration(entry: _Entries) -> Calibration:
-    return Calibration(entry.number("temperature", 1e-3, 1e3), entry.number("unsure_below", 0.0, 1.0))
+    return Calibration(
+        entry.number("temperature", 1e-3, 1e3),
+        entry.number("unsure_below", 0.0, 1.0),
+        entry.number("coverage", 0.0, 1.0) if entry.raw.get("coverage") is not None else None,
+        entry.text("fitted_on") if entry.raw.get("fitted_on") else "",
+    )
 
 
 def _window(entry: _Entries) -> Window:

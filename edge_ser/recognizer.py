@@ -99,6 +99,10 @@ class Recognizer:
         EdgeSerError
             Shorter than a step, not mono, not floating point, or with samples that are not finite.
         """
+        return self.predictions(wave)[-1]
+
+    def predictions(self, wave: npt.ArrayLike) -> list[Prediction]:
+        """All answers to a clip, one a step; parameters and errors as in `predict`."""
         stream = self.stream()
         answers = stream.push(wave)
         if not answers:
@@ -107,7 +111,7 @@ class Recognizer:
                 f"a clip of {np.size(wave) / self.sample_rate:.4f} s is shorter than one step; "
                 f"give at least {step / self.sample_rate:g} s"
             )
-        return answers[-1]
+        return answers
 
     def stream(self) -> RecognizerStream:
         """A new stream, from silence. Streams of one recognizer are independent; use them from one thread."""

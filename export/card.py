@@ -160,15 +160,35 @@ def _limits(m: Mapping[str, Any]) -> str:
             "Everyday speech is subtler, and answers to it are worse than any figure above.",
             "- Other languages, ages, accents, illnesses, microphones, noise and distance were tested little or "
             "not at all; expect it to be worse for groups that the corpora lack, and measure before relying on it.",
-            "- It names one of its emotions for any sound, music and noise included; the listening program marks "
-            "silence and uncertain answers, the model itself does not know that it does not know.",
-            "- Probabilities are "
-            + (
-                "not calibrated."
-                if m["calibration"]["temperature"] == 1.0
-                else f"calibrated with a temperature of {m['calibration']['temperature']:g}."
-            ),
+            _rejects(m.get("speech_detector")),
+            "- Probabilities are " + _calibrated(m["calibration"]),
         )
+    )
+
+
+def _rejects(detector: Mapping[str, Any] | None) -> str:
+    if detector is None:
+        return (
+            "- It names one of its emotions for any sound, music and noise included; the listening program marks "
+            "silence and uncertain answers, the model itself does not know that it does not know."
+        )
+    r = detector["record"]
+    return (
+        f"- A detector of speech goes with it: of {r['sounds']} sounds that are no speech and that it had not heard "
+        f"it gave {r['rejected']:.1%} no emotion, and refused {r['refused']:.1%} of {r['speech']} clips of speech. "
+        "Crying, laughter and animals are closest to speech, and may be taken for it."
+    )
+
+
+def _calibrated(c: Mapping[str, Any]) -> str:
+    if c["temperature"] == 1.0 and not c["unsure_below"]:
+        return "not calibrated."
+    text = f"calibrated with a temperature of {c['temperature']:g}"
+    if c.get("coverage") is None:
+        return text + "."
+    return (
+        f"{text}; below {c['unsure_below']:g} an answer counts as unsure, which leaves {c['coverage']:.0%} sure of the "
+        f"{c['fitted_on']}. With other speakers, rooms and languages the share differs."
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,10 +10,11 @@ import numpy as np
 from edge_ser.dsp import LogMelStream
 from edge_ser.errors import EdgeSerError
 
+from .decision import Decision
 from .doze import MOST_STEPS, Dozer, memory_steps
 from .engines import Engine, Outputs
 from .gate import Gate, LevelGate
-from .prediction import Prediction, probabilities
+from .prediction import Prediction
 
 if TYPE_CHECKING:
     from edge_ser.bundle import Bundle
@@ -83,6 +83,7 @@ class Pipeline:
         self.every = every
         self._window = _window_samples(bundle)
         self._gate = gate if gate is not None else LevelGate(spec.hop_length, spec.sample_rate)
+        self._decision = Decision(bundle.calibration, bundle.speech_detector, spec.frame_rate)
         self._front = front_end(bundle)
         self._state = engine.initial_state()
         self._dozer = self._make_dozer() if doze else None
@@ -173,28 +174,24 @@ class Pipeline:
             outputs = self._dozer.step(features, reading.open)
         else:
             outputs, self._state = self.engine.step(features, self._state)
+        scores = np.full(len(self.bundle.labels), np.nan) if outputs is None else outputs.logits
+        shares, state = self._decision.push(features, scores, reading)
         self._filled = 0
         self._steps += 1
         if self._steps % self.every:
             return None
         lost, self._lost = self._lost, 0
-        calibration = self.bundle.calibration
         if outputs is None:
-            shares, values = (
-                np.full(len(self.bundle.labels), np.nan),
-                np.full(len(self.bundle.adv.order), np.nan),
-            )
-        else:
-            # Networks with linear outputs go beyond the scale that the bundle promises.
+            values = np.full(len(self.bundle.adv.order), np.nan)
+        else:  # networks with linear outputs go beyond the scale that the bundle promises
             values = outputs.adv.clip(*self.bundle.adv.range)
-            shares = probabilities(outputs.logits, calibration.temperature)
         adv = dict(zip(self.bundle.adv.order, map(float, values), strict=True))
-        prediction = Prediction(
+        return Prediction(
             start=max(0, self._position - self._window),
             end=self._position,
             sample_rate=self.bundle.spec.sample_rate,
             emotion=dict(zip(self.bundle.labels, map(float, shares), strict=True)),
-            state="speech" if reading.open else "silence",
+            state=state,
             level_db=reading.level_db,
             lost_samples=lost,
             lost_total=self._lost_total,
@@ -202,9 +199,6 @@ class Pipeline:
             dominance=adv["dominance"],
             valence=adv["valence"],
         )
-        if reading.open and prediction.confidence < calibration.unsure_below:
-            prediction = replace(prediction, state="unsure")
-        return prediction
 
 
 def _window_samples(bundle: Bundle) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 
 __all__ = ["Prediction", "State", "probabilities"]
 
-State = Literal["speech", "silence", "unsure"]
+State = Literal["speech", "silence", "unsure", "noise"]
 
 
 def probabilities(logits: np.ndarray, temperature: float) -> np.ndarray:
@@ -49,8 +49,10 @@ class Prediction:
         0..1.
     emotion : mapping of str to float
         Calibrated probability of each label, in the bundle's order; they sum to 1.
-    state : {"speech", "silence", "unsure"}
-        ``silence``: the gate hears nobody. ``unsure``: somebody, but no label reaches the bundle's ``unsure_below``.
+    state : {"speech", "silence", "unsure", "noise"}
+        ``silence``: the gate hears nothing. ``noise``: a sound that is no speech to the bundle's detector.
+        ``unsure``: somebody speaks, but no label reaches the bundle's ``unsure_below``. An emotion is meant to be
+        named in the state ``speech`` alone.
     level_db : float
         Root mean square of the step in dBFS (0 is a full-scale square wave), -120 at least.
     lost_samples : int

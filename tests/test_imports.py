@@ -16,6 +16,7 @@ SHARED = {
     "edge_ser",  # the version
     "edge_ser.audio",
     "edge_ser.bundle",
+    "edge_ser.detector",
     "edge_ser.dsp",
     "edge_ser.errors",
     "edge_ser.files",
@@ -31,7 +32,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "edge_ser.audio": {"edge_ser.errors", "edge_ser.files"},
     "edge_ser.tensors": {"edge_ser.errors", "edge_ser.files"},
     "edge_ser.dsp": {"edge_ser.errors", "edge_ser.tensors", "edge_ser.files"},
-    "edge_ser.manifest": {"edge_ser.errors", "edge_ser.dsp"},
+    "edge_ser.detector": {"edge_ser.errors"},
+    "edge_ser.manifest": {"edge_ser.detector", "edge_ser.errors", "edge_ser.dsp"},
     "edge_ser.bundle": {"edge_ser.errors", "edge_ser.dsp", "edge_ser.files", "edge_ser.manifest"},
     "edge_ser.corpora": SHARED,
     "edge_ser.deploy": {"edge_ser.errors"},
@@ -49,7 +51,14 @@ MAY_IMPORT: dict[str, set[str]] = {
         "edge_ser.teachers",
     },
     "edge_ser.evaluation": SHARED
-    | {"edge_ser.corpora", "edge_ser.models", "edge_ser.perturb", "edge_ser.recognizer", "firmware_py"},
+    | {
+        "edge_ser.corpora",
+        "edge_ser.features",
+        "edge_ser.models",
+        "edge_ser.perturb",
+        "edge_ser.recognizer",
+        "firmware_py",
+    },
     "edge_ser.recognizer": SHARED | {"firmware_py"},
     "edge_ser.commands": {"edge_ser", "export", "firmware_py"},
     "edge_ser.cli": {"edge_ser", "edge_ser.errors"},

@@ -11,11 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_ser.bundle import DEFAULT_MODEL, PRECISIONS
+from edge_ser.commands._measure import check_use, measure, print_measured
 from edge_ser.commands._output import add_output_argument, write_table
 from edge_ser.corpora import ADV, Clip, load_corpus
 from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError, require
+from edge_ser.evaluation.answers import Answers
 from edge_ser.evaluation.evaluate import Device, by_seed
+from edge_ser.evaluation.protocols import PROTOCOLS, merged
+from edge_ser.evaluation.score import Scored
 from firmware_py.engines import AUTO, ENGINES
 
 if TYPE_CHECKING:
@@ -41,6 +45,15 @@ examples:
                                                                     as a device will run them
   edge-ser evaluate stream72k --corpus mine.csv -o json             a bundle on your own recordings
   edge-ser evaluate --corpus urdu --engine numpy --out results/urdu.json
+  edge-ser evaluate --corpus ravdess --checkpoints runs/ravdess --report out/ravdess --robustness --streaming
+                                                                    a page with pictures, tests and worst clips
+  edge-ser evaluate --pipeline svm.toml --corpus ravdess,emodb --protocol corpus --report out/svm
+                                                                    scikit-learn, each corpus by the other
+
+A pipeline is described, as a pickled one can run any code when it is read:
+  name = "svm"
+  features = "speech"          # of edge-ser features --list, or a file
+  steps = [{kind = "standardise"}, {kind = "svm", C = 10.0}]
 """
     parser.add_argument("model", nargs="?", help=f"a bundle's name or folder (default {DEFAULT_MODEL})")
     parser.add_argument("--corpus", required=True, help="what to score on")
@@ -61,6 +74,38 @@ examples:
         help="of a bundle's file, or that checkpoints are exported to, each calibrated on its own training folds "
         "(default %(default)s)",
     )
+    parser.add_argument(
+        "--pipeline", type=Path, metavar="TOML", help="a pipeline of scikit-learn, fitted here"
+    )
+    parser.add_argument(
+        "--protocol",
+        default="folds",
+        choices=tuple(PROTOCOLS),
+        help="of a pipeline: " + "; ".join(f"{name}: {what}" for name, what in PROTOCOLS.items()),
+    )
+    parser.add_argument("--learning-curve", action="store_true", help="fit a pipeline on fewer speakers too")
+    parser.add_argument("--report", type=Path, metavar="DIR", help="write report.html and every answer there")
+    parser.add_argument(
+        "--coverage",
+        type=float,
+        default=0.8,
+        help="share to answer by the rule of confidence (default %(default)s)",
+    )
+    parser.add_argument(
+        "--robustness",
+        action="store_true",
+        help="in noise, rooms, codecs and more; tests of arXiv 2312.06270",
+    )
+    parser.add_argument(
+        "--streaming", action="store_true", help="on clips joined to long recordings; needs an engine"
+    )
+    parser.add_argument(
+        "--clips",
+        type=int,
+        default=480,
+        metavar="N",
+        help="clips for --robustness and --streaming, evenly over speakers and emotions (default %(default)s)",
+    )
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the figures as JSON too")
     add_output_argument(parser, forms=("md", "json"))
 
@@ -69,11 +114,15 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from edge_ser.evaluation.evaluate import evaluate_bundle, evaluate_checkpoints
 
+    check_use(args)
+    if args.pipeline is not None:
+        return _finish(args, *_pipeline(args))
     if args.checkpoints is not None and args.model is not None:
         raise EdgeSerError("name a bundle or --checkpoints, not both")
     if args.fold is not None and args.checkpoints is None:
         raise EdgeSerError("--fold belongs to --checkpoints; a bundle has no folds")
     corpus = load_corpus(args.corpus)
+    scored: list[Scored] = []
     if args.checkpoints is not None:
         require("torch", extra="train", purpose="evaluating checkpoints")
         result = evaluate_checkpoints(
@@ -82,6 +131,7 @@ def run(args: argparse.Namespace) -> int:
             fold=args.fold,
             device=_device(args.engine, args.precision),
             progress=_progress,
+            onto=scored,
         )
     else:
         result = evaluate_bundle(
@@ -90,7 +140,35 @@ def run(args: argparse.Namespace) -> int:
             engine=args.engine,
             precision=args.precision,
             progress=_progress,
+            onto=scored,
         )
+    result["left_out"] = [{"what": one.what, "reason": one.reason} for one in corpus.left_out]
+    if not (args.report or args.robustness or args.streaming):
+        return _finish(args, result, None)
+    answers = Answers.of(result, scored, result.get("labels", ()))
+    return _finish(args, result, answers, measure(args, corpus, _device, _progress))
+
+
+def _pipeline(args: argparse.Namespace) -> tuple[dict[str, Any], Answers]:
+    from edge_ser.evaluation.pipelines import evaluate_pipeline, read_pipeline
+
+    corpus = merged([load_corpus(name) for name in args.corpus.split(",")])
+    return evaluate_pipeline(read_pipeline(args.pipeline), corpus, args.protocol, curve=args.learning_curve)
+
+
+def _finish(
+    args: argparse.Namespace,
+    result: dict[str, Any],
+    answers: Answers | None,
+    measured: Mapping[str, Any] | None = None,
+) -> int:
+    """Write what is asked for; figures of answers join the result."""
+    if answers is not None:
+        from edge_ser.evaluation.report import all_figures, write_report
+
+        result = all_figures(answers, result, coverage=args.coverage, **(measured or {}))
+        if args.report is not None:
+            print(f"report: {write_report(args.report, answers, result)}", file=sys.stderr)
     if args.out is not None:
         from edge_ser.files import write_json
 
@@ -128,7 +206,10 @@ def _device(engine: str, precision: str) -> Device | None:
 
 def print_figures(result: dict[str, Any]) -> None:
     """Figures for people: folds, mean and interval, confusion, agreement of ratings."""
-    print(f"{result['model']} ({result['params']} parameters) on {result['corpus']}\n{result['protocol']}\n")
+    if result.get("leaks"):
+        print("LEAKS: speakers stand on both sides of the split; this says nothing about new speakers.\n")
+    size = f" ({result['params']} parameters)" if result["params"] else ""
+    print(f"{result['model']}{size} on {result['corpus']}\n{result['protocol']}\n")
     if result.get("seen_in_training"):
         print(
             "The model was trained on these recordings: this is no measure of how it does on new speakers.\n"
@@ -136,6 +217,8 @@ def print_figures(result: dict[str, Any]) -> None:
     if unscored := result.get("not_scored"):
         print("Not scored, as the model does not know the class: "
               + ", ".join(f"{n} {label}" for label, n in unscored.items()) + "\n")  # fmt: skip
+    if absent := result.get("absent"):
+        print(f"No clips of {', '.join(absent)}: averages over classes do not cover them.\n")
     for clip in result.get("excluded", ()):
         print(f"left out: {clip['file']}: {clip['reason']}", file=sys.stderr)
     if "uar" in result:
@@ -145,9 +228,16 @@ def print_figures(result: dict[str, Any]) -> None:
             for label, counts in zip(result["labels"], result["confusion"], strict=True)
         ]
         write_table(rows, "md")
+    print_measured(result)
     if "adv" in result:
         print()
-        write_table([{"dimension": name} | result["adv"][name] for name in ADV], "md")
+        write_table(
+            [
+                {"dimension": name} | {k: result["adv"][name][k] for k in ("ccc", "pcc", "mae")}
+                for name in ADV
+            ],
+            "md",
+        )
 
 
 def _print_folds(result: dict[str, Any]) -> None:

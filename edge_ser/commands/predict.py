@@ -14,6 +14,7 @@ from edge_ser.audio import SAMPLE_RATE, AudioBlocks
 from edge_ser.bundle import DEFAULT_MODEL
 from edge_ser.commands._output import add_output_argument, write_table
 from edge_ser.errors import EdgeSerError
+from firmware_py.decision import heard_as
 
 if TYPE_CHECKING:
     from edge_ser.recognizer import Recognizer
@@ -144,9 +145,7 @@ def _answer(file: str, predictions: Sequence[Prediction], recognizer: Recognizer
     """The last prediction, which speaks for the whole file: a pause at its end does not make it silent."""
     last = predictions[-1]
     row = _step(file, last)
-    if last.state == "silence" and any(p.state != "silence" for p in predictions):
-        unsure = last.confidence < recognizer.bundle.calibration.unsure_below
-        row["state"] = "unsure" if unsure else "speech"
+    row["state"] = heard_as(predictions, recognizer.bundle.calibration.unsure_below)
     del row["start"], row["end"]
     return row
 

@@ -3,6 +3,7 @@
 from edge_ser.corpora.base import ADV, EMOTIONS, Clip, Corpus, LeftOut
 from edge_ser.corpora.registry import corpus_names, load_corpus
 from edge_ser.corpora.roots import data_root
+from edge_ser.corpora.segments import write_table
 from edge_ser.corpora.sounds import Sound, SoundCollection, load_sounds, sound_names
 from edge_ser.corpora.tables import load_csv
 
@@ -20,4 +21,5 @@ __all__ = [
     "load_csv",
     "load_sounds",
     "sound_names",
+    "write_table",
 ]

@@ -9,12 +9,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from edge_ser.corpora.base import ADV, Clip, Corpus, LeftOut, label_order
+from edge_ser.corpora.segments import seconds_of
 from edge_ser.errors import EdgeSerError
 
 __all__ = ["load_csv", "number", "read_rows", "scaled"]
 
 TEXTS = ("emotion", "intensity", "sex", "language", "sentence")
 KNOWN = ("file", "speaker", *TEXTS, *ADV, "fold", "duration")
+SPAN = ("start", "end")
 
 
 def load_csv(
@@ -33,7 +35,8 @@ def load_csv(
 
     Needed are the columns ``file`` and ``speaker``; ``emotion``, ``arousal``, ``dominance``, ``valence``,
     ``fold``, ``sex``, ``language``, ``intensity``, ``sentence`` and ``duration`` are read where they are, and
-    every other column is kept in `Clip.extra`. Comma, semicolon and tab all separate; the text is UTF-8.
+    every other column is kept in `Clip.extra`. ``start`` and ``end`` may stand there as audformat has them (seconds, or
+    ``0 days 00:00:01.5``), and have to span the whole file. Comma, semicolon and tab all separate; the text is UTF-8.
 
     Parameters
     ----------
@@ -87,6 +90,8 @@ def load_csv(
             original = row.get("duplicate_of")
             left_out.append(LeftOut(file, f"duplicate of {original}" if original else "no fold given"))
             continue
+        duration = rows.number(row, "duration", line)
+        end = _whole_file(row, f"{path}, line {line}", duration)
         emotion = rows.text(row, "emotion")
         ratings = {dimension: rows.rating(row, dimension, line, rating_scale) for dimension in ADV}
         clips.append(
@@ -100,7 +105,7 @@ def load_csv(
                 language=rows.text(row, "language"),
                 sentence=rows.text(row, "sentence"),
                 fold=fold,
-                duration=rows.number(row, "duration", line),
+                duration=end if duration is None else duration,
                 extra=rows.extra(row),
                 **ratings,
             )
@@ -113,6 +118,15 @@ def load_csv(
             f"{path} has emotions that are not among {', '.join(labels)}: {', '.join(sorted(set(found) - set(labels)))}"
         )
     return Corpus(title, tuple(clips), labels or found, licence, citation, tuple(left_out))
+
+
+def _whole_file(row: Mapping[str, str], where: str, duration: float | None) -> float | None:
+    """Where a row's segment ends, in seconds; a segment that is not the whole file is refused."""
+    start = seconds_of(row.get("start") or "", f"{where}: start")
+    end = seconds_of(row.get("end") or "", f"{where}: end")
+    if start or (end is not None and duration is not None and end < duration - 0.05):
+        raise EdgeSerError(f"{where}: a part of a file is not read; cut the segment into a file of its own")
+    return end
 
 
 def read_rows(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
@@ -197,7 +211,7 @@ class _Rows:
         return row.get(self.theirs[key]) or None
 
     def extra(self, row: dict[str, str]) -> dict[str, str]:
-        read = set(self.theirs.values())
+        read = {*self.theirs.values(), *SPAN}
         return {key: value for key, value in row.items() if key not in read and value}
 
     def number(self, row: dict[str, str], key: str, line: int) -> float | None:

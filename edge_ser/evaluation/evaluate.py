@@ -17,11 +17,20 @@ from edge_ser.dsp import MelSpec, log_mel
 from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.score import Scored, answered_as, best_label, score, summarise
 from edge_ser.recognizer import Recognizer
+from firmware_py.decision import heard_as
 
 if TYPE_CHECKING:
     from edge_ser.models.base import Network
 
-__all__ = ["Device", "Progress", "by_seed", "evaluate_bundle", "evaluate_checkpoints"]
+__all__ = [
+    "Device",
+    "Progress",
+    "by_seed",
+    "evaluate_bundle",
+    "evaluate_checkpoints",
+    "fold_checkpoints",
+    "load_fold",
+]
 
 Progress = Callable[[Iterable[Clip]], Iterable[Clip]]
 #: A checkpoint in the form of a device, from its path and the clips that it may be calibrated on.
@@ -35,6 +44,7 @@ def evaluate_checkpoints(
     fold: int | None = None,
     device: Device | None = None,
     progress: Progress = iter,
+    onto: list[Scored] | None = None,
 ) -> dict[str, Any]:
     """Score each fold's checkpoint on that fold of a corpus, among the corpus's classes.
 
@@ -51,6 +61,8 @@ def evaluate_checkpoints(
         figures of the same clips beside.
     progress : callable
         Wraps the clips of each fold.
+    onto : list, optional
+        Gets each clip's answer, for `edge_ser.evaluation.answers.Answers`.
 
     Returns
     -------
@@ -64,7 +76,7 @@ def evaluate_checkpoints(
     EdgeSerError
         No checkpoints, a fold without one, or one that held out another fold than its name says.
     """
-    found = _checkpoints(Path(folder))
+    found = fold_checkpoints(Path(folder))
     seeds = sorted({seed for seed, _ in found})
     folds = sorted({*corpus.folds(), *(f for _, f in found)}) if fold is None else [fold]
     scored: list[Scored] = []
@@ -74,7 +86,7 @@ def evaluate_checkpoints(
         if (seed, held_out) not in found:
             raise EdgeSerError(f"{folder} lacks fold {held_out} of seed {seed}: train it first")
         path = found[seed, held_out]
-        model, meta = _load(path, held_out)
+        model, meta = load_fold(path, held_out)
         spec = MelSpec.from_dict(meta["spec"])
         train, test = corpus.split(held_out)
         pairs = ((clip, log_mel(model.prepare(load_audio(clip.path)), spec)) for clip in progress(test))
@@ -92,6 +104,8 @@ def evaluate_checkpoints(
         if fold is None
         else f"fold {fold} alone, its model"
     )
+    if onto is not None:
+        onto += plain if device is None else scored
     result = {
         "corpus": corpus.name,
         "protocol": f"{which} on the speakers it never heard, last epoch, {how}",
@@ -121,8 +135,8 @@ def by_seed(folds: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{"seed": seed, "uar": float(np.mean(values))} for seed, values in sorted(uars.items())]
 
 
-def _checkpoints(folder: Path) -> dict[tuple[int, int], Path]:
-    """Files by seed and fold."""
+def fold_checkpoints(folder: Path) -> dict[tuple[int, int], Path]:
+    """Checkpoints of a folder by seed and fold; an `EdgeSerError` where it has none."""
     found = {}
     for path in sorted(folder.glob("fold*-seed*.safetensors")):
         if match := re.fullmatch(r"fold(\d+)-seed(\d+)", path.stem):
@@ -132,7 +146,8 @@ def _checkpoints(folder: Path) -> dict[tuple[int, int], Path]:
     return found
 
 
-def _load(path: Path, held_out: int) -> tuple[Network, dict[str, Any]]:
+def load_fold(path: Path, held_out: int) -> tuple[Network, dict[str, Any]]:
+    """A fold's model and its description; an `EdgeSerError` where it held out another fold than its name says."""
     from edge_ser.models.checkpoint import load_checkpoint  # here, as a bundle needs no torch
 
     model, meta = load_checkpoint(path)
@@ -153,15 +168,24 @@ def _drop(rounded: dict[str, Any], plain: dict[str, Any]) -> dict[str, Any]:
 
 def _answer(recognizer: Recognizer, clip: Clip, labels: Sequence[str], fold: int, seed: int = 0) -> Scored:
     """A recognizer's answer to a clip, its emotion among some of the labels that it knows."""
-    answer = recognizer.predict(load_audio(clip.path))
-    label = None
-    if clip.emotion in labels:
-        label = best_label([answer.emotion[name] for name in labels], labels)
-    return Scored(clip, label, (answer.arousal, answer.dominance, answer.valence), fold, seed)
+    predictions = recognizer.predictions(load_audio(clip.path))
+    answer = predictions[-1]
+    among = np.array([answer.emotion[name] for name in labels])
+    label = best_label(among, labels) if clip.emotion in labels else None
+    adv = (answer.arousal, answer.dominance, answer.valence)
+    scores = tuple(map(float, among / among.sum())) if len(labels) else ()
+    state = heard_as(predictions, recognizer.bundle.calibration.unsure_below)
+    return Scored(clip, label, adv, fold, seed, scores, state)
 
 
 def evaluate_bundle(
-    model: str, corpus: Corpus, *, engine: str = "auto", precision: str = "fp32", progress: Progress = iter
+    model: str,
+    corpus: Corpus,
+    *,
+    engine: str = "auto",
+    precision: str = "fp32",
+    progress: Progress = iter,
+    onto: list[Scored] | None = None,
 ) -> dict[str, Any]:
     """Score a bundle on a whole corpus, fed with audio through the device's own pipeline.
 
@@ -175,6 +199,8 @@ def evaluate_bundle(
         As `Recognizer.load` takes them.
     progress : callable
         Wraps the clips.
+    onto : list, optional
+        As `evaluate_checkpoints` takes it.
 
     Returns
     -------
@@ -206,6 +232,8 @@ def evaluate_bundle(
         raise EdgeSerError(
             f"none of the {len(clips)} clips could be answered; the first: {excluded[0]['reason']}"
         )
+    if onto is not None:
+        onto += scored
     seen = corpus.name in bundle.training.get("clips", {})
     unknown = [
         clip.emotion for clip in corpus.clips if clip.emotion is not None and clip.emotion not in labels

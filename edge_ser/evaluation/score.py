@@ -12,7 +12,17 @@ import numpy.typing as npt
 
 from edge_ser.corpora import ADV, Clip
 from edge_ser.errors import EdgeSerError
-from edge_ser.evaluation.metrics import bootstrap_ci, ccc, confusion, mae, majority_class, pcc, uar
+from edge_ser.evaluation.metrics import (
+    absent_classes,
+    bootstrap_ci,
+    ccc,
+    confusion,
+    mae,
+    majority_class,
+    pcc,
+    uar,
+)
+from firmware_py.decision import probabilities
 
 if TYPE_CHECKING:
     import torch
@@ -38,6 +48,10 @@ class Scored:
         Arousal, dominance, valence in 0..1.
     fold, seed : int
         Of the model that gave it.
+    scores : tuple of float
+        Probability of each of the corpus's classes, among them alone; they sum to 1.
+    state : str or None
+        What the device makes of the clip (`firmware_py.decision.heard_as`); None where no device was asked.
     """
 
     clip: Clip
@@ -45,11 +59,18 @@ class Scored:
     adv: Ratings
     fold: int = 0
     seed: int = 0
+    scores: tuple[float, ...] = ()
+    state: str | None = None
 
 
 def best_label(scores: npt.ArrayLike, labels: Sequence[str]) -> str:
-    """The label with the highest score, the first of equals."""
-    return labels[int(np.argmax(np.asarray(scores)))]
+    """The label with the highest score, the first of equals; an `EdgeSerError` where a score is not a number."""
+    values = np.asarray(scores)
+    if not np.isfinite(values).all():
+        raise EdgeSerError(
+            "the model's scores of a clip are not numbers; look for NaN in its weights or the audio"
+        )
+    return labels[int(np.argmax(values))]
 
 
 def stream_clip(folded: Stream72k, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -161,7 +182,8 @@ def score(
         adv, logits = ask(features)
         label = best_label(logits[columns], labels) if clip.emotion is not None else None
         arousal, dominance, valence = (float(value) for value in adv)
-        scored.append(Scored(clip, label, (arousal, dominance, valence), fold, seed))
+        shares = tuple(map(float, probabilities(logits[columns], 1.0))) if columns else ()
+        scored.append(Scored(clip, label, (arousal, dominance, valence), fold, seed, shares))
     return scored
 
 
@@ -187,9 +209,9 @@ def summarise(scored: Sequence[Scored], labels: Sequence[str]) -> dict[str, Any]
     -------
     dict
         ``folds``, ``uar`` (mean over seeds and folds, and its 95 % interval over speakers),
-        ``baseline_uar`` (always the most frequent class), ``labels``, ``confusion`` where clips have
-        emotions; ``adv`` with ``n`` and CCC, PCC and MAE of each dimension over all folds, where they
-        have ratings.
+        ``baseline_uar`` (always the most frequent class), ``labels``, ``absent`` (labels without a clip, which
+        averages do not cover), ``confusion`` where clips have emotions; ``adv`` with ``n`` and CCC, PCC and MAE
+        of each dimension over all folds, where they have ratings.
     """
     summary: dict[str, Any] = {}
     named = [one for one in scored if one.label is not None]
@@ -217,6 +239,7 @@ def summarise(scored: Sequence[Scored], labels: Sequence[str]) -> dict[str, Any]
         }
         summary["baseline_uar"] = uar(truth, np.full_like(truth, majority_class(truth)))
         summary["labels"] = list(labels)
+        summary["absent"] = list(absent_classes(truth, labels))
         summary["confusion"] = confusion(truth, said, len(labels)).tolist()
     rated = [(one.seed, one.clip.adv, one.adv) for one in scored if one.clip.adv is not None]
     if rated:

@@ -23,7 +23,7 @@ _LEVEL_RANGE = (-60.0, -10.0)  # dBFS from the meter's left end to its right
 _EMOTIONS_SHOWN = 3
 _Piece = tuple[str, str]  # text and the name of its style, empty for plain
 _STYLES = {"bold": "1", "dim": "2", "arousal": "33", "dominance": "35", "valence": "36", "level": "32",
-           "speech": "32", "unsure": "33", "silence": "2", "emotion": "34", "lost": "31;1"}  # fmt: skip
+           "speech": "32", "unsure": "33", "silence": "2", "noise": "2", "emotion": "34", "lost": "31;1"}  # fmt: skip
 
 
 class PlainSink:
@@ -137,7 +137,7 @@ class LiveSink:
     def _lines(self, p: Prediction, width: int) -> list[str]:
         run, meter = self._run, self._run.meter
         bar = max(0, width - 18)  # between a name of 11 columns and a value of 7
-        quiet = p.state == "silence"
+        quiet = p.state in ("silence", "noise")
 
         def row(name: str, share: float, value: str, style: str) -> list[_Piece]:
             if p.dozed:  # the model heard nothing, so there is nothing to show

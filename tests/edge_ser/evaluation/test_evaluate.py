@@ -15,7 +15,7 @@ from edge_ser.corpora import load_csv
 from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.evaluate import by_seed, evaluate_bundle, evaluate_checkpoints
 from edge_ser.recognizer import Recognizer
-from tests.support import CONFIG, SPEC
+from tests.support import CONFIG, SPEC, need_corpus
 
 torch = pytest.importorskip("torch")
 
@@ -67,6 +67,55 @@ def test_the_command_says_it_to_people_and_programs(
     assert "UAR" in printed.out and "homesick" in printed.out and "4.wav" in printed.err
     assert main([*call, "-o", "json"]) == 0
     assert json.loads(capsys.readouterr().out) == json.loads(out.read_text())
+
+
+def test_a_report_holds_every_answer_and_every_exclusion(
+    table: Path, numpy_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("matplotlib")
+    call = ["evaluate", str(numpy_bundle.path), "--corpus", str(table), "--engine", "numpy", "-o", "json"]
+    assert main([*call, "--report", str(tmp_path / "r")]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result == json.loads((tmp_path / "r" / "figures.json").read_text())
+    assert result["clips"] == 5 and len(result["excluded"]) == 1 and result["not_scored"] == {"homesick": 2}
+    answers = json.loads((tmp_path / "r" / "predictions.json").read_text())["answers"]
+    assert len(answers) == 5 and all(row["state"] for row in answers)
+    assert "4.wav" in (tmp_path / "r" / "report.html").read_text()
+
+
+def test_robustness_and_streaming_from_the_command(
+    table: Path, numpy_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("noise", "esc10", "rir"):
+        need_corpus(name)
+    call = ["evaluate", str(numpy_bundle.path), "--corpus", str(table), "--engine", "numpy", "--clips", "4"]
+    assert main([*call, "--robustness", "--streaming", "--report", str(tmp_path / "r"), "-o", "json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    rows = {row["condition"]: row for row in result["robustness"]["conditions"]}
+    assert rows["clean"]["lost"] == 0 and rows["clean"]["same_label"] == 1 and len(rows) == 36
+    assert [row["model"] for row in result["tests"]["summary"]] == [numpy_bundle.name, "random"]
+    assert all(row["ok"] == (row["figure"] >= row["limit"]) for row in result["tests"]["tests"]
+               if "change of" in row["test"])  # fmt: skip
+    assert result["streaming"]["figures"]["turns"] >= 1
+    page = (tmp_path / "r" / "report.html").read_text()
+    assert "Robustness" in page and "In a stream" in page and "arXiv 2312.06270" in page
+
+
+@pytest.mark.parametrize(
+    ("options", "wrong"),
+    [
+        (["--protocol", "speaker"], "belong to --pipeline"),
+        (["--coverage", "0"], "--coverage"),
+        (["--clips", "0"], "--clips"),
+        (["--pipeline", "x.toml", "--robustness"], "neither --robustness"),
+        (["--pipeline", "none.toml"], "no pipeline"),
+    ],
+)
+def test_options_that_do_not_go_together(
+    table: Path, options: list[str], wrong: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", "--corpus", str(table), *options]) == 2
+    assert wrong in capsys.readouterr().err
 
 
 def test_a_corpus_with_no_known_class_and_no_rating(table: Path, numpy_bundle: Bundle) -> None:
@@ -212,3 +261,21 @@ def test_a_precision_that_nothing_makes(
     call = ["evaluate", "--corpus", str(folds), "--checkpoints", str(checkpoints), "--precision", "fp16"]
     assert main(call) == 2
     assert "nothing can be exported for litert in fp16" in capsys.readouterr().err
+
+
+def test_a_listener_gives_the_answers_of_the_evaluation(folds: Path, checkpoints: Path) -> None:
+    from edge_ser.audio import load_audio
+    from edge_ser.evaluation.listeners import checkpoint_listener
+    from edge_ser.evaluation.score import Scored
+
+    corpus = load_csv(folds)
+    scored: list[Scored] = []
+    evaluate_checkpoints(checkpoints, corpus, onto=scored)
+    with checkpoint_listener(checkpoints, corpus) as listener:
+        for one in scored:
+            if one.seed == 0:
+                heard = listener.hear(one.clip, load_audio(one.clip.path))
+                assert heard.scores == pytest.approx(one.scores, abs=1e-4)
+                assert heard.adv == pytest.approx(one.adv, abs=1e-4)
+    with pytest.raises(EdgeSerError, match="lacks fold 7"), checkpoint_listener(checkpoints, corpus, fold=7):
+        pass

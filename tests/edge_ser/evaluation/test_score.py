@@ -115,3 +115,12 @@ def test_labels_that_the_model_does_not_know_are_refused() -> None:
     model = Stream72k(Stream72kConfig(labels=LABELS))
     with pytest.raises(EdgeSerError, match="does not know bored"):
         score(model, [], ("angry", "bored"))
+
+
+def test_a_score_that_is_no_number_is_an_error_and_no_label() -> None:
+    from edge_ser.evaluation.score import best_label
+
+    assert best_label([0.1, 0.9], ("a", "b")) == "b"
+    for bad in (float("nan"), float("inf")):
+        with pytest.raises(EdgeSerError, match="not numbers"):
+            best_label([0.1, bad], ("a", "b"))

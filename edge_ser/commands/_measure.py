@@ -1,0 +1,202 @@
+"""What ``edge-ser evaluate`` measures beside its figures: robustness, the paper's tests, quality in a stream."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edge_ser.bundle import DEFAULT_MODEL
+from edge_ser.commands._output import write_table
+from edge_ser.corpora import Clip, Corpus
+from edge_ser.errors import EdgeSerError
+from edge_ser.evaluation.evaluate import Device, fold_checkpoints
+from edge_ser.recognizer import Recognizer
+
+if TYPE_CHECKING:
+    from edge_ser.evaluation.streaming import Joined
+
+__all__ = ["check_use", "measure", "print_measured"]
+
+_TURNS = 10  # clips of a joined recording
+
+
+def check_use(args: argparse.Namespace) -> None:
+    """Refuse options that do not go together.
+
+    Raises
+    ------
+    EdgeSerError
+        They do not.
+    """
+    if args.pipeline is None and (args.protocol != "folds" or args.learning_curve):
+        raise EdgeSerError(
+            "--protocol and --learning-curve belong to --pipeline; checkpoints have folds of their own"
+        )
+    if args.pipeline is not None and (args.model or args.checkpoints or args.robustness or args.streaming):
+        raise EdgeSerError(
+            "--pipeline is fitted here; name no model, and neither --robustness nor --streaming"
+        )
+    if not 0 < args.coverage <= 1:
+        raise EdgeSerError(f"--coverage lies above 0 and is at most 1, not {args.coverage:g}")
+    if args.clips < 1:
+        raise EdgeSerError(f"--clips must be at least 1, not {args.clips}")
+    if args.streaming and args.checkpoints is not None and (args.engine, args.precision) == ("auto", "fp32"):
+        raise EdgeSerError("--streaming hears as a device does; name an --engine for the checkpoints")
+
+
+def measure(
+    args: argparse.Namespace,
+    corpus: Corpus,
+    device_of: Callable[[str, str], Device | None],
+    progress: Callable[[Iterable[Any]], Iterable[Any]],
+) -> dict[str, Any]:
+    """What the options ask for, by the names that reports know."""
+    measured: dict[str, Any] = {}
+    if not (args.robustness or args.streaming):
+        return measured
+    from edge_ser.evaluation.battery import spread_over
+
+    clips = [c for c in corpus.clips if c.emotion is not None and (args.fold is None or c.fold == args.fold)]
+    clips = spread_over(clips, args.clips)
+    device = device_of(args.engine, args.precision) if args.checkpoints is not None else None
+    if args.robustness:
+        measured |= _robustness(args, corpus, clips, device, progress)
+    if args.streaming:
+        measured["streaming"] = _streaming(args, corpus, clips, device, progress)
+    return measured
+
+
+def _robustness(
+    args: argparse.Namespace, corpus: Corpus, clips: list[Clip], device: Device | None, progress: Any
+) -> dict[str, Any]:
+    from edge_ser.evaluation.battery import (
+        bars,
+        conditions_table,
+        every_condition,
+        random_answers,
+    )
+    from edge_ser.evaluation.conditions import Material
+    from edge_ser.evaluation.listeners import bundle_listener, checkpoint_listener
+    from edge_ser.evaluation.paper_tests import paper_tests, pitch_groups
+
+    with contextlib.ExitStack() as stack:
+        if args.checkpoints is not None:
+            listener = stack.enter_context(
+                checkpoint_listener(args.checkpoints, corpus, fold=args.fold, device=device)
+            )
+        else:
+            listener = bundle_listener(
+                Recognizer.load(args.model or DEFAULT_MODEL, args.engine, args.precision), corpus
+            )
+        clips = [clip for clip in clips if clip.emotion in listener.labels]
+        voices = Material.load([c for c in corpus.clips if c not in set(clips)] or clips)
+        answers = every_condition(listener, clips, voices, progress)
+    labels = listener.labels
+    table = conditions_table(answers, clips, labels)
+    statement = (
+        f"{len(clips)} of {len(corpus)} clips, evenly over speakers and emotions; {listener.statement}"
+    )
+    pitch = pitch_groups(clips)
+    tests = paper_tests(answers, clips, labels, pitch)
+    beside = paper_tests(random_answers(answers, len(clips), len(labels)), clips, labels, pitch)
+    return {
+        "robustness": {
+            "protocol": statement, "conditions": table, "bars": bars(table, clips, answers["clean"], labels)
+        },
+        "tests": {
+            "protocol": f"tests and limits of arXiv 2312.06270 that this corpus allows; {statement}. The paper's own: "
+            "Wav2Small passes 74 %, its teacher 79 %, on other corpora",
+            "summary": [_passed(name, rows) for name, rows in ((listener.name, tests), ("random", beside))],
+            "tests": [
+                {**one, "random": other["figure"], "random ok": other["ok"]}
+                for one, other in zip(tests, _matched(tests, beside), strict=True)
+            ],
+        },
+    }  # fmt: skip
+
+
+def _matched(tests: list[dict[str, Any]], beside: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The random model's row of each test; one it has not (an emotion that it never named) counts as missed."""
+    by = {(row["task"], row["test"]): row for row in beside}
+    for row in tests:
+        yield by.get((row["task"], row["test"]), {"figure": None, "ok": False})
+
+
+def _passed(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    groups = ("correctness", "fairness", "robustness")
+    share = {g: [row["ok"] for row in rows if row["group"] == g] for g in groups}
+    return {
+        "model": name,
+        "tests": len(rows),
+        "passed": sum(row["ok"] for row in rows) / len(rows),
+        **{g: sum(x) / len(x) for g, x in share.items() if x},
+    }
+
+
+def _streaming(
+    args: argparse.Namespace, corpus: Corpus, clips: list[Clip], device: Device | None, progress: Any
+) -> dict[str, Any]:
+    from edge_ser.evaluation.streaming import joined, stream_quality
+
+    if args.checkpoints is None:
+        recognizer = Recognizer.load(args.model or DEFAULT_MODEL, args.engine, args.precision)
+        labels = tuple(label for label in corpus.labels if label in recognizer.labels)
+        known = [clip for clip in clips if clip.emotion in labels]
+        parts = ((recognizer, joined(part, seed=i)) for i, part in enumerate(_parts(known)))
+        return stream_quality(parts, labels, progress)
+    assert device is not None  # `check_use` asks for an engine
+    return stream_quality(_of_folds(args.checkpoints, corpus, clips, device), corpus.labels, progress)
+
+
+def _of_folds(
+    folder: Path, corpus: Corpus, clips: list[Clip], device: Device
+) -> Iterator[tuple[Recognizer, Joined]]:
+    """Joined clips of each fold, with the fold's own model in the form of a device."""
+    from edge_ser.evaluation.streaming import joined
+
+    found = fold_checkpoints(folder)
+    seed = min(seed for seed, _ in found)
+    for fold in sorted({clip.fold for clip in clips if clip.fold is not None}):
+        train, _ = corpus.split(fold)
+        with device(found[seed, fold], train) as recognizer:
+            mine = [clip for clip in clips if clip.fold == fold]
+            yield from (
+                (recognizer, joined(part, seed=100 * fold + i)) for i, part in enumerate(_parts(mine))
+            )
+
+
+def _parts(clips: list[Clip]) -> Iterator[list[Clip]]:
+    """Up to ten clips of one speaker each, in an order that mixes emotions."""
+    for speaker in sorted({clip.speaker for clip in clips}):
+        mine = sorted((c for c in clips if c.speaker == speaker), key=lambda clip: clip.path.name[::-1])
+        yield from (mine[i : i + _TURNS] for i in range(0, len(mine), _TURNS))
+
+
+def print_measured(result: dict[str, Any]) -> None:
+    """For people, on standard output."""
+    if fitted := result.get("calibration", {}).get("fitted"):
+        print(
+            f"\nECE {result['calibration']['ece']:.3f} as answered, {fitted['ece']:.3f} with the temperature of other "
+            f"speakers; unsure by their rule: {fitted['coverage']:.1%} answered, accuracy {fitted['accuracy']:.3f} "
+            f"(+{fitted['gain']:.3f})"
+        )
+    if robust := result.get("robustness"):
+        print(f"\n{robust['protocol']}\n")
+        write_table(robust["conditions"], "md")
+        print()
+        write_table(robust["bars"], "md")
+    if tests := result.get("tests"):
+        print(f"\n{tests['protocol']}\n")
+        write_table(tests["summary"], "md")
+    if stream := result.get("streaming"):
+        print(f"\n{stream['protocol']}\n")
+        write_table([stream["figures"]], "md")
+    if curve := result.get("learning_curve"):
+        print()
+        write_table(curve, "md")
+    for one in result.get("left_out", ()):
+        print(f"left out: {one['what']}: {one['reason']}", file=sys.stderr)

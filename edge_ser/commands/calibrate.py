@@ -1,0 +1,157 @@
+"""``edge-ser calibrate``: a bundle with fitted probabilities, a rule for being unsure, and a detector of speech."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge_ser.bundle import DEFAULT_MODEL, Bundle, load_bundle, write_bundle
+from edge_ser.commands._output import add_output_argument, write_table
+from edge_ser.corpora import load_corpus
+from edge_ser.errors import EdgeSerError
+from edge_ser.files import parse_json_object
+
+__all__ = ["add_arguments", "run"]
+
+_SPEECH = "ravdess,emodb,emotale,aesdd,nemo,urdu"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.description = (
+        "Write a copy of a bundle that says how far it can be believed. The temperature of its probabilities and the "
+        "confidence under which it is unsure come from answers to speakers that the answering models never heard "
+        "(predictions of edge-ser evaluate --checkpoints DIR --report DIR, of models of the same recipe). The detector "
+        "of speech is fitted on speech and other sounds and measured on held-out ones. Model files stay as they are."
+    )
+    parser.epilog = """\
+examples:
+  edge-ser evaluate --corpus ravdess --checkpoints runs/ravdess --report out/ravdess
+  edge-ser calibrate stream72k --predictions out/ravdess --coverage 0.8 --out out/stream72k
+  edge-ser calibrate stream72k --no-detector --predictions out/ravdess --out out/stream72k
+"""
+    parser.add_argument("model", nargs="?", default=DEFAULT_MODEL, help=f"a bundle (default {DEFAULT_MODEL})")
+    parser.add_argument(
+        "--predictions",
+        type=Path,
+        nargs="+",
+        metavar="DIR",
+        help="reports of models on speakers they never heard",
+    )
+    parser.add_argument(
+        "--coverage", type=float, default=0.8, help="share to be sure of (default %(default)s)"
+    )
+    parser.add_argument("--no-detector", action="store_true", help="fit no detector of speech")
+    parser.add_argument(
+        "--speech",
+        default=_SPEECH,
+        metavar="CORPUS,...",
+        help="speech for the detector (default %(default)s)",
+    )
+    parser.add_argument(
+        "--sounds", default="esc10,noise", metavar="NAME,...", help="what is no speech (default %(default)s)"
+    )
+    parser.add_argument(
+        "--per-speaker", type=int, default=5, help="clips of each speaker (default %(default)s)"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the new bundle's folder")
+    parser.add_argument("--overwrite", action="store_true", help="replace a bundle that is there")
+    parser.add_argument(
+        "--record", type=Path, metavar="FILE", help="write what was fitted and measured as JSON too"
+    )
+    add_output_argument(parser, forms=("md", "json"))
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command."""
+    if not args.predictions and args.no_detector:
+        raise EdgeSerError("there is nothing to fit: name --predictions, or leave --no-detector out")
+    bundle = load_bundle(args.model)
+    made: dict[str, Any] = {}
+    if args.predictions:
+        made["calibration"] = _calibration(bundle, args.predictions, args.coverage)
+    if not args.no_detector:
+        made["speech_detector"] = _detector(bundle, args)
+    _write(bundle, made, args.out, overwrite=args.overwrite)
+    print(f"bundle: {args.out}", file=sys.stderr)
+    detector = made.get("speech_detector")
+    told = {"calibration": made.get("calibration"), "speech_detector": detector and detector["record"]}
+    if args.record is not None:
+        from edge_ser.files import write_json
+
+        write_json(args.record, told)
+    if args.output == "json":
+        write_table([], "json", document=told)
+    else:
+        rows = [made["calibration"]] if args.predictions else []
+        if rows:
+            write_table(rows, "md")
+        if detector:
+            keys = ("sounds", "rejected", "speech", "refused")
+            write_table([{key: detector["record"][key] for key in keys}], "md")
+    return 0
+
+
+def _calibration(bundle: Bundle, folders: list[Path], coverage: float) -> dict[str, Any]:
+    """Temperature and threshold from held-out answers of one or more corpora, each corpus counting as much."""
+    from edge_ser.evaluation.answers import Answers
+    from edge_ser.evaluation.calibrate import fit_temperature, unsure_threshold, with_temperature
+
+    parts = []
+    for folder in folders:
+        answers = Answers.read(folder)
+        if answers.about.get("seen_in_training") or answers.about.get("leaks"):
+            raise EdgeSerError(
+                f"{folder} holds answers to speakers that the model learnt from; evaluate checkpoints of folds instead"
+            )
+        if unknown := [label for label in answers.labels if label not in bundle.labels]:
+            raise EdgeSerError(
+                f"{folder} is of another model: {bundle.name} does not know {', '.join(unknown)}"
+            )
+        part = answers.take(answers.truth >= 0)
+        wide = np.full((len(part), len(bundle.labels)), 1e-12)
+        wide[:, [bundle.labels.index(label) for label in part.labels]] = part.scores
+        truth = np.array([bundle.labels.index(part.labels[i]) for i in part.truth])
+        parts.append((wide, truth, part.about["corpus"]))
+    most = max(len(truth) for _, truth, _ in parts)
+    scores = np.concatenate([np.resize(wide, (most, wide.shape[1])) for wide, _, _ in parts])
+    truths = np.concatenate([np.resize(truth, most) for _, truth, _ in parts])
+    temperature = round(fit_temperature(scores, truths), 4)
+    confidence = with_temperature(scores, temperature).max(1)
+    # rounded down, so that the stated share stays sure
+    unsure_below = int(unsure_threshold(confidence, coverage) * 10_000) / 10_000
+    names = ", ".join(name for _, _, name in parts)
+    return {
+        "temperature": temperature,
+        "unsure_below": unsure_below,
+        "coverage": round(float(np.mean(confidence >= unsure_below)), 4),
+        "fitted_on": f"clips of {names}, each answered by a model that never heard its speaker",
+    }
+
+
+def _detector(bundle: Bundle, args: argparse.Namespace) -> dict[str, Any]:
+    from edge_ser.evaluation.rejection import fit_detector, made_sounds, sound_samples, speech_samples
+
+    clips = [clip for name in args.speech.split(",") for clip in load_corpus(name).clips]
+    samples = speech_samples(clips, args.per_speaker) + sound_samples(args.sounds.split(",")) + made_sounds()
+    detector, _ = fit_detector(samples, bundle.spec, bundle.step_frames)
+    return detector.to_dict()
+
+
+def _write(bundle: Bundle, made: dict[str, Any], out: Path, *, overwrite: bool) -> None:
+    """The bundle's own manifest and files with what was made, and a card that says so."""
+    from export.card import card_text
+
+    manifest = parse_json_object((bundle.path / "bundle.json").read_bytes(), str(bundle.path)) | made
+    manifest["name"] = bundle.name
+    files = {file.path: (bundle.path / file.path).read_bytes() for file in bundle.files}
+    if bundle.card is not None:
+        files[bundle.card.name] = card_text(manifest).encode("utf-8")
+    manifest["files"] = [
+        {k: v for k, v in entry.items() if k not in ("sha256", "bytes")} for entry in manifest["files"]
+    ]
+    write_bundle(out, manifest, files, overwrite=overwrite)

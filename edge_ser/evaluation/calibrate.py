@@ -1,0 +1,217 @@
+"""How far probabilities can be believed: their error, the temperature that mends it, and when to be unsure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ser.errors import EdgeSerError
+from edge_ser.evaluation.answers import Answers
+
+__all__ = [
+    "accuracy_at",
+    "calibration",
+    "cross_fitted",
+    "expected_calibration_error",
+    "fit_temperature",
+    "reliability",
+    "risk_coverage",
+    "unsure_threshold",
+    "with_temperature",
+]
+
+Floats = NDArray[np.float64]
+
+
+def with_temperature(scores: Floats, temperature: float) -> Floats:
+    """Probabilities (n, labels) sharpened (below 1) or softened (above 1) by a temperature."""
+    logs = np.log(np.maximum(scores, 1e-12)) / temperature
+    powers = np.exp(logs - logs.max(1, keepdims=True))
+    return np.asarray(powers / powers.sum(1, keepdims=True))
+
+
+def fit_temperature(scores: Floats, truth: NDArray[np.int64]) -> float:
+    """The temperature of the least negative log-likelihood (Guo et al., ICML 2017).
+
+    Parameters
+    ----------
+    scores : (n, labels) float64
+        Probabilities of speakers that the model did not learn from.
+    truth : (n,) int64
+
+    Returns
+    -------
+    float
+        0.05 to 20, by golden section over its logarithm; the likelihood has one optimum.
+
+    Raises
+    ------
+    EdgeSerError
+        No clips, or a true class outside.
+    """
+    _checked(scores, truth)
+
+    def loss(log_t: float) -> float:
+        shares = with_temperature(scores, float(np.exp(log_t)))
+        return float(-np.log(np.maximum(shares[np.arange(len(truth)), truth], 1e-300)).mean())
+
+    low, high = np.log(0.05), np.log(20.0)
+    golden = (np.sqrt(5) - 1) / 2
+    for _ in range(60):
+        left, right = high - golden * (high - low), low + golden * (high - low)
+        if loss(left) <= loss(right):
+            high = right
+        else:
+            low = left
+    return float(np.exp((low + high) / 2))
+
+
+def reliability(scores: Floats, truth: NDArray[np.int64], bins: int = 15) -> list[dict[str, Any]]:
+    """How often answers of each confidence are right: equal-width bins over 0..1, empty ones left out.
+
+    Returns
+    -------
+    list of dict
+        ``low``, ``high``, ``clips``, ``confidence`` (mean), ``accuracy``.
+    """
+    _checked(scores, truth)
+    confidence, right = scores.max(1), scores.argmax(1) == truth
+    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    return [
+        {
+            "low": b / bins,
+            "high": (b + 1) / bins,
+            "clips": int(np.sum(place == b)),
+            "confidence": float(confidence[place == b].mean()),
+            "accuracy": float(right[place == b].mean()),
+        }
+        for b in range(bins)
+        if np.any(place == b)
+    ]
+
+
+def expected_calibration_error(scores: Floats, truth: NDArray[np.int64], bins: int = 15) -> float:
+    """Mean distance of confidence from accuracy over bins, weighted by clips (Naeini et al., AAAI 2015); 0..1."""
+    rows = reliability(scores, truth, bins)
+    return sum(row["clips"] * abs(row["confidence"] - row["accuracy"]) for row in rows) / len(truth)
+
+
+def risk_coverage(confidence: Floats, right: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """Accuracy of what is answered when only the most confident share is (El-Yaniv and Wiener, JMLR 2010).
+
+    Returns
+    -------
+    coverage, accuracy : (n,) float64
+        Coverage from 1/n to 1.
+    """
+    order = np.argsort(-np.asarray(confidence), kind="stable")
+    n = np.arange(1, len(order) + 1)
+    return n / len(order), np.cumsum(np.asarray(right, float)[order]) / n
+
+
+def accuracy_at(confidence: Floats, right: NDArray[np.bool_], threshold: float) -> tuple[float, float | None]:
+    """Coverage and accuracy of the answers of at least this confidence; None where there are none."""
+    sure = confidence >= threshold
+    return float(sure.mean()), float(right[sure].mean()) if sure.any() else None
+
+
+def unsure_threshold(confidence: Floats, coverage: float) -> float:
+    """The largest confidence that leaves at least this share of answers at or above it.
+
+    Raises
+    ------
+    EdgeSerError
+        No answers, or a coverage that is not above 0 and at most 1.
+    """
+    if not 0 < coverage <= 1:
+        raise EdgeSerError(f"a coverage lies above 0 and is at most 1, not {coverage:g}")
+    if not len(confidence):
+        raise EdgeSerError("a threshold of confidence needs answers")
+    return float(np.sort(confidence)[::-1][int(np.ceil(coverage * len(confidence))) - 1])
+
+
+def cross_fitted(answers: Answers, coverage: float) -> tuple[Floats, NDArray[np.bool_]]:
+    """Calibrated probabilities and who stays sure, each fold by the temperature and threshold of the other folds.
+
+    Parameters
+    ----------
+    answers : Answers
+        Of two folds or more, every clip with an emotion; a fold's speakers are in no other.
+    coverage : float
+        Share that is to stay sure.
+
+    Returns
+    -------
+    scores : (n, labels) float64
+    sure : (n,) bool
+
+    Raises
+    ------
+    EdgeSerError
+        One fold only, or a speaker in two folds.
+    """
+    folds = sorted(set(answers.folds.tolist()))
+    if len(folds) < 2:
+        raise EdgeSerError("calibration across folds needs answers of two folds or more")
+    homes: dict[str, int] = {}
+    for speaker, fold in zip(answers.speakers.tolist(), answers.folds.tolist(), strict=True):
+        if homes.setdefault(speaker, fold) != fold:
+            raise EdgeSerError(
+                f"{speaker} stands in the folds {homes[speaker]} and {fold}; keep speakers apart"
+            )
+    scores, sure = np.empty_like(answers.scores), np.empty(len(answers), bool)
+    for fold in folds:
+        inside, outside = answers.folds == fold, answers.folds != fold
+        temperature = fit_temperature(answers.scores[outside], answers.truth[outside])
+        scores[inside] = with_temperature(answers.scores[inside], temperature)
+        others = with_temperature(answers.scores[outside], temperature).max(1)
+        sure[inside] = scores[inside].max(1) >= unsure_threshold(others, coverage)
+    return scores, sure
+
+
+def calibration(answers: Answers, coverage: float = 0.8) -> dict[str, Any]:
+    """Figures of calibration and abstention of clips with an emotion.
+
+    Returns
+    -------
+    dict
+        ``ece`` and ``reliability`` as answered, ``accuracy``, ``risk_coverage`` (at tenths). With two folds or more
+        ``fitted``, each fold by the others: ``ece``, ``reliability``, ``coverage``, ``accuracy`` of the sure
+        ones, ``gain`` of that over all; and ``temperature`` and ``unsure_below`` fitted on all, for a bundle.
+    """
+    known = answers.take(answers.truth >= 0)
+    truth, right = known.truth, known.said == known.truth
+    covered, accurate = risk_coverage(known.confidence, right)
+    places = [max(0, int(np.ceil(c * len(known))) - 1) for c in np.arange(1, 11) / 10]
+    result: dict[str, Any] = {
+        "ece": expected_calibration_error(known.scores, truth),
+        "reliability": reliability(known.scores, truth),
+        "accuracy": float(right.mean()),
+        "risk_coverage": [{"coverage": float(covered[i]), "accuracy": float(accurate[i])} for i in places],
+    }
+    if len(set(known.folds.tolist())) > 1:
+        scores, sure = cross_fitted(known, coverage)
+        temperature = fit_temperature(known.scores, truth)
+        confidence = with_temperature(known.scores, temperature).max(1)
+        result["fitted"] = {
+            "ece": expected_calibration_error(scores, truth),
+            "reliability": reliability(scores, truth),
+            "asked_coverage": coverage,
+            "coverage": float(sure.mean()),
+            "accuracy": float(right[sure].mean()) if sure.any() else None,
+            "gain": float(right[sure].mean() - right.mean()) if sure.any() else None,
+            "temperature": temperature,
+            "unsure_below": unsure_threshold(confidence, coverage),
+        }
+    return result
+
+
+def _checked(scores: Floats, truth: NDArray[np.int64]) -> None:
+    if not len(truth) or len(scores) != len(truth):
+        raise EdgeSerError(f"calibration needs as many scores as clips: {len(scores)} and {len(truth)}")
+    if not np.isfinite(scores).all():
+        raise EdgeSerError("calibration needs scores that are numbers; there is a NaN or an infinity")
+    if truth.min() < 0 or truth.max() >= scores.shape[1]:
+        raise EdgeSerError("a clip's class is none that was answered; leave it out first")

@@ -1,0 +1,186 @@
+"""What somebody who listens really gets: how soon an answer stands, how often it flips, how late ratings are."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_ser.audio import SAMPLE_RATE, load_audio
+from edge_ser.corpora import ADV, Clip
+from edge_ser.errors import EdgeSerError
+from edge_ser.perturb import add_noise, pink_noise
+from edge_ser.recognizer import Recognizer
+from firmware_py.prediction import Prediction
+
+__all__ = ["Joined", "Turn", "joined", "stream_quality"]
+
+Floats = npt.NDArray[np.float32]
+Progress = Callable[[Iterable[Any]], Iterable[Any]]
+
+_STABLE_S = 1.5  # the limit for a label to stand
+_LOUD_DB = 30.0  # speech reaches from the first to the last 20 ms within so much of the loudest
+_HOP = SAMPLE_RATE // 50
+
+
+@dataclasses.dataclass(frozen=True)
+class Turn:
+    """Where a clip's speech lies in a joined recording, in samples: from its first to its last loud 20 ms."""
+
+    clip: Clip
+    start: int
+    end: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Joined:
+    """Clips one after another with pauses between them, over a steady noise."""
+
+    wave: Floats
+    turns: tuple[Turn, ...]
+
+
+def joined(
+    clips: Sequence[Clip],
+    *,
+    pause_s: tuple[float, float] = (1.0, 3.0),
+    snr_db: float = 30.0,
+    seed: int = 0,
+) -> Joined:
+    """Join clips into one recording.
+
+    Parameters
+    ----------
+    clips : sequence of Clip
+        In the order of their turns; those without a sound are left out.
+    pause_s : (float, float)
+        Seconds between turns, drawn evenly.
+    snr_db : float
+        Power of the clips over that of the pink noise beneath.
+    seed : int
+
+    Raises
+    ------
+    EdgeSerError
+        Nothing is left to join.
+    """
+    rng = np.random.default_rng(seed)
+    pieces: list[Floats] = [np.zeros(SAMPLE_RATE, np.float32)]
+    turns = []
+    at = SAMPLE_RATE
+    for clip in clips:
+        wave = load_audio(clip.path)
+        if len(wave) < SAMPLE_RATE // 2 or not np.any(wave):
+            continue
+        first, last = _speech(wave)
+        turns.append(Turn(clip, at + first, at + last))
+        pause = np.zeros(int(rng.uniform(*pause_s) * SAMPLE_RATE), np.float32)
+        pieces += [wave, pause]
+        at += len(wave) + len(pause)
+    if not turns:
+        raise EdgeSerError("there are no clips with a sound to join")
+    whole = np.concatenate(pieces)
+    return Joined(add_noise(whole, pink_noise(len(whole), rng), snr_db, rng), tuple(turns))
+
+
+def _speech(wave: Floats) -> tuple[int, int]:
+    """First and last sample of what is within `_LOUD_DB` of the loudest 20 ms."""
+    power = np.square(wave[: len(wave) // _HOP * _HOP].reshape(-1, _HOP).astype(np.float64)).mean(1)
+    loud = np.flatnonzero(power >= power.max() * 10 ** (-_LOUD_DB / 10))
+    return int(loud[0]) * _HOP, (int(loud[-1]) + 1) * _HOP
+
+
+def stream_quality(
+    recordings: Iterable[tuple[Recognizer, Joined]], labels: Sequence[str], progress: Progress = iter
+) -> dict[str, Any]:
+    """Figures of recordings heard as a device hears them.
+
+    Parameters
+    ----------
+    recordings : iterable of (Recognizer, Joined)
+        Each with the model that is to hear it.
+    labels : sequence of str
+        The corpus's emotions; answers are taken among them.
+
+    Returns
+    -------
+    dict
+        ``protocol``; ``figures``: ``turns``, ``right_at_end`` (share of turns whose label is right at the end of
+        their speech), ``stable_in_time`` (of those, the share whose label stood from 1.5 s after the first speech on,
+        or from the end of a turn that is shorter), ``seconds_to_stable`` (median and 90 %), ``flips_per_minute``
+        (changes of label within speech), ``adv_lag_s`` (median seconds until a rating has gone 90 % of its way to
+        the value at the end of the turn, for moves of at least 0.1), ``in_pauses`` (share of steps in pauses, 1 s
+        after speech ended, that name an emotion); ``by_seconds``: ``seconds`` of speech heard and share right.
+    """
+    stable, flips, spoken_s, named = [], 0, 0.0, []
+    lags: dict[str, list[float]] = {d: [] for d in ADV}
+    right_after: dict[float, list[bool]] = {}
+    turns = right = 0
+    for recognizer, recording in progress(recordings):
+        answers = recognizer.predictions(recording.wave)
+        ends = np.array([one.end for one in answers])
+        said = np.array([_best(one, labels) for one in answers])
+        for number, turn in enumerate(recording.turns):
+            inside = np.flatnonzero(
+                (ends > turn.start) & (ends <= turn.end + recognizer.stream().step_samples)
+            )
+            if len(inside) < 2:
+                continue
+            turns += 1
+            mine = said[inside]
+            spoken_s += (turn.end - turn.start) / SAMPLE_RATE
+            flips += int(np.sum(mine[1:] != mine[:-1]))
+            truth = turn.clip.emotion
+            seconds = (ends[inside] - turn.start) / SAMPLE_RATE
+            for s, label in zip(seconds, mine, strict=True):
+                right_after.setdefault(float(np.ceil(s / 0.5) * 0.5), []).append(bool(label == truth))
+            if mine[-1] == truth:
+                right += 1
+                wrong = np.flatnonzero(mine != truth)
+                stable.append(float(seconds[wrong[-1] + 1] if len(wrong) else seconds[0]))
+            for dimension in ADV:
+                _lag(lags[dimension], seconds, np.array([getattr(answers[i], dimension) for i in inside]))
+            nxt = (
+                recording.turns[number + 1].start
+                if number + 1 < len(recording.turns)
+                else len(recording.wave)
+            )
+            pause = np.flatnonzero((ends > turn.end + SAMPLE_RATE) & (ends <= nxt))
+            named += [answers[i].state == "speech" for i in pause]
+    if not turns:
+        raise EdgeSerError("no turn was long enough for two answers; join longer clips")
+    return {
+        "protocol": "clips of one speaker joined with pauses of 1 to 3 s, pink noise 30 dB below; heard step by step",
+        "figures": {
+            "turns": turns,
+            "right_at_end": right / turns,
+            "stable_in_time": float(np.mean(np.array(stable) <= _STABLE_S + 1e-9)) if stable else None,
+            "seconds_to_stable": [float(np.median(stable)), float(np.quantile(stable, 0.9))]
+            if stable
+            else None,
+            "flips_per_minute": 60 * flips / spoken_s,
+            "adv_lag_s": {d: float(np.median(x)) if x else None for d, x in lags.items()},
+            "in_pauses": float(np.mean(named)) if named else None,
+        },
+        "by_seconds": [
+            {"seconds": s, "accuracy": float(np.mean(x)), "answers": len(x)}
+            for s, x in sorted(right_after.items())
+            if len(x) >= 20
+        ],
+    }
+
+
+def _best(answer: Prediction, labels: Sequence[str]) -> str:
+    return max(labels, key=lambda label: answer.emotion[label])
+
+
+def _lag(into: list[float], seconds: npt.NDArray[np.float64], values: npt.NDArray[np.float64]) -> None:
+    """Seconds until a course has gone 90 % of its way, where it goes a tenth of the scale at least."""
+    way = values[-1] - values[0]
+    if abs(way) >= 0.1:
+        there = np.abs(values - values[-1]) <= 0.1 * abs(way)
+        late = np.flatnonzero(~there)
+        into.append(float(seconds[late[-1] + 1] if len(late) else seconds[0]))

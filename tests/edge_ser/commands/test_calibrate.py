@@ -1,0 +1,84 @@
+"""``edge-ser calibrate``: a copy of a bundle with what was fitted, from honest answers alone."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge_ser.bundle import Bundle, load_bundle
+from edge_ser.cli import main
+from edge_ser.corpora import Clip
+from edge_ser.evaluation.answers import Answers
+from edge_ser.evaluation.calibrate import with_temperature
+from edge_ser.recognizer import Recognizer
+
+N = 300
+
+
+def predictions(folder: Path, labels: tuple[str, ...], **about: object) -> Path:
+    """Answers that are twice too sure."""
+    rng = np.random.default_rng(0)
+    right = rng.dirichlet([0.7] * len(labels), N)
+    truth = [int(rng.choice(len(labels), p=row)) for row in right]
+    clips = tuple(
+        Clip(Path(f"{i}.wav"), "made", f"s{i % 6}", labels[t], fold=i % 3) for i, t in enumerate(truth)
+    )
+    answers = Answers(
+        {"corpus": "made", "protocol": "made up", "model": "none", "params": 1, **about}, labels, clips,
+        with_temperature(right, 0.5), np.full((N, 3), 0.5), np.arange(N) % 3, np.zeros(N, np.int64), (None,) * N,
+    )  # fmt: skip
+    folder.mkdir()
+    (folder / "predictions.json").write_text(json.dumps(answers.to_dict()))
+    return folder
+
+
+def test_a_bundle_gets_its_temperature_and_rule_and_keeps_its_files(
+    numpy_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = predictions(tmp_path / "p", numpy_bundle.labels)
+    out = tmp_path / "b"
+    call = [
+        "calibrate",
+        str(numpy_bundle.path),
+        "--predictions",
+        str(given),
+        "--no-detector",
+        "--out",
+        str(out),
+    ]
+    assert main([*call, "-o", "json", "--record", str(tmp_path / "r" / "r.json")]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told == json.loads((tmp_path / "r" / "r.json").read_text())
+    made = load_bundle(out)
+    assert made.calibration.temperature == told["calibration"]["temperature"]
+    assert made.calibration.temperature == pytest.approx(2.0, rel=0.15)
+    assert made.calibration.coverage is not None and made.calibration.coverage >= 0.8
+    assert "made" in made.calibration.fitted_on and made.speech_detector is None
+    assert made.file("numpy").read_bytes() == numpy_bundle.file("numpy").read_bytes()
+    card = made.card
+    assert card is not None and "calibrated with a temperature" in card.read_text()
+    wave = (0.1 * np.random.default_rng(0).standard_normal(16000)).astype(np.float32)
+    old, new = (Recognizer.load(b.path, engine="numpy").predict(wave) for b in (numpy_bundle, made))
+    assert new.label == old.label and new.confidence < old.confidence
+    assert main(call) == 2 and "exists" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("about", [{"seen_in_training": True}, {"leaks": True}])
+def test_answers_to_known_speakers_are_refused(
+    numpy_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str], about: dict[str, bool]
+) -> None:
+    given = predictions(tmp_path / "p", numpy_bundle.labels, **about)
+    call = ["calibrate", str(numpy_bundle.path), "--predictions", str(given), "--no-detector"]
+    assert main([*call, "--out", str(tmp_path / "b")]) == 2
+    assert "learnt from" in capsys.readouterr().err and not (tmp_path / "b").exists()
+
+
+def test_another_models_answers_and_nothing_at_all(
+    numpy_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = predictions(tmp_path / "p", ("angry", "homesick"))
+    call = ["calibrate", str(numpy_bundle.path), "--no-detector", "--out", str(tmp_path / "b")]
+    assert main([*call, "--predictions", str(given)]) == 2
+    assert "does not know homesick" in capsys.readouterr().err
+    assert main(call) == 2 and "nothing to fit" in capsys.readouterr().err

@@ -1,0 +1,60 @@
+"""Tables in the manner of audformat: written and read, times in both forms, parts of files refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_ser.audio import write_wav
+from edge_ser.corpora import load_csv, write_table
+from edge_ser.corpora.segments import seconds_of, timedelta_text
+from edge_ser.errors import EdgeSerError
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    for name in "ab":
+        write_wav(tmp_path / f"{name}.wav", np.zeros(1600, np.float32))
+    path = tmp_path / "t.csv"
+    path.write_text(
+        "file,start,end,speaker,emotion,arousal,dominance,valence,fold,votes\n"
+        "a.wav,0 days,0 days 00:00:00.100000,s1,happy,0.25,0.5,0.75,0,happy:3\n"
+        "b.wav,0,NaT,s2,sad,,,,1,\n"
+    )
+    return path
+
+
+def test_it_comes_back_as_it_was(table: Path) -> None:
+    corpus = load_csv(table)
+    assert corpus.clips[0].duration == pytest.approx(0.1) and corpus.clips[1].duration is None
+    assert "start" not in corpus.clips[0].extra
+    write_table(corpus, table.parent / "again.csv")
+    again = load_csv(table.parent / "again.csv", name=corpus.name)
+    assert again.clips == corpus.clips and again.labels == corpus.labels
+    assert again.clips[0].extra["votes"] == "happy:3"
+
+
+def test_pandas_reads_the_times(table: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    write_table(load_csv(table), table.parent / "again.csv")
+    frame = pandas.read_csv(table.parent / "again.csv", index_col=["file", "start", "end"])
+    assert pandas.to_timedelta(frame.index.get_level_values("end")[0]).total_seconds() == pytest.approx(0.1)
+
+
+@given(st.floats(0, 200_000))
+def test_times_come_back(seconds: float) -> None:
+    assert seconds_of(timedelta_text(seconds), "x") == pytest.approx(seconds, abs=1e-6)
+    assert seconds_of(str(seconds), "x") == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "wrong"),
+    [("a.wav,0 days,", "a.wav,0.5,", "part of a file"), ("b.wav,0,", "b.wav,soon,", "neither seconds"),
+     ("b.wav,0,", "b.wav,-1,", "no time from 0")],
+)  # fmt: skip
+def test_segments_and_nonsense_are_refused_by_line(table: Path, old: str, new: str, wrong: str) -> None:
+    table.write_text(table.read_text().replace(old, new))
+    with pytest.raises(EdgeSerError, match=f"line .*{wrong}"):
+        load_csv(table)

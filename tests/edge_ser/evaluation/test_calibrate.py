@@ -1,0 +1,99 @@
+"""Calibration: a known temperature is found, folds do not see their own speakers, the rule keeps its coverage."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_ser.errors import EdgeSerError
+from edge_ser.evaluation.calibrate import (
+    accuracy_at,
+    calibration,
+    cross_fitted,
+    expected_calibration_error,
+    fit_temperature,
+    reliability,
+    risk_coverage,
+    unsure_threshold,
+    with_temperature,
+)
+from tests.edge_ser.evaluation.making import make
+
+
+def drawn(temperature: float, n: int = 4000) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities that are off by this temperature, and classes drawn from the right ones."""
+    rng = np.random.default_rng(1)
+    right = rng.dirichlet((0.6, 0.6, 0.6, 0.6), n)
+    truth = np.array([rng.choice(4, p=row) for row in right])
+    return with_temperature(right, 1 / temperature), truth
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
+def test_the_temperature_is_found_and_mends_the_error(temperature: float) -> None:
+    scores, truth = drawn(temperature)
+    found = fit_temperature(scores, truth)
+    assert found == pytest.approx(temperature, rel=0.08)
+    assert expected_calibration_error(with_temperature(scores, found), truth) < 0.03
+    if temperature != 1.0:
+        assert expected_calibration_error(scores, truth) > 0.05
+
+
+def test_the_error_of_known_cases() -> None:
+    sure = np.tile([1.0, 0.0], (10, 1))
+    assert expected_calibration_error(sure, np.zeros(10, int)) == 0
+    assert expected_calibration_error(sure, np.ones(10, int)) == 1
+    assert expected_calibration_error(
+        np.tile([0.7, 0.3], (10, 1)), np.array([0] * 7 + [1] * 3)
+    ) == pytest.approx(0)
+    assert sum(row["clips"] for row in reliability(sure, np.zeros(10, int))) == 10
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=50), st.floats(0.01, 1))
+def test_the_rule_keeps_at_least_its_coverage(confidence: list[float], coverage: float) -> None:
+    values = np.array(confidence)
+    kept, _ = accuracy_at(values, np.ones(len(values), bool), unsure_threshold(values, coverage))
+    assert kept >= coverage - 1e-9
+
+
+def test_risk_coverage_ends_at_the_accuracy() -> None:
+    a = make()
+    coverage, accuracy = risk_coverage(a.confidence, a.said == a.truth)
+    assert coverage[-1] == 1 and accuracy[-1] == pytest.approx(np.mean(a.said == a.truth))
+
+
+def test_a_fold_is_calibrated_by_the_others() -> None:
+    a = make(240)
+    scores, sure = cross_fitted(a, 0.8)
+    outside = a.folds != 0
+    expected = with_temperature(a.scores[~outside], fit_temperature(a.scores[outside], a.truth[outside]))
+    assert scores[~outside] == pytest.approx(expected)
+    changed = a.scores.copy()
+    changed[~outside] = 1 / 3  # the fold's own answers do not move its temperature
+    again, _ = cross_fitted(dataclasses.replace(a, scores=changed), 0.8)
+    assert again[~outside] == pytest.approx(1 / 3)
+    assert 0.6 < sure.mean() < 0.95
+    fitted = calibration(a)["fitted"]
+    assert fitted["coverage"] == pytest.approx(sure.mean()) and fitted["gain"] > 0
+
+
+def test_a_speaker_in_two_folds_is_refused() -> None:
+    a = make(240)
+    mixed = dataclasses.replace(a, folds=np.arange(240) % 2)
+    two = dataclasses.replace(mixed, clips=tuple(dataclasses.replace(c, speaker="s") for c in a.clips))
+    with pytest.raises(EdgeSerError, match="keep speakers apart"):
+        cross_fitted(two, 0.8)
+    with pytest.raises(EdgeSerError, match="two folds"):
+        cross_fitted(dataclasses.replace(a, folds=np.zeros(240, np.int64)), 0.8)
+
+
+def test_bad_input_is_refused() -> None:
+    with pytest.raises(EdgeSerError, match="as many"):
+        fit_temperature(np.zeros((0, 2)), np.zeros(0, int))
+    with pytest.raises(EdgeSerError, match="NaN"):
+        fit_temperature(np.full((2, 2), np.nan), np.zeros(2, int))
+    with pytest.raises(EdgeSerError, match="leave it out"):
+        fit_temperature(np.full((2, 2), 0.5), np.array([0, -1]))
+    with pytest.raises(EdgeSerError, match="coverage"):
+        unsure_threshold(np.ones(3), 0.0)

@@ -1,0 +1,82 @@
+"""Pipelines by their description: fitted per split, unreadable clips stated, pickles and unknown steps refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge_ser.audio import write_wav
+from edge_ser.corpora import Corpus, load_csv
+from edge_ser.errors import EdgeSerError
+from edge_ser.evaluation.pipelines import KINDS, evaluate_pipeline, read_pipeline
+
+pytest.importorskip("sklearn")
+
+TOML = 'name = "lr"\nfeatures = "{features}"\nsteps = [{{kind = "standardise"}}, {{kind = "logistic", C = 1.0}}]\n'
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Corpus:
+    rng = np.random.default_rng(0)
+    rows = ["file,speaker,emotion"]
+    for i in range(16):
+        low = i // 4 % 2
+        wave = 0.2 * rng.standard_normal(8000).astype(np.float32)
+        write_wav(tmp_path / f"{i}.wav", np.cumsum(wave) * 0.02 if low else wave)
+        rows.append(f"{i}.wav,s{i % 4},{('angry', 'sad')[low]}")
+    (tmp_path / "bad.wav").write_bytes(b"RIFF nonsense")
+    rows.append("bad.wav,s0,sad")
+    (tmp_path / "t.csv").write_text("\n".join(rows) + "\n")
+    return load_csv(tmp_path / "t.csv")
+
+
+def described(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "p.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_pipeline_is_fitted_on_the_other_speakers(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("EDGE_SER_FEATURES", "numpy")  # nothing is compiled
+    spec = read_pipeline(described(tmp_path, TOML.format(features="classic")))
+    result, answers = evaluate_pipeline(spec, corpus, "speaker", curve=True)
+    assert result["uar"]["mean"] == 1.0 and result["baseline_uar"] == 0.5 and not result["leaks"]
+    assert len(answers) == 16 and answers.scores.sum(1) == pytest.approx(1)
+    assert [Path(one["file"]).name for one in result["excluded"]] == ["bad.wav"]
+    assert [row["speakers"] for row in result["learning_curve"]] == [2, 3]
+    leaking, _ = evaluate_pipeline(spec, corpus, "random")
+    assert leaking["leaks"] and "LEAKS" in leaking["protocol"]
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("\x80\x04\x95", "describe it"),
+        ('steps = [{kind = "os.system"}]', "there is no step 'os.system'"),
+        ('steps = [{kind = "standardise"}]', "one that answers"),
+        ('steps = [{kind = "svm"}, {kind = "pca"}]', "one that answers"),
+        ("step = []", "holds name"),
+    ],
+)
+def test_what_is_no_pipeline(tmp_path: Path, text: str, wrong: str) -> None:
+    path = tmp_path / "p.toml"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(EdgeSerError, match=wrong):
+        read_pipeline(path)
+
+
+def test_parameters_that_scikit_learn_does_not_know(tmp_path: Path) -> None:
+    spec = read_pipeline(described(tmp_path, 'steps = [{kind = "svm", Z = 1}]'))
+    with pytest.raises(EdgeSerError, match="the step svm"):
+        spec.build()
+    with pytest.raises(EdgeSerError, match="there is no pipeline"):
+        read_pipeline(tmp_path / "none.toml")
+
+
+def test_every_kind_can_be_built(tmp_path: Path) -> None:
+    for kind, (_, answers) in KINDS.items():
+        steps = f'steps = [{{kind = "{kind}"}}' + ("]" if answers else ', {kind = "bayes"}]')
+        assert read_pipeline(described(tmp_path, steps)).build() is not None

@@ -1,0 +1,90 @@
+"""Protocols: nobody stands on both sides, the random split says that it leaks, exclusions are stated."""
+
+from pathlib import Path
+
+import pytest
+
+from edge_ser.corpora import Clip, Corpus
+from edge_ser.errors import EdgeSerError
+from edge_ser.evaluation.protocols import PROTOCOLS, merged, plan
+
+LABELS = ("angry", "happy", "sad")
+
+
+def corpus(name: str = "a", speakers: int = 6, labels=LABELS, languages=("en",)) -> Corpus:
+    clips = tuple(
+        Clip(Path(f"{name}{i}.wav"), name, f"{name}-s{i % speakers}", labels[i // speakers % len(labels)],
+             language=languages[i // speakers % len(languages)], sex="f")
+        for i in range(speakers * 12)
+    )  # fmt: skip
+    return Corpus(name, clips, labels)
+
+
+@pytest.mark.parametrize("protocol", ["folds", "speaker"])
+def test_speakers_are_apart_and_every_clip_is_tested_once(protocol: str) -> None:
+    whole = corpus()
+    made = plan(whole, protocol)
+    assert len(made.splits) == (5 if protocol == "folds" else 6) and not made.leaks
+    for split in made.splits:
+        assert not {c.speaker for c in split.train} & {c.speaker for c in split.test}
+    tested = [clip.path for split in made.splits for clip in split.test]
+    assert sorted(tested) == sorted(clip.path for clip in whole.clips)
+
+
+def test_the_random_split_says_that_it_leaks() -> None:
+    made = plan(corpus(), "random")
+    assert made.leaks and "LEAKS" in made.statement
+    assert {c.speaker for c in made.splits[0].train} & {c.speaker for c in made.splits[0].test}
+    assert plan(corpus(), "random") == made
+
+
+def test_a_corpus_at_a_time_among_common_emotions() -> None:
+    both = merged([corpus("a"), corpus("b", labels=("angry", "sad", "bored"))])
+    assert both.labels == ("angry", "sad")
+    assert {one.reason for one in both.left_out} == {
+        "happy is not in every corpus",
+        "bored is not in every corpus",
+    }
+    made = plan(both, "corpus")
+    assert [split.name for split in made.splits] == ["a", "b"]
+    assert {clip.corpus for clip in made.splits[0].train} == {"b"}
+
+
+def test_speakers_of_two_languages_are_not_trained_on() -> None:
+    whole = corpus(languages=("da", "en"))
+    with pytest.raises(EdgeSerError, match="fewer than two emotions"):
+        plan(whole, "language")  # everybody speaks both
+    others = (*corpus("b", languages=("en",)).clips, *corpus("c", languages=("da",)).clips)
+    some = Corpus("two", (*whole.clips, *others), LABELS)
+    made = plan(some.keep(lambda c: c.corpus != "a" or c.speaker == "a-s0"), "language")
+    danish = made.splits[0]
+    assert danish.name == "da" and not {c.speaker for c in danish.train} & {c.speaker for c in danish.test}
+    assert any("of speakers who are tested on" in one.reason for one in made.left_out)
+
+
+def test_an_emotion_of_one_speaker_is_left_out_by_name() -> None:
+    whole = corpus()
+    only = Corpus("a", (*whole.clips, Clip(Path("x.wav"), "a", "a-s0", "bored")), (*LABELS, "bored"))
+    made = plan(only, "speaker")
+    assert any("bored" in one.what and "nobody is left" in one.reason for one in made.left_out)
+    assert all(clip.emotion != "bored" for split in made.splits for clip in split.test)
+
+
+def test_what_cannot_be_planned() -> None:
+    with pytest.raises(EdgeSerError, match="1 speaker"):
+        plan(corpus(speakers=1), "folds")
+    with pytest.raises(EdgeSerError, match="unknown protocol"):
+        plan(corpus(), "loso")
+    with pytest.raises(EdgeSerError, match="one corpus only"):
+        plan(corpus(), "corpus")
+    with pytest.raises(EdgeSerError, match="named twice"):
+        merged([corpus(), corpus()])
+    with pytest.raises(EdgeSerError, match="no emotion in common"):
+        merged([corpus("a", labels=("angry",)), corpus("b", labels=("sad",))])
+    nameless = corpus().keep(lambda c: True)
+    with pytest.raises(EdgeSerError, match="name no language"):
+        plan(
+            Corpus("a", tuple(Clip(c.path, "a", c.speaker, c.emotion) for c in nameless.clips), LABELS),
+            "language",
+        )
+    assert set(PROTOCOLS) == {"folds", "speaker", "corpus", "language", "random"}

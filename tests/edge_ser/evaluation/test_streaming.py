@@ -1,0 +1,79 @@
+"""Joined recordings, and figures of answers whose course is known."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge_ser.audio import write_wav
+from edge_ser.corpora import Clip
+from edge_ser.errors import EdgeSerError
+from edge_ser.evaluation.streaming import joined, stream_quality
+from firmware_py.prediction import Prediction
+
+pytest.importorskip("scipy")
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> list[Clip]:
+    made = []
+    for i, emotion in enumerate(("angry", "sad", "angry")):
+        wave = np.zeros(48000, np.float32)
+        wave[8000:40000] = 0.2 * np.sin(np.arange(32000) * 0.1)
+        write_wav(tmp_path / f"{i}.wav", wave)
+        made.append(Clip(tmp_path / f"{i}.wav", "made", "s", emotion))
+    write_wav(tmp_path / "silent.wav", np.zeros(20000, np.float32))
+    return [*made, Clip(tmp_path / "silent.wav", "made", "s", "sad")]
+
+
+def test_turns_lie_where_the_speech_is(clips: list[Clip]) -> None:
+    one = joined(clips)
+    assert len(one.turns) == 3  # silence has no turn
+    for turn in one.turns:
+        assert turn.end - turn.start == pytest.approx(32000, abs=640)
+        assert np.abs(one.wave[turn.start : turn.end]).max() > 0.15
+        assert np.abs(one.wave[turn.start - 4000 : turn.start - 400]).max() < 0.05
+    assert (joined(clips).wave == one.wave).all() and (joined(clips, seed=1).wave[:9] != one.wave[:9]).any()
+    with pytest.raises(EdgeSerError, match="no clips"):
+        joined(clips[3:])
+
+
+@dataclasses.dataclass
+class Scripted:
+    """Says sad for so many samples of each turn, then what is right; arousal goes there in one step."""
+
+    turns: tuple
+    wrong_for: int
+
+    @property
+    def step_samples(self) -> int:
+        return 4000
+
+    def stream(self) -> "Scripted":
+        return self
+
+    def predictions(self, wave: np.ndarray) -> list[Prediction]:
+        answers = []
+        for end in range(4000, len(wave) + 1, 4000):
+            turn = next((t for t in self.turns if t.start < end <= t.end + 16000), None)
+            late = turn is not None and end - turn.start > self.wrong_for
+            said = turn.clip.emotion if late else "sad"
+            answers.append(
+                Prediction(
+                    0, end, 16000, 0.9 if late else 0.2, 0.5, 0.5, {"angry": float(said == "angry"), "sad": 0.5},
+                    "speech" if turn else "silence", -20.0,
+                )
+            )  # fmt: skip
+        return answers
+
+
+def test_figures_follow_the_course(clips: list[Clip]) -> None:
+    one = joined(clips)
+    quick = stream_quality([(Scripted(one.turns, 8000), one)], ("angry", "sad"))["figures"]  # type: ignore[list-item]
+    assert quick["turns"] == 3 and quick["right_at_end"] == 1 and quick["stable_in_time"] == 1
+    assert quick["in_pauses"] == 0 and 0.4 < quick["adv_lag_s"]["arousal"] < 0.8
+    assert quick["adv_lag_s"]["valence"] is None
+    slow = stream_quality([(Scripted(one.turns, 28000), one)], ("angry", "sad"))  # type: ignore[list-item]
+    assert slow["figures"]["stable_in_time"] == pytest.approx(1 / 3)  # the sad one was right from the start
+    assert slow["figures"]["flips_per_minute"] == pytest.approx(20, rel=0.1)
