@@ -118,7 +118,16 @@ def step_instructions(results: Path) -> str:
         | {cpu: round(count / 1e6, 2) for cpu, count in counts.items()}
         for way, counts in data["ways"].items()
     ]
-    return markdown_table(rows) + f"\n\n{data['unit']}; front end in {'C' if data['front_end'] == 'c' else 'NumPy'}"
+    return (
+        markdown_table(rows)
+        + f"\n\n{data['unit']}; front end in {'C' if data['front_end'] == 'c' else 'NumPy'}"
+    )
 
 
-TABLES = {"step_instructions": step_instructions, "boards": boards, "listening": listening, "faults": faults, "soak": soak}
+TABLES = {
+    "step_instructions": step_instructions,
+    "boards": boards,
+    "listening": listening,
+    "faults": faults,
+    "soak": soak,
+}
