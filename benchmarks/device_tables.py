@@ -110,4 +110,24 @@ def boards(results: Path) -> str:
     return markdown_table(rows)
 
 
-TABLES = {"boards": boards, "listening": listening, "faults": faults, "soak": soak}
+def step_instructions(results: Path) -> str:
+    """Instructions of a second of listening; from `bash benchmarks/step_instructions.sh`."""
+    data = _read(results / "step_instructions.json")
+    rows = [
+        {"a second of audio, millions of instructions": way}
+        | {cpu: round(count / 1e6, 2) for cpu, count in counts.items()}
+        for way, counts in data["ways"].items()
+    ]
+    return (
+        markdown_table(rows)
+        + f"\n\n{data['unit']}; front end in {'C' if data['front_end'] == 'c' else 'NumPy'}"
+    )
+
+
+TABLES = {
+    "step_instructions": step_instructions,
+    "boards": boards,
+    "listening": listening,
+    "faults": faults,
+    "soak": soak,
+}

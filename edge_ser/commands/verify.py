@@ -50,7 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
     )
     parser.add_argument(
-        "--quick", action="store_true", help="larger chunks and a shorter drift, for slow boards and emulators"
+        "--quick",
+        action="store_true",
+        help="larger chunks and a shorter drift, for slow boards and emulators",
     )
     add_output_argument(parser)
 
