@@ -30,7 +30,9 @@ __all__ = [
 FORMAT = "edge-ser-bundle"
 #: The newest version that is read. Version 1 knew models that stream; 2 has those that hear a window as well.
 VERSION = 2
-PRECISIONS = ("fp32", "fp16", "int8")
+#: ``int8`` rounds weights and the inputs of products; the others of eight bits say what they do otherwise.
+PRECISIONS = ("fp32", "fp16", "int8", "int8-weights", "int8-dynamic")
+_FIRST_PRECISIONS = PRECISIONS[:3]
 #: How a model file is driven: a stateful step, a window of fixed length, a whole clip.
 FORMS = ("step", "window", "clip")
 #: What is done to the samples of a window: nothing, or its mean taken out and its power made one.
@@ -333,7 +335,9 @@ def _window(entry: _Entries) -> Window:
 
 def least_version(manifest: Mapping[str, Any]) -> int:
     """The oldest version whose readers understand a manifest: what `write_bundle` writes, so that they may."""
-    return 1 if manifest.get("window") is None else 2
+    known = (*_FIRST_PRECISIONS, None)
+    new = any(entry.get("precision") not in known for entry in manifest.get("files", ()))
+    return 1 if manifest.get("window") is None and not new else 2
 
 
 def _figure(entry: _Entries) -> dict[str, Any]:

@@ -48,6 +48,7 @@ def export_checkpoint(
     figures: Sequence[Mapping[str, Any]] = (),
     calibrate: str | None = None,
     feeding: Mapping[str, Any] | None = None,
+    accept_drop: bool = False,
     overwrite: bool = False,
     say: Say = lambda text: None,
 ) -> tuple[list[Exported], Bundle | None]:
@@ -73,6 +74,9 @@ def export_checkpoint(
         What int8 learns its ranges from, see `choose_calibration`.
     feeding : mapping, optional
         Of a network that does not stream: what `export.window.plan_window` takes by name.
+    accept_drop : bool
+        Write files that are over their limits as well, marked so in bundle.json and on the card. One whose answers
+        are no numbers is never written.
     overwrite : bool
         Replace a bundle that is at `out`.
     say : callable
@@ -98,7 +102,11 @@ def export_checkpoint(
     )
     made = [convert(row, loaded.source, say) for row in formats]
     rows = _checked(made, loaded, sounds, say)
-    if not all(row.ok for row in rows if row.applies) or not any(row.ok for row in rows):
+    refused = [row for row in rows if row.applies and not row.ok]
+    bearable = accept_drop and all(
+        row.error is not None and np.isfinite(row.error.largest) for row in refused
+    )
+    if (refused and not bearable) or all(row.data is None for row in rows):
         return rows, None
     return rows, _write(target, rows, loaded, overwrite=overwrite)
 
@@ -236,6 +244,7 @@ def _write(folder: Path, rows: Sequence[Exported], loaded: _Loaded, *, overwrite
             "engine": row.format.engine,
             "precision": row.format.precision,
             "form": loaded.source.form,
+            **({"over_limit": row.error._asdict()} if row.error is not None and not row.ok else {}),
         }
         for row in rows
         if row.data is not None
