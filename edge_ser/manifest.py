@@ -376,7 +376,10 @@ def _check_agreement(manifest: Manifest, top: _Entries) -> None:
     tensors = {spec.name: spec for spec in (*manifest.inputs, *manifest.states, *manifest.outputs)}
     if len(tensors) != len(manifest.inputs) + len(manifest.states) + len(manifest.outputs):
         raise top.wrong("states", "tensors whose names differ from each other and from inputs and outputs")
-    wanted = {"adv": (1, len(manifest.adv.order)), "logits": (1, len(manifest.labels))}
+    wanted: dict[str, tuple[int, ...]] = {
+        "adv": (1, len(manifest.adv.order)),
+        "logits": (1, len(manifest.labels)),
+    }
     if manifest.window is None:
         wanted["features"] = (1, manifest.step_frames, manifest.spec.n_mels)
     else:

@@ -180,18 +180,20 @@ def _load(
     plan = None
     if isinstance(model, ClipNetwork):
         plan = plan_window(model, spec, **(feeding or {}))
-    elif feeding:
+        step_frames = plan.step_frames
+    else:
+        step_frames = model.config.step_frames
+    if plan is None and feeding:
         raise EdgeSerError(
             f"{meta['architecture']} streams: its step and its window were trained, and {', '.join(feeding)} cannot be "
             "chosen"
         )
     folded = model.fold()
-    step_frames = folded.config.step_frames if plan is None else plan.step_frames
     calibration = None
     form = "step" if plan is None else plan.form
     if any(row.calibrated and row.refusal(form) is None for row in formats):
         calibration = calibrate(meta.get("training") or {}, spec, step_frames)
-        if plan is not None:
+        if plan is not None and isinstance(model, ClipNetwork):
             given = tuple(plan.given(model, wave) for wave in calibration.waves)
             calibration = dataclasses.replace(calibration, features=given)
     source = Source(folded, calibration, plan)
@@ -265,7 +267,11 @@ def _describe(
 ) -> dict[str, Any]:
     training = _without_folders(meta.get("training") or {})
     data = training.get("licence") or "licences not recorded"
-    states = {} if plan else dict(zip(folded.state_names, folded.initial_state(1), strict=True))
+    from edge_ser.models.stream72k import Stream72k
+
+    states = {}
+    if isinstance(folded, Stream72k):
+        states = dict(zip(folded.state_names, folded.initial_state(1), strict=True))
     macs = folded.macs_per_second(spec)
     if plan is not None:  # the whole window at each step
         macs *= round(plan.samples / (plan.step_frames * spec.hop_length))
