@@ -35,7 +35,9 @@ __all__ = [
 FORMAT = "edge-ser-bundle"
 #: The newest version that is read. Version 1 knew models that stream; 2 has those that hear a window as well.
 VERSION = 2
-PRECISIONS = ("fp32", "fp16", "int8")
+#: ``int8`` rounds weights and the inputs of products; the others of eight bits say what they do otherwise.
+PRECISIONS = ("fp32", "fp16", "int8", "int8-weights", "int8-dynamic")
+_FIRST_PRECISIONS = PRECISIONS[:3]
 #: How a model file is driven: a stateful step, a window of fixed length, a whole clip.
 FORMS = ("step", "window", "clip")
 #: What is done to the samples of a window: nothing, or its mean taken out and its power made one.
@@ -369,7 +371,9 @@ def _window(entry: _Entries) -> Window:
 
 def least_version(manifest: Mapping[str, Any]) -> int:
     """The oldest version whose readers understand a manifest: what `write_bundle` writes, so that they may."""
-    return 1 if manifest.get("window") is None else 2
+    known = (*_FIRST_PRECISIONS, None)
+    new = any(entry.get("precision") not in known for entry in manifest.get("files", ()))
+    return 1 if manifest.get("window") is None and not new else 2
 
 
 def _figure(entry: _Entries) -> dict[str, Any]:
@@ -408,7 +412,10 @@ def _check_agreement(manifest: Manifest, top: _Entries) -> None:
     tensors = {spec.name: spec for spec in (*manifest.inputs, *manifest.states, *manifest.outputs)}
     if len(tensors) != len(manifest.inputs) + len(manifest.states) + len(manifest.outputs):
         raise top.wrong("states", "tensors whose names differ from each other and from inputs and outputs")
-    wanted = {"adv": (1, len(manifest.adv.order)), "logits": (1, len(manifest.labels))}
+    wanted: dict[str, tuple[int, ...]] = {
+        "adv": (1, len(manifest.adv.order)),
+        "logits": (1, len(manifest.labels)),
+    }
     if manifest.window is None:
         wanted["features"] = (1, manifest.step_frames, manifest.spec.n_mels)
     else:

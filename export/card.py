@@ -194,7 +194,11 @@ def _calibrated(c: Mapping[str, Any]) -> str:
 
 def _files(files: Iterable[Mapping[str, Any]]) -> str:
     rows = [
-        (f"`{file['path']}`", file["engine"] or "-", file["precision"] or "-")
+        (
+            f"`{file['path']}`",
+            file["engine"] or "-",
+            (file["precision"] or "-") + (", OVER ITS LIMIT" if "over_limit" in file else ""),
+        )
         for file in files
         if file["path"] != "MODEL_CARD.md"
     ]

@@ -48,6 +48,7 @@ def export_checkpoint(
     figures: Sequence[Mapping[str, Any]] = (),
     calibrate: str | None = None,
     feeding: Mapping[str, Any] | None = None,
+    accept_drop: bool = False,
     overwrite: bool = False,
     say: Say = lambda text: None,
 ) -> tuple[list[Exported], Bundle | None]:
@@ -73,6 +74,9 @@ def export_checkpoint(
         What int8 learns its ranges from, see `choose_calibration`.
     feeding : mapping, optional
         Of a network that does not stream: what `export.window.plan_window` takes by name.
+    accept_drop : bool
+        Write files that are over their limits as well, marked so in bundle.json and on the card. One whose answers
+        are no numbers is never written.
     overwrite : bool
         Replace a bundle that is at `out`.
     say : callable
@@ -98,7 +102,11 @@ def export_checkpoint(
     )
     made = [convert(row, loaded.source, say) for row in formats]
     rows = _checked(made, loaded, sounds, say)
-    if not all(row.ok for row in rows if row.applies) or not any(row.ok for row in rows):
+    refused = [row for row in rows if row.applies and not row.ok]
+    bearable = accept_drop and all(
+        row.error is not None and np.isfinite(row.error.largest) for row in refused
+    )
+    if (refused and not bearable) or all(row.data is None for row in rows):
         return rows, None
     return rows, _write(target, rows, loaded, overwrite=overwrite)
 
@@ -172,18 +180,20 @@ def _load(
     plan = None
     if isinstance(model, ClipNetwork):
         plan = plan_window(model, spec, **(feeding or {}))
-    elif feeding:
+        step_frames = plan.step_frames
+    else:
+        step_frames = model.config.step_frames
+    if plan is None and feeding:
         raise EdgeSerError(
             f"{meta['architecture']} streams: its step and its window were trained, and {', '.join(feeding)} cannot be "
             "chosen"
         )
     folded = model.fold()
-    step_frames = folded.config.step_frames if plan is None else plan.step_frames
     calibration = None
     form = "step" if plan is None else plan.form
     if any(row.calibrated and row.refusal(form) is None for row in formats):
         calibration = calibrate(meta.get("training") or {}, spec, step_frames)
-        if plan is not None:
+        if plan is not None and isinstance(model, ClipNetwork):
             given = tuple(plan.given(model, wave) for wave in calibration.waves)
             calibration = dataclasses.replace(calibration, features=given)
     source = Source(folded, calibration, plan)
@@ -236,6 +246,7 @@ def _write(folder: Path, rows: Sequence[Exported], loaded: _Loaded, *, overwrite
             "engine": row.format.engine,
             "precision": row.format.precision,
             "form": loaded.source.form,
+            **({"over_limit": row.error._asdict()} if row.error is not None and not row.ok else {}),
         }
         for row in rows
         if row.data is not None
@@ -256,7 +267,11 @@ def _describe(
 ) -> dict[str, Any]:
     training = _without_folders(meta.get("training") or {})
     data = training.get("licence") or "licences not recorded"
-    states = {} if plan else dict(zip(folded.state_names, folded.initial_state(1), strict=True))
+    from edge_ser.models.stream72k import Stream72k
+
+    states = {}
+    if isinstance(folded, Stream72k):
+        states = dict(zip(folded.state_names, folded.initial_state(1), strict=True))
     macs = folded.macs_per_second(spec)
     if plan is not None:  # the whole window at each step
         macs *= round(plan.samples / (plan.step_frames * spec.hop_length))

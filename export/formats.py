@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.parity import LIMITS, Limit
 from edge_ser.manifest import FORMS
+from export.to_fp16 import to_onnx_fp16, to_tflite_fp16
 from export.to_numpy import to_numpy, to_numpy_int8
 from export.to_onnx import to_onnx
+from export.to_onnx_dynamic import to_onnx_dynamic
 from export.to_onnx_int8 import to_onnx_int8
 from export.to_tflite import to_tflite
-from export.to_tflite_int8 import to_tflite_int8
+from export.to_tflite_int8 import to_tflite_dynamic, to_tflite_int8, to_tflite_weights
 
 if TYPE_CHECKING:
     from export.source import Source
@@ -122,6 +124,16 @@ FORMATS = (
     ),
     Format(
         "onnx",
+        "fp16",
+        "onnx",
+        "model.fp16.onnx",
+        ("torch", "onnx", "onnxscript", "onnxruntime"),
+        "half the file where a download counts; fp32's speed and memory",
+        LIMITS["fp16"],
+        to_onnx_fp16,
+    ),
+    Format(
+        "onnx",
         "int8",
         "onnx",
         "model.int8.onnx",
@@ -130,6 +142,17 @@ FORMATS = (
         LIMITS["int8"],
         to_onnx_int8,
         "products over channels in integers: weights and activations 8 bits, static ranges; the rest float32",
+    ),
+    Format(
+        "onnx",
+        "int8-dynamic",
+        "onnx",
+        "model.int8-dynamic.onnx",
+        ("torch", "onnx", "onnxscript", "onnxruntime"),
+        "sounds unlike any calibration set: no range is learnt; slower than static ranges",
+        LIMITS["int8-dynamic"],
+        to_onnx_dynamic,
+        "products over channels in integers, inputs rounded by each step's own range; the rest float32",
     ),
     Format(
         "tflite",
@@ -145,6 +168,18 @@ FORMATS = (
     ),
     Format(
         "tflite",
+        "fp16",
+        "litert",
+        "model.fp16.tflite",
+        ("torch", "litert_torch", "ai_edge_litert"),
+        "half the file; Android GPUs compute it as it is, CPUs at fp32's speed and memory",
+        LIMITS["fp16"],
+        to_tflite_fp16,
+        forms=("step", "window"),
+        why_not=_FIXED,
+    ),
+    Format(
+        "tflite",
         "int8",
         "litert",
         "model.int8.tflite",
@@ -153,6 +188,32 @@ FORMATS = (
         LIMITS["int8"],
         to_tflite_int8,
         "weights int8, one scale a channel; products over channels in integers, activations int8, static ranges",
+        forms=("step", "window"),
+        why_not=_FIXED,
+    ),
+    Format(
+        "tflite",
+        "int8-weights",
+        "litert",
+        "model.int8-weights.tflite",
+        ("torch", "litert_torch", "ai_edge_quantizer", "ai_edge_litert"),
+        "the smallest file for LiteRT with float arithmetic; also right on tflite-runtime",
+        LIMITS["int8-weights"],
+        to_tflite_weights,
+        "weights int8, one scale a channel; they become float32 when the file is loaded",
+        forms=("step", "window"),
+        why_not=_FIXED,
+    ),
+    Format(
+        "tflite",
+        "int8-dynamic",
+        "litert",
+        "model.int8-dynamic.tflite",
+        ("torch", "litert_torch", "ai_edge_quantizer", "ai_edge_litert"),
+        "LiteRT where sounds are unlike any calibration set; not for tflite-runtime, which runs it wrongly",
+        LIMITS["int8-dynamic"],
+        to_tflite_dynamic,
+        "weights int8, one scale a channel; products over channels in integers, inputs by each step's own range",
         forms=("step", "window"),
         why_not=_FIXED,
     ),

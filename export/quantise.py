@@ -170,13 +170,15 @@ def observe(model: Network, features: Iterable[np.ndarray]) -> dict[str, Observe
     """
     import torch
 
+    from edge_ser.models.base import ClipNetwork
+
     notes = {name: _Notes() for name, _ in _convolutions(model)}
     hooks = [module.register_forward_hook(notes[name].hear) for name, module in _convolutions(model)]
     try:
         with torch.inference_mode():
             for given in features:
                 values = torch.from_numpy(np.ascontiguousarray(given))
-                if model.streams:
+                if not isinstance(model, ClipNetwork):
                     model(values.reshape(1, -1, values.shape[-1]))
                 elif values.dim() == 1:
                     model.hear(values[None])

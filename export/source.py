@@ -11,7 +11,8 @@ from export.equalise import equalised
 from export.quantise import Observed, observe
 
 if TYPE_CHECKING:
-    from edge_ser.models.base import Network
+    from edge_ser.models.base import ClipNetwork
+    from edge_ser.models.stream72k import Stream72k
     from export.step import NamedStep
     from export.window import NamedWindow, WindowPlan
 
@@ -32,15 +33,34 @@ class Source:
     """
 
     def __init__(
-        self, model: Network, calibration: CalibrationSet | None = None, plan: WindowPlan | None = None
+        self,
+        model: Stream72k | ClipNetwork,
+        calibration: CalibrationSet | None = None,
+        plan: WindowPlan | None = None,
     ) -> None:
         self.model = model
         self.plan = plan
         if plan is not None:
             from export.window import as_convolutions
 
-            self.model = as_convolutions(model)
+            self.model = as_convolutions(self.clip)
         self._calibration = calibration
+
+    @property
+    def stream(self) -> Stream72k:
+        """The model, where it streams."""
+        from edge_ser.models.stream72k import Stream72k
+
+        assert isinstance(self.model, Stream72k)
+        return self.model
+
+    @property
+    def clip(self) -> ClipNetwork:
+        """The model, where it hears a window."""
+        from edge_ser.models.base import ClipNetwork
+
+        assert isinstance(self.model, ClipNetwork)
+        return self.model
 
     @property
     def form(self) -> str:
@@ -52,10 +72,10 @@ class Source:
         if self.plan is None:
             from export.step import NamedStep
 
-            return NamedStep(self.model)
+            return NamedStep(self.stream)
         from export.window import NamedWindow
 
-        return NamedWindow(self.model, self.plan)
+        return NamedWindow(self.clip, self.plan)
 
     @property
     def calibration(self) -> CalibrationSet:
@@ -73,11 +93,11 @@ class Source:
         return self._calibration
 
     @functools.cached_property
-    def even(self) -> Network:
+    def even(self) -> Stream72k | ClipNetwork:
         """The model that is rounded: the same function, the channels of a streaming one equalised."""
         if self.plan is not None:
             return self.model
-        return equalised(self.model, observe(self.model, self.calibration.features))
+        return equalised(self.stream, observe(self.model, self.calibration.features))
 
     @functools.cached_property
     def observed(self) -> dict[str, Observed]:

@@ -16,10 +16,10 @@ from export.quantise import Layer, corrected_bias, int8_layers, integer_layers, 
 if TYPE_CHECKING:
     from export.source import Source
 
-__all__ = ["to_tflite_int8"]
+__all__ = ["place", "to_tflite_dynamic", "to_tflite_int8", "to_tflite_weights"]
 
 
-class _Place(NamedTuple):
+class Place(NamedTuple):
     """Where a layer is in a file."""
 
     taken: Any  # the tensor that goes in
@@ -27,6 +27,7 @@ class _Place(NamedTuple):
     weight: Any  # the buffer
     bias: Any  # the buffer
     relu: bool  # fused into the operation
+    weight_tensor: Any
 
     @staticmethod
     def arranged(weight: np.ndarray) -> np.ndarray:
@@ -38,7 +39,7 @@ class _Place(NamedTuple):
 
 
 def to_tflite_int8(source: Source) -> bytes:
-    """Quantise a model's step statically; inputs, outputs and states stay float32.
+    """Quantise a model statically; inputs, outputs and states stay float32.
 
     Integer products have static ranges: dynamic ones are measured anew at each step, which costs more than integer
     arithmetic saves in a network of this size. Other weights become float32 when the file is loaded.
@@ -60,20 +61,36 @@ def to_tflite_int8(source: Source) -> bytes:
     MissingExtraError
         torch, litert-torch or ai-edge-quantizer is not installed.
     """
+    return _rounded(source, "static")
+
+
+def to_tflite_weights(source: Source) -> bytes:
+    """As `to_tflite_int8`, but the weights alone are rounded, and become float32 when the file is loaded."""
+    return _rounded(source, "weights")
+
+
+def to_tflite_dynamic(source: Source) -> bytes:
+    """As `to_tflite_int8`, but integer products round their inputs by the range that each step has."""
+    return _rounded(source, "dynamic")
+
+
+def _rounded(source: Source, kind: str) -> bytes:
     graph = flatbuffer.read(source.tflite)
-    places = {name: _place(graph, name, layer) for name, layer in int8_layers(source.model).items()}
+    places = {name: place(graph, name, layer) for name, layer in int8_layers(source.model).items()}
     layers, integer = int8_layers(source.even), integer_layers(source.even)
     ranges: dict[str, tuple[float, float]] = {}
-    for name, place in places.items():
+    for name, there in places.items():
         layer, met = layers[name], source.observed[name]
         # The quantiser rounds weights as we do, so it is known here what that will shift.
         bias = corrected_bias(layer, *round_weight(layer.weight), met.mean)
-        place.weight.data = place.arranged(layer.weight).view(np.uint8).reshape(-1)
-        place.bias.data = bias.view(np.uint8)
-        if name in integer:
-            ranges[place.taken.name.decode()] = met.taken
-            ranges[place.given.name.decode()] = (0.0, max(met.given[1], 0.0)) if place.relu else met.given
-    outputs = {place.given.name.decode(): name in integer for name, place in places.items()}
+        there.weight.data = there.arranged(layer.weight).view(np.uint8).reshape(-1)
+        there.bias.data = bias.view(np.uint8)
+        if name in integer and kind == "static":
+            ranges[there.taken.name.decode()] = met.taken
+            ranges[there.given.name.decode()] = (0.0, max(met.given[1], 0.0)) if there.relu else met.given
+    outputs = {
+        there.given.name.decode(): kind if name in integer else "weights" for name, there in places.items()
+    }
     graph = flatbuffer.read(_quantised(flatbuffer.pack(graph), outputs, ranges))
     flatbuffer.tidy(graph)
     _check(graph, len(places))
@@ -81,7 +98,7 @@ def to_tflite_int8(source: Source) -> bytes:
 
 
 def _quantised(
-    content: bytes, outputs: Mapping[str, bool], ranges: Mapping[str, tuple[float, float]]
+    content: bytes, outputs: Mapping[str, str], ranges: Mapping[str, tuple[float, float]]
 ) -> bytes:
     """Hand the quantiser each operation by the name of its output, and the ranges of what integer ones take and give.
 
@@ -91,22 +108,24 @@ def _quantised(
         quantizer = require("ai_edge_quantizer.quantizer", extra="export", purpose="exporting to int8 TFLite")
         kinds = quantizer.qtyping.TFLOperationName
         work = quantizer.Quantizer(bytearray(content))
-        for output, integer in outputs.items():
+        for output, how in outputs.items():
             rule = f"^{re.escape(output)}(;|$)"  # what no rule names stays float
             for kind in (kinds.CONV_2D, kinds.DEPTHWISE_CONV_2D):
-                if integer:
+                if how == "static":
                     work.add_static_config(rule, kind, 8, 8)
+                elif how == "dynamic":
+                    work.add_dynamic_config(rule, kind, 8)
                 else:
                     work.add_weight_only_config(rule, kind, 8)
         limits = {
             name: {"min": np.full((1, 1, 1, 1), low), "max": np.full((1, 1, 1, 1), high)}
             for name, (low, high) in ranges.items()
         }
-        result = work.quantize(limits, enable_progress_bar=False, enable_progress_report=False)
+        result = work.quantize(limits or None, enable_progress_bar=False, enable_progress_report=False)
         return bytes(result.quantized_model)
 
 
-def _place(graph: Any, name: str, layer: Layer) -> _Place:
+def place(graph: Any, name: str, layer: Layer) -> Place:
     """Find a layer by its weight and bias, which the converter only arranges anew."""
     schema = require("ai_edge_litert.schema_py_generated", extra="export", purpose="exporting to TFLite")
     tensors = graph.subgraphs[0].tensors
@@ -115,10 +134,10 @@ def _place(graph: Any, name: str, layer: Layer) -> _Place:
         if len(operation.inputs) != 3 or operation.inputs[2] < 0:
             continue
         taken, weight, bias = (tensors[index] for index in operation.inputs)
-        if _holds(graph, bias, layer.bias) and _holds(graph, weight, _Place.arranged(layer.weight)):
+        if _holds(graph, bias, layer.bias) and _holds(graph, weight, Place.arranged(layer.weight)):
             relu = operation.builtinOptions.fusedActivationFunction == schema.ActivationFunctionType.RELU
             values, added = (graph.buffers[tensor.buffer] for tensor in (weight, bias))
-            found.append(_Place(taken, tensors[operation.outputs[0]], values, added, relu))
+            found.append(Place(taken, tensors[operation.outputs[0]], values, added, relu, weight))
     if len(found) != 1:
         raise EdgeSerError(
             f"the layer {name} is in the TFLite file {len(found)} times; this version of litert-torch converts it "

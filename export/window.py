@@ -186,5 +186,6 @@ class NamedWindow(nn.Module):
         if waveform is not None:
             answers = self.model.hear(waveform)
         else:
+            assert features is not None  # one of the two is given
             answers = self.model.answer(self.model.body(features, None))
         return dict(zip(self.output_names, answers, strict=True))

@@ -79,6 +79,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("waveform", "features"),
         help="what its files take (default: a waveform where the network has a front end of its own)",
     )
+    parser.add_argument(
+        "--accept-drop",
+        action="store_true",
+        help="write files that are over their limits too, marked in bundle.json and on the card",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace the bundle at DIR")
     add_output_argument(parser)
 
@@ -101,6 +106,7 @@ def run(args: argparse.Namespace) -> int:
         licence=args.licence,
         figures=[read_figures(path) for path in args.figures],
         calibrate=args.calibrate,
+        accept_drop=args.accept_drop,
         feeding={key: value for key, value in feeding.items() if value is not None},
         overwrite=args.overwrite,
         say=_say,

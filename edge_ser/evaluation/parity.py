@@ -92,9 +92,10 @@ class Difference(NamedTuple):
 #: int8 files of seven models had at most .07, .009 and .998.
 LIMITS = {
     "fp32": Limit(1e-4),
-    "fp16": Limit(1e-3),
+    "fp16": Limit(1e-3, rounded=True),
     "int8": Limit(0.2, mean=0.015, agreement=0.97, rounded=True),
 }
+LIMITS |= {"int8-weights": LIMITS["int8"], "int8-dynamic": LIMITS["int8"]}
 
 
 def hard_sounds(seconds: float = 12.0, sample_rate: int = 16000) -> dict[str, np.ndarray]:

@@ -26,7 +26,7 @@ __all__ = ["LiteRTEngine"]
 def _interpreter_module(precision: str) -> Any:
     """`ai_edge_litert`, or its predecessor where only that is installed and it is known to be right."""
     if find_spec("ai_edge_litert") is None and find_spec("tflite_runtime") is not None:
-        if precision != "fp32":
+        if precision in ("int8", "int8-dynamic"):
             # tflite-runtime 2.14 runs ai-edge-quantizer's int8 files without complaint and answers wrongly.
             raise EdgeSerError(
                 f"tflite_runtime gives wrong answers on {precision} files; "
