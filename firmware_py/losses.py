@@ -9,7 +9,7 @@ __all__ = ["LossTracker"]
 
 _BUCKET_S = 5.0
 _SLACK_S = 0.005
-_UNSTAMPED_S = 0.25
+_UNSTAMPED_S = 2.5  # a sound server may come to give everything two seconds later than it did
 _STEP_S = 0.5  # less is a driver's better estimate, no step
 
 
@@ -49,7 +49,7 @@ class LossTracker:
     rate : int
         Samples a second.
     threshold_s : float
-        Nothing shorter is found without the driver's word; without stamps, nothing shorter than a quarter of a second.
+        Nothing shorter is found without the driver's word; without stamps, nothing shorter than two and a half seconds.
     confirm : int
         Blocks in a row.
 
