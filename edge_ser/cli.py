@@ -81,6 +81,15 @@ examples:
 """
 
 
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Leaves room for the commands' names, which argparse measures before it indents them."""
+
+    def add_argument(self, action: argparse.Action) -> None:
+        super().add_argument(action)
+        if isinstance(action, argparse._SubParsersAction):
+            self._action_max_length += self._indent_increment
+
+
 def _build_parser(chosen: str | None) -> argparse.ArgumentParser:
     """The whole parser; only the chosen command's module is imported and fills in its arguments."""
     # --debug is accepted before the command and after it; SUPPRESS keeps the second from resetting the first.
@@ -92,7 +101,7 @@ def _build_parser(chosen: str | None) -> argparse.ArgumentParser:
         prog="edge-ser",
         description="Speech emotion on low-power devices: listen, measure, train, export.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Help,
         parents=[common],
         allow_abbrev=False,
     )

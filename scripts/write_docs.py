@@ -185,7 +185,7 @@ def rejection(results: Path) -> str:
 
 def calibrated(results: Path) -> str:
     """What calibration by other speakers does to the folds of RAVDESS."""
-    one = read(results / "ravdess-distil-tested.json")["calibration"]
+    one = read(results / "ravdess-distil-calibration.json")["calibration"]
     fitted = one["fitted"]
     rows = [
         {
@@ -206,7 +206,7 @@ def calibrated(results: Path) -> str:
 
 def conditions(results: Path) -> str:
     """What each condition costs, then the project's limits, the paper's tests and figures of the stream."""
-    one = read(results / "ravdess-distil-tested.json")
+    one = read(results / "ravdess-distil-fold0-robustness.json")
     rows = [
         {
             "condition": row["condition"],
@@ -229,7 +229,7 @@ def conditions(results: Path) -> str:
         {key: f"{value:.1%}" if isinstance(value, float) else value for key, value in row.items()}
         for row in one["tests"]["summary"]
     ]
-    stream = one["streaming"]["figures"]
+    stream = read(results / "ravdess-distil-fold0-streaming.json")["streaming"]["figures"]
     heard = [
         {"in a stream": "turns", "figure": str(stream["turns"])},
         {"in a stream": "right at the end", "figure": f"{stream['right_at_end']:.1%}"},
