@@ -55,7 +55,10 @@ def test_the_least_recipe(tmp_path: Path) -> None:
         (GOOD + "[fit]\nepochs = 0\n", "epochs of at least 1"),
         (GOOD + "[spec]\nhop_length = 0\n", "hop_length"),
         (GOOD + "[extra]\na = 1\n", "unknown fields extra"),
-        (GOOD + "[teach]\nviews = 2\n", "unknown fields teach; there are augment, beside, config, data, distil, fit"),
+        (
+            GOOD + "[teach]\nviews = 2\n",
+            "unknown fields teach; there are augment, beside, config, data, distil, fit",
+        ),
         ("name = 3\n" + GOOD, "name must be text, not 3"),
         ("model = ['a']\n" + GOOD, "model must be text"),
         ("model = 'stream9000'\n" + GOOD, "unknown network 'stream9000'"),
