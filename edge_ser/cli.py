@@ -82,12 +82,19 @@ examples:
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):
-    """Leaves room for the commands' names, which argparse measures before it indents them."""
+    """Wraps a description of one long line, keeps the lines of examples, and leaves room for the commands' names,
+    which argparse measures before it indents them.
+    """
 
     def add_argument(self, action: argparse.Action) -> None:
         super().add_argument(action)
         if isinstance(action, argparse._SubParsersAction):
             self._action_max_length += self._indent_increment
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if "\n" in text:
+            return super()._fill_text(text, width, indent)
+        return argparse.HelpFormatter._fill_text(self, text, width, indent)
 
 
 def _build_parser(chosen: str | None) -> argparse.ArgumentParser:
@@ -112,7 +119,7 @@ def _build_parser(chosen: str | None) -> argparse.ArgumentParser:
             name,
             help=command.help,
             parents=[common],
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=_Help,
             allow_abbrev=False,
         )
         if name == chosen:
