@@ -18,9 +18,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = """\
 writes what edge-ser train writes.
 
-A recipe with a teacher is one of edge-ser train with two tables more:
-  [distil]   targets = "runs/teacher-ravdess/fold{fold}"  views = 5  soft = 0.5  temperature = 1.0  hint = 0.5
+A recipe with a teacher is one of edge-ser train with two or three tables more:
+  [distil]   targets = "runs/teacher-ravdess/fold{fold}"  views = 9  soft = 0.5  temperature = 1.0  hint = 0.5
   [perturb]  how the views beyond the clip itself sound; the same as in the teacher's recipe
+  [beside]   corpora = ["emodb"]  targets = "runs/teacher-others/all"   other corpora, so that few speakers are not
+             learnt by heart
 
 examples:
   edge-ser teach recipes/teacher-ravdess.toml --encoder openai/whisper-base     first: the teacher, and what it says

@@ -228,7 +228,7 @@ class Stream72k(Network):
         for block in self.blocks:
             x, kept = block(x, pending.pop(0))
             new.append(kept)
-        if x.dtype != torch.float32:  # trained in bfloat16: sums over time are not
+        if x.dtype == torch.bfloat16:  # in training; sums over time are float32
             x = x.float()
         weight = torch.exp(c.bound * torch.tanh(self.attend(x) / c.bound))  # (B, heads, T / 2)
         if valid is not None:
