@@ -57,7 +57,7 @@ def _scores(figures: Sequence[Mapping[str, Any]], *, folds: bool) -> str:
         if folds:
             row["folds"] = " ".join(f"{fold['uar']:.3f}" for fold in one["folds"])
         row["trivial"] = f"{one['baseline_uar']:.3f}"
-        row["CCC A / D / V"] = " / ".join(f"{one['adv'][d]['ccc']:.3f}" for d in ADV) if "adv" in one else "-"
+        row["CCC A / D / V"] = _ccc(one)
         rows.append(row)
     return markdown_table(rows)
 
@@ -68,6 +68,9 @@ def teachers(results: Path) -> str:
     for name, heard in (
         ("teacher-ravdess", "beside its speaker's others"),
         ("teacher-ravdess-alone", "by itself"),
+        ("teacher-emodb", "beside its speaker's others"),
+        ("teacher-aesdd", "beside its speaker's others"),
+        ("teacher-emotale", "beside its speaker's others"),
     ):
         one = read(results / f"{name}.json")
         rows.append(
@@ -77,10 +80,15 @@ def teachers(results: Path) -> str:
                 "a clip is heard": heard,
                 "UAR": f"**{one['uar']['mean']:.3f}**",
                 "95 % over speakers": "{:.3f} to {:.3f}".format(*one["uar"]["ci95"]),
+                "CCC A / D / V": _ccc(one),
                 "folds": " ".join(f"{fold['uar']:.3f}" for fold in one["folds"]),
             }
         )
     return markdown_table(rows)
+
+
+def _ccc(figures: Mapping[str, Any]) -> str:
+    return " / ".join(f"{figures['adv'][d]['ccc']:.3f}" for d in ADV) if "adv" in figures else "-"
 
 
 def students(results: Path) -> str:

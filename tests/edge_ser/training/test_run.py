@@ -249,12 +249,14 @@ def test_each_fold_and_seed_has_a_start_of_its_own(
             r"\{odd\}.safetensors is not a file",
         ),  # braces of its own are left alone
         ("{folder}/wide.safetensors", "network of another shape: .* does not fit; start from another"),
+        ("{folder}/half.safetensors", "another shape: its halve is 0, not -1; start from another"),
     ],
 )
 def test_a_start_that_does_not_fit_is_said(
     tmp_path: Path, corpus: Path, begun: list[Network], start: str, says: str
 ) -> None:
     write_start(tmp_path / "wide.safetensors", ("angry", "sad"), SHAPE | {"channels": 24})
+    write_start(tmp_path / "half.safetensors", ("angry", "sad"), SHAPE | {"halve": 0})
     recipe = recipe_from(tmp_path, corpus, start.replace("{folder}", str(tmp_path)))
     with pytest.raises(EdgeSerError, match=says):
         run_recipe(Recipe.read(recipe), tmp_path / "runs", tmp_path / "results")
