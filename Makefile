@@ -52,8 +52,8 @@ soak: $(STAMPS)/dev ## a day of listening, faster than real time; HOURS=1, ARGS=
 faults: $(STAMPS)/dev ## listening through 200 faults at each rate: is the account exact?
 	$(BIN)/python -m benchmarks.faults $(ARGS)
 
-arm: $(STAMPS)/dev ## install from the wheel into an arm64 root, and run there under QEMU (root, qemu-user-static)
-	PYTHON=$(BIN)/python bash scripts/arm64.sh
+arm: $(STAMPS)/dev ## install from the wheel into an ARM root, and run there under QEMU (root, qemu-user-static); SUITE=trixie, ARCH=armhf
+	PYTHON=$(BIN)/python SUITE=$(SUITE) ARCH=$(ARCH) bash scripts/arm.sh $(ARGS)
 
 lint: $(STAMPS)/dev ## ruff and mypy
 	$(BIN)/ruff check

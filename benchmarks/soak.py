@@ -2,7 +2,10 @@
 
     python -m benchmarks.soak --hours 24                 a day of audio, faster than real time
     python -m benchmarks.soak --hours 1 --realtime       an hour at the pace of speech
-    make soak HOURS=24
+    make soak HOURS=24; make soak HOURS=1 ARGS=--realtime
+
+At the pace of speech, Ctrl-C (or SIGTERM) ends it, and the file then holds the hours that were heard. It cannot be
+taken up again: that the memory of one process stays flat, only one process can show.
 
 The whole runtime: a microphone of 48 kHz that is unplugged now and then (simulated, `benchmarks.simulated`; in real
 time the same with the real clock is a file at its own pace through the whole command), ring, loss tracker, resampler,
@@ -12,6 +15,7 @@ front end, gate, model, smoothing, three sinks behind queues (JSON lines to nowh
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -151,7 +155,8 @@ def realtime(hours, engine="numpy"):
             "jsonl",
             "--doze",
         ]
-        listener = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT)
+        # A session of its own: Ctrl-C is for us, and the listener ends with its audio.
+        listener = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, start_new_session=True)
         pcm = sound(SAMPLE_RATE).astype("<i2")
         marks, sent, lines = [], 0, []
         begin = time.monotonic()
@@ -164,8 +169,11 @@ def realtime(hours, engine="numpy"):
         reader = threading.Thread(target=read, daemon=True)
         reader.start()
         process = Path("/proc") / str(listener.pid)
+        cut = Stop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: cut.request("signal"))
         with pipe.open("wb", buffering=0) as out:
-            while sent < hours * 3600 * SAMPLE_RATE:
+            while sent < hours * 3600 * SAMPLE_RATE and not cut.requested:
                 at = sent % len(pcm)
                 piece = pcm[at : at + 1000]
                 out.write(piece.tobytes())
@@ -180,6 +188,8 @@ def realtime(hours, engine="numpy"):
         listener.wait(30)
         reader.join(10)
     summary = json.loads(lines[-1])
+    if len(marks) < 2:
+        raise SystemExit("cut short before two minutes: nothing can be said of that")
     growth = max(mark["rss_mb"] for mark in marks) - marks[0]["rss_mb"]
     checks = {
         "memory grows by less than 1 MB": growth < 1.0,
@@ -187,6 +197,7 @@ def realtime(hours, engine="numpy"):
         "descriptors constant": len({mark["descriptors"] for mark in marks}) == 1,
         "every sample heard": summary["samples"]["in"] == sent and summary["lost_samples"] == 0,
     }
+    hours = round(sent / SAMPLE_RATE / 3600, 3)
     return {"hours": hours, "growth_mb": round(growth, 3), "marks": marks, "summary": summary, "checks": checks,
             "ok": all(checks.values())}  # fmt: skip
 

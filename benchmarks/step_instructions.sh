@@ -2,7 +2,7 @@
 # Instructions a second of audio that a step of listening takes on Raspberry Pis' processors, counted under QEMU:
 # front end, gate, model, answer. They are counts, the same on every run but for a few: nothing here is a board's time.
 #   bash benchmarks/step_instructions.sh ROOT
-# ROOT: what scripts/arm64.sh FOLDER leaves as FOLDER/root. Needs qemu-user (7.2 or later, with plugins), gcc.
+# ROOT: what scripts/arm.sh FOLDER leaves as FOLDER/root. Needs qemu-user (7.2 or later, with plugins), gcc.
 set -euo pipefail
 root=$(realpath "$1") here=$(realpath "$(dirname "$0")")
 work=$(mktemp -d)

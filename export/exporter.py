@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from edge_ser.models.base import Network
     from export.window import WindowPlan
 
-__all__ = ["Exported", "Say", "export_checkpoint", "read_figures", "temporary_bundle"]
+__all__ = ["Exported", "Say", "export_checkpoint", "read_figures", "temporary_bundle", "unchecked_bundle"]
 
 Calibrate = Callable[[Mapping[str, Any], MelSpec, int], CalibrationSet]
 
@@ -129,13 +129,29 @@ def temporary_bundle(checkpoint: str | Path, row: Format, calibrate: Calibrate) 
     EdgeSerError
         Bad checkpoint, a converter that fails, or a package that the format needs is missing.
     """
-    _require([row])
-    loaded = _load(checkpoint, [row], calibrate, Path(checkpoint).stem)
-    made = convert(row, loaded.source, lambda text: None)
-    if made.data is None:
-        raise EdgeSerError(f"{checkpoint} cannot be exported to {row.key}: {made.worst}")
     with tempfile.TemporaryDirectory() as folder:
-        yield _write(Path(folder) / "bundle", [made], loaded)
+        yield unchecked_bundle(checkpoint, Path(folder) / "bundle", [row], calibrate)
+
+
+def unchecked_bundle(
+    checkpoint: str | Path,
+    out: Path,
+    rows: Sequence[Format],
+    calibrate: Calibrate,
+    *,
+    name: str | None = None,
+) -> Bundle:
+    """A checkpoint in some formats, as a bundle at `out`; for measuring, so no gate is before it.
+
+    See `temporary_bundle`; `name` is the model's, the checkpoint's when left out.
+    """
+    _require(rows)
+    loaded = _load(checkpoint, rows, calibrate, name or Path(checkpoint).stem)
+    made = [convert(row, loaded.source, lambda text: None) for row in rows]
+    for one in made:
+        if one.data is None:
+            raise EdgeSerError(f"{checkpoint} cannot be exported to {one.format.key}: {one.worst}")
+    return _write(out, made, loaded)
 
 
 def _require(formats: Sequence[Format]) -> None:

@@ -26,7 +26,7 @@ from .engines import ENGINES
 if TYPE_CHECKING:
     from edge_ser.bundle import Bundle
 
-__all__ = ["candidates", "measure"]
+__all__ = ["candidates", "failure", "figures", "measure", "run_child"]
 
 _TIME_LIMIT_S = 600
 
@@ -91,7 +91,8 @@ def measure(
         ``front_end_share``, ``cpu_ms`` of a step over all threads, ``duty_cycle`` (that by the step's length in
         time: the share of one core), ``rss_mb`` (import, load, peak: the highest of the rounds), ``memory_by_part``
         (MiB that the interpreter, NumPy, our modules, the runtime, the model and running add), ``package_w`` (watts
-        of the whole processor meanwhile, where it has a counter), ``macs_per_s``, ``steps``.
+        of the whole processor meanwhile, where it has a counter), ``board_w`` (of a Raspberry Pi 5's rails, where its
+        firmware tells), ``macs_per_s``, ``steps``.
     """
     if rounds < 1 or steps < 1:
         raise EdgeSerError(f"bench needs at least one round and one step, not {rounds} and {steps}")
@@ -104,20 +105,23 @@ def measure(
             elif not any("error" in result for result in results[pair]):
                 if progress is not None:
                     progress(f"{' '.join(pair)}, round {number + 1} of {rounds}")
-                results[pair].append(_round(bundle.path, *pair, steps, realtime))
+                arguments = [str(bundle.path), *pair, str(steps), str(int(realtime))]
+                results[pair].append(run_child("firmware_py.bench_child", arguments))
     return [_summary(bundle, pair, results[pair]) for pair in pairs]
 
 
-def _round(folder: Path, engine: str, precision: str, steps: int, realtime: bool) -> dict[str, Any]:
-    """One process; its result, or ``{"error": sentence, "missing": bool}``."""
+def run_child(module: str, arguments: Sequence[str]) -> dict[str, Any]:
+    """One process that measures; its result, or ``{"error": sentence, "missing": bool}``.
+
+    The last argument that it gets is `time.monotonic` when it was asked for.
+    """
     root = str(Path(__file__).resolve().parents[1])
     env = dict(os.environ)
     env["PYTHONPATH"] = os.pathsep.join(filter(None, [root, env.get("PYTHONPATH")]))
     # As the command line sets them for whatever runs on a device.
     env.setdefault("OPENBLAS_NUM_THREADS", "1")
     env.setdefault("OMP_NUM_THREADS", "1")
-    command = [sys.executable, "-m", "firmware_py.bench_child", str(folder), engine, precision]
-    command += [str(steps), str(int(realtime)), repr(time.monotonic())]
+    command = [sys.executable, "-m", module, *arguments, repr(time.monotonic())]
     try:
         run = subprocess.run(
             command, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_TIME_LIMIT_S,
@@ -133,42 +137,56 @@ def _round(folder: Path, engine: str, precision: str, steps: int, realtime: bool
     return result
 
 
-def _summary(bundle: Bundle, pair: tuple[str, str], rounds: list[dict[str, Any]]) -> dict[str, Any]:
-    head = {"engine": pair[0], "precision": pair[1]}
+def failure(rounds: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """What a row says where a round has failed; None where none has."""
     failed = next((result for result in rounds if "error" in result), None)
-    if failed is not None:
-        return head | {"ok": False, "reason": failed["error"], "missing": failed["missing"]}
+    return failed and {"ok": False, "reason": failed["error"], "missing": failed["missing"]}
+
+
+def figures(rounds: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What the rounds of anything that was measured have in common; see `measure`."""
 
     def median(key: str) -> float:
         return round(statistics.median(result[key] for result in rounds), 3)
 
-    step, front, engine = (
-        _percentiles([value for result in rounds for value in result[key]])
-        for key in ("step_ms", "front_end_ms", "engine_ms")
-    )
     cpu_ms = statistics.fmean(result["cpu_ms"] for result in rounds)
-    return head | {
+    return {
         "ok": True,
         "reason": None,
         "missing": False,
-        "file_kb": round(bundle.file(*pair).stat().st_size / 1000, 1),
         "import_ms": median("import_ms"),
         "load_ms": median("load_ms"),
         "first_answer_ms": median("first_answer_ms"),
-        "step_ms": step,
-        "front_end_ms": front,
-        "engine_ms": engine,
-        "front_end_share": round(front["p50"] / step["p50"], 3),
+        "step_ms": _percentiles([value for result in rounds for value in result["step_ms"]]),
         "cpu_ms": round(cpu_ms, 4),
         "duty_cycle": round(cpu_ms / 1e3 / rounds[0]["step_s"], 5),
         "rss_mb": {
             stage: round(max(result["rss_mb"][stage] for result in rounds), 1)
             for stage in ("import", "load", "peak")
         },
+        "steps": sum(len(result["step_ms"]) for result in rounds),
+    }
+
+
+def _summary(bundle: Bundle, pair: tuple[str, str], rounds: list[dict[str, Any]]) -> dict[str, Any]:
+    head = {"engine": pair[0], "precision": pair[1]}
+    failed = failure(rounds)
+    if failed is not None:
+        return head | failed
+    row = head | figures(rounds)
+    front, engine = (
+        _percentiles([value for result in rounds for value in result[key]])
+        for key in ("front_end_ms", "engine_ms")
+    )
+    return row | {
+        "file_kb": round(bundle.file(*pair).stat().st_size / 1000, 1),
+        "front_end_ms": front,
+        "engine_ms": engine,
+        "front_end_share": round(front["p50"] / row["step_ms"]["p50"], 3),
         "memory_by_part": _parts(rounds),
         "package_w": _mean_or_none([result["package_w"] for result in rounds]),
+        "board_w": _mean_or_none([result["board_w"] for result in rounds]),
         "macs_per_s": bundle.macs_per_second,
-        "steps": sum(len(result["step_ms"]) for result in rounds),
     }
 
 

@@ -56,7 +56,7 @@ def measure(
 
     held = {"numpy": rss_mb()}
     from edge_ser.bundle import load_bundle
-    from firmware_py.energy import energy_uj
+    from firmware_py.energy import energy_uj, pmic_w
     from firmware_py.engines import open_engine
     from firmware_py.pipeline import Pipeline, front_end
 
@@ -99,11 +99,15 @@ def measure(
         front.push(block)  # the front end alone, once more, beside the step that it is a part of
         front_seconds.append(time.perf_counter() - start)
     spent = None if energy is None else (energy_uj() or 0.0) - energy
+    began = time.monotonic() - began
     held["running"] = peak_rss_mb()
+    board = pmic_w(lambda: pipeline.push(audio[0])) if spent is None else None
     return {
         "held_mb": held,
         # Of the whole package, whatever else it does; a counter that ran over is no figure.
-        "package_w": None if spent is None or spent <= 0 else spent / 1e6 / (time.monotonic() - began),
+        "package_w": None if spent is None or spent <= 0 else spent / 1e6 / began,
+        # Of a Raspberry Pi 5's rails while one step follows another, after what was timed.
+        "board_w": board,
         "import_ms": (imported - begin) * 1e3,
         "load_ms": (loaded - imported) * 1e3,
         "first_answer_ms": first_answer * 1e3,

@@ -24,12 +24,17 @@ _FIGURES = {
 }
 
 
-def shared(model: str, machine: Mapping[str, Any], runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def shared(
+    model: str,
+    machine: Mapping[str, Any],
+    runs: Sequence[Mapping[str, Any]],
+    peers: Sequence[Mapping[str, Any]] = (),
+) -> dict[str, Any]:
     """What `--submit-file` writes: the report, and nothing that tells whose machine it is."""
     kept = {name: value for name, value in machine.items() if name != "os"}
     kept["os"] = str(machine.get("os", "")).partition(", kernel")[0]
     return {"format": "edge-ser-bench", "version": 1, "edge_ser": __version__, "model": model, "machine": kept,
-            "runs": list(runs)}  # fmt: skip
+            "runs": list(runs), **({"peers": list(peers)} if peers else {})}  # fmt: skip
 
 
 def read_report(path: str | os.PathLike[str]) -> dict[str, Any]:

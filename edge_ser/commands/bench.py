@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-from edge_ser.bundle import DEFAULT_MODEL, PRECISIONS, load_bundle
+from edge_ser.bundle import DEFAULT_MODEL, PRECISIONS, Bundle, load_bundle
 from edge_ser.commands._output import add_output_argument, write_table
-from edge_ser.errors import EdgeSerError
+from edge_ser.errors import EdgeSerError, MissingExtraError, require
 from edge_ser.files import write_json
 from firmware_py.bench import candidates, measure
 from firmware_py.budget import LIMITS, check_budget, read_budget
 from firmware_py.engines import ENGINES
 from firmware_py.machine import describe_machine, machine_line
+from firmware_py.peers import RUNTIMES, measure_runtimes, read_models
 from firmware_py.reports import compare, read_report, shared
 
 __all__ = ["add_arguments", "run"]
@@ -33,6 +38,20 @@ _COLUMNS = {
     "rss_mb.peak": "peak",
 }
 
+#: Networks that do not stream, of the same task; measured with random weights.
+_PEERS = ("wav2small-72k", "wav2small-17k", "mobilenetv4-s")
+_PEER_COLUMNS = {
+    "peer": "peer",
+    "what": "engine",
+    "file_kb": "kB",
+    "load_ms": "load ms",
+    "step_ms.p50": "step ms",
+    "step_ms.p99": "p99",
+    "core": "core",
+    "rss_mb.peak": "MB",
+    "note": "",
+}
+
 _EPILOG = (
     """\
 The table's columns: kB, the model's file. load ms, opening the bundle and the engine. answer ms, from the start of
@@ -50,6 +69,9 @@ examples:
   edge-ser bench my-bundle -o json > here.json with the machine's description
   edge-ser bench --submit-file my-board.json   a file to share; it does not tell whose machine it is
   edge-ser bench --compare old.json new.json   two reports beside each other
+  edge-ser bench --peers                       beside Wav2Small, MobileNetV4 and what else is installed
+  edge-ser bench --peers peers                 the same, their files kept: a board without torch takes the folder
+  edge-ser bench --peers --peer-model vosk=vosk-model-small-en-us-0.15
   printf 'rss_mb = 64\\np99_ms = 50\\n' > pi-zero.toml; edge-ser bench --budget pi-zero.toml
 """
 )
@@ -80,6 +102,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--realtime", action="store_true", help="one step each 250 ms, as in listening")
     parser.add_argument("--submit-file", metavar="FILE", help="write the report there, to be shared")
     parser.add_argument(
+        "--peers",
+        nargs="?",
+        const="",
+        metavar="FOLDER",
+        help="points of reference on the same machine: "
+        + ", ".join(_PEERS)
+        + " with random weights (made here, which "
+        "needs the extra `export`, or kept in FOLDER), " + ", ".join(RUNTIMES) + " where they are installed",
+    )
+    parser.add_argument(
+        "--peer-model",
+        action="append",
+        default=[],
+        metavar="NAME=PATH",
+        help=f"the model of one of {', '.join(RUNTIMES)}; may be repeated",
+    )
+    parser.add_argument(
         "--compare",
         nargs=2,
         metavar=("BEFORE", "AFTER"),
@@ -96,6 +135,9 @@ def run(args: argparse.Namespace) -> int:
             raise EdgeSerError("the two reports have no engine in common")
         write_table(rows, args.output, document={"rows": rows})
         return 0
+    models = read_models(args.peer_model)
+    if models and args.peers is None:
+        raise EdgeSerError("--peer-model goes with --peers; give that as well")
     budget = read_budget(args.budget) if args.budget is not None else {}
     bundle = load_bundle(args.model)
     pairs = candidates(bundle, args.engine or (), args.precision or ())
@@ -115,14 +157,61 @@ def run(args: argparse.Namespace) -> int:
         if row["ok"]:
             row["over"] = check_budget(row, budget)
             row["ok"] = not row["over"]
+    peers = [] if args.peers is None else _measure_peers(args, models)
     machine = describe_machine()
     if args.submit_file is not None:
-        write_json(args.submit_file, shared(bundle.name, machine, runs))
-    _write(args.output, bundle.name, machine, runs)
+        write_json(args.submit_file, shared(bundle.name, machine, runs, peers))
+    _write(args.output, bundle.name, machine, runs, peers)
     return 0 if all(row["ok"] or row["missing"] for row in runs) else 1
 
 
-def _write(form: str, model: str, machine: dict[str, Any], runs: list[dict[str, Any]]) -> None:
+def _measure_peers(args: argparse.Namespace, models: dict[str, str]) -> list[dict[str, Any]]:
+    """Rows of the peers; what is absent is a row that says so."""
+    rows: list[dict[str, Any]] = []
+    note = "random weights; 5 s again each 250 ms"
+    with contextlib.ExitStack() as stack:
+        for name in _PEERS:
+            try:
+                bundle = stack.enter_context(_peer(name, args.peers))
+            except MissingExtraError as error:
+                rows.append({"peer": name, "engine": "", "precision": "", "note": note, "ok": False,
+                             "reason": str(error), "missing": True})  # fmt: skip
+                continue
+            # A step of theirs is some fifty of ours.
+            runs = measure(
+                bundle, bundle.variants(), rounds=args.rounds, steps=max(1, args.steps // 4),
+                realtime=args.realtime, progress=_progress,
+            )  # fmt: skip
+            rows += [{"peer": name, "note": note} | row for row in runs]
+    rows += measure_runtimes(models, rounds=args.rounds, steps=args.steps, progress=_progress)
+    _progress("")
+    return rows
+
+
+@contextlib.contextmanager
+def _peer(name: str, kept: str) -> Iterator[Bundle]:
+    """A peer's bundle: the one that is kept in a folder, or made there, or made for now."""
+    if kept and (Path(kept) / name / "bundle.json").is_file():
+        yield load_bundle(str(Path(kept) / name))
+        return
+    require(
+        "torch",
+        extra="export",
+        purpose=f"making {name} (or keep its files: --peers FOLDER, on a larger machine)",
+    )
+    from export.peers import write_peer
+
+    _progress(f"{name}, which is made first")
+    if kept:
+        yield write_peer(name, Path(kept))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield write_peer(name, Path(folder))
+
+
+def _write(
+    form: str, model: str, machine: dict[str, Any], runs: list[dict[str, Any]], peers: list[dict[str, Any]]
+) -> None:
     if form == "md":
         measured = [row | _readable(row) for row in runs if "step_ms" in row]
         print(f"{model} on {machine_line(machine)}\n")
@@ -137,10 +226,26 @@ def _write(form: str, model: str, machine: dict[str, Any], runs: list[dict[str, 
             print(f"\n{row['what']}, memory by part in MB: {parts}")
             if row["package_w"] is not None:
                 print(f"{row['what']}: {row['package_w']:.1f} W, the whole processor meanwhile")
+            if row["board_w"] is not None:
+                print(f"{row['what']}: {row['board_w']:.2f} W, the board's rails with one step after another")
         macs = measured[0]["macs_per_s"] / 1e6
         print(f"\nThe model takes {macs:.2f} M multiply-adds for a second of audio.")
+        if peers:
+            _write_peers(peers)
         return
-    write_table(runs, form, document={"model": model, "machine": machine, "runs": runs})
+    document = {"model": model, "machine": machine, "runs": runs} | ({"peers": peers} if peers else {})
+    write_table([*runs, *peers], form, document=document)
+
+
+def _write_peers(peers: list[dict[str, Any]]) -> None:
+    print("\nOthers on the same machine, as points of reference:\n")
+    measured = [row | _readable(row) for row in peers if "step_ms" in row]
+    if measured:
+        write_table(measured, "md", columns=_PEER_COLUMNS)
+    for row in peers:
+        if row["reason"] is not None:
+            name = " ".join(dict.fromkeys(filter(None, (row["peer"], row["engine"], row["precision"]))))
+            print(f"\n{name} was not measured: {row['reason']}")
 
 
 def _readable(row: dict[str, Any]) -> dict[str, Any]:
@@ -150,7 +255,7 @@ def _readable(row: dict[str, Any]) -> dict[str, Any]:
         "load_ms": round(row["load_ms"], 1),
         "first_answer_ms": round(row["first_answer_ms"]),
         "step_ms": {name: float(f"{value:.3g}") for name, value in row["step_ms"].items()},
-        "front": f"{row['front_end_share']:.0%}",
+        **({"front": f"{row['front_end_share']:.0%}"} if "front_end_share" in row else {}),
         "core": f"{row['duty_cycle']:.2%}",
     }
 

@@ -230,3 +230,39 @@ def test_energy_is_what_the_counters_say(monkeypatch, tmp_path) -> None:
         (tmp_path / f"intel-rapl:{number}").mkdir()
         (tmp_path / f"intel-rapl:{number}" / "energy_uj").write_text(value)
     assert energy.energy_uj() == 123
+
+
+#: The form of ``vcgencmd pmic_read_adc`` on a Raspberry Pi 5, shortened: rails with amperes and volts, the supply and
+#: the clock's battery with volts alone.
+PMIC = """\
+  3V7_WL_SW_A current(0)=0.09759300A
+    3V3_SYS_A current(1)=0.06831510A
+   VDD_CORE_A current(7)=0.78900000A
+  3V7_WL_SW_V volt(8)=3.69684400V
+    3V3_SYS_V volt(9)=3.31489600V
+   VDD_CORE_V volt(15)=0.72022900V
+      EXT5V_V volt(24)=5.14882000V
+       BATT_V volt(25)=0.00000000V
+"""
+
+
+def test_a_raspberry_pi_5_tells_its_power() -> None:
+    watts = 0.097593 * 3.696844 + 0.0683151 * 3.314896 + 0.789 * 0.720229
+    assert energy.pmic_watts(PMIC) == pytest.approx(watts)
+    assert energy.pmic_watts("") is None
+    assert energy.pmic_watts('error=1 error_msg="Command not registered"') is None
+    assert energy.pmic_watts("      EXT5V_V volt(24)=5.14882000V") is None
+
+
+def test_power_is_read_while_the_work_goes_on(tmp_path, monkeypatch) -> None:
+    worked = []
+    assert energy.pmic_w(lambda: worked.append(1), command=str(tmp_path / "absent")) is None
+    assert worked == []
+    program = tmp_path / "vcgencmd"
+    program.write_text(f"#!/bin/sh\ncat <<EOF\n{PMIC}EOF\n")
+    program.chmod(0o755)
+    watts = energy.pmic_w(lambda: worked.append(1), readings=2, command=str(program))
+    assert watts == pytest.approx(energy.pmic_watts(PMIC))
+    assert len(worked) >= 2
+    program.write_text("#!/bin/sh\necho 'error=1'\n")
+    assert energy.pmic_w(lambda: None, command=str(program)) is None
