@@ -182,7 +182,9 @@ def _begin_from(model: Network, path: Path) -> None:
             f"{path} is a network of another shape: {strange[0]} does not fit; start from another"
         )
     theirs, ours = (one.config.to_dict() | {"labels": ()} for one in (source, model))
-    if other := sorted(name for name in ours if theirs[name] != ours[name]):  # strides, say, change no tensor's shape
+    if other := sorted(
+        name for name in ours if theirs[name] != ours[name]
+    ):  # strides, say, change no tensor's shape
         raise EdgeSerError(
             f"{path} is a network of another shape: its {other[0]} is {theirs[other[0]]}, not {ours[other[0]]}; "
             "start from another"
