@@ -42,18 +42,17 @@ def write_peer(name: str, folder: Path) -> Bundle:
     from edge_ser.models.checkpoint import save_checkpoint
 
     config = architecture(name).config(labels=_LABELS).to_dict()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = build_model(name, config).eval()
-    meta = {
-        "architecture": name,
-        "config": config,
-        "spec": model.spec.to_dict(),
-        "training": {"licence": "none: random weights", "adv_source": "none: random weights"},
-    }
     rows = [format_for(*row) for row in _ROWS]
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as aside:
+    with torch.random.fork_rng(devices=[]), tempfile.TemporaryDirectory() as aside:
+        torch.manual_seed(0)
+        model = build_model(name, config).eval()
+        meta = {
+            "architecture": name,
+            "config": config,
+            "spec": model.spec.to_dict(),
+            "training": {"licence": "none: random weights", "adv_source": "none: random weights"},
+        }
         checkpoint = Path(aside) / f"{name}.safetensors"
         save_checkpoint(checkpoint, model, meta)
         return unchecked_bundle(checkpoint, folder / name, rows, _no_ranges)
