@@ -65,6 +65,9 @@ COMMANDS: dict[str, Command] = {
     "features": Command("edge_ser.commands.features", "a table of features, a row a recording", True),
     "plot": Command("edge_ser.commands.plot", "pictures of a recording: spectra, mel, MFCC, chroma"),
     "export": Command("edge_ser.commands.export", "a checkpoint to a bundle that devices run"),
+    "import": Command(
+        "edge_ser.commands.import_model", "an ONNX or TFLite file of somebody else to a bundle"
+    ),
     "formats": Command("edge_ser.commands.formats", "formats that a checkpoint can be exported to"),
 }
 

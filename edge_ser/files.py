@@ -6,6 +6,7 @@ import json
 import math
 import os
 import tempfile
+import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
@@ -15,6 +16,7 @@ from edge_ser.errors import EdgeSerError
 __all__ = [
     "fsync_folder",
     "parse_json_object",
+    "parse_toml",
     "permissions_from_umask",
     "write_atomic",
     "write_json",
@@ -88,6 +90,22 @@ def permissions_from_umask(mode: int) -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mode & ~mask
+
+
+def parse_toml(path: Path) -> dict[str, Any]:
+    """What a TOML file says.
+
+    Raises
+    ------
+    EdgeSerError
+        No such file, or not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise EdgeSerError(f"cannot read {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise EdgeSerError(f"{path} is not TOML: {error}") from error
 
 
 def parse_json_object(data: bytes, what: str) -> dict[str, Any]:

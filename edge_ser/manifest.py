@@ -14,6 +14,7 @@ import numpy as np
 from edge_ser.detector import SpeechDetector
 from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError
+from edge_ser.interface import ADV_ORDER, Interface
 
 __all__ = [
     "FORMAT",
@@ -24,6 +25,7 @@ __all__ = [
     "AdvScale",
     "BundleFile",
     "Calibration",
+    "Interface",
     "Manifest",
     "SpeechDetector",
     "TensorSpec",
@@ -33,8 +35,9 @@ __all__ = [
 ]
 
 FORMAT = "edge-ser-bundle"
-#: The newest version that is read. Version 1 knew models that stream; 2 has those that hear a window as well.
-VERSION = 2
+#: The newest version that is read. Version 1 knew models that stream; 2 has those that hear a window as well, 3 files
+#: that somebody else made.
+VERSION = 3
 #: ``int8`` rounds weights and the inputs of products; the others of eight bits say what they do otherwise.
 PRECISIONS = ("fp32", "fp16", "int8", "int8-weights", "int8-dynamic")
 _FIRST_PRECISIONS = PRECISIONS[:3]
@@ -42,7 +45,6 @@ _FIRST_PRECISIONS = PRECISIONS[:3]
 FORMS = ("step", "window", "clip")
 #: What is done to the samples of a window: nothing, or its mean taken out and its power made one.
 NORMALISATIONS = ("none", "unit_power")
-ADV_ORDER = ("arousal", "dominance", "valence")
 
 _DTYPES = ("float32", "float16", "int8", "int32", "int64")
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
@@ -166,6 +168,7 @@ class Manifest:
     figures: tuple[dict[str, Any], ...]
     files: tuple[BundleFile, ...]
     window: Window | None = None
+    interface: Interface | None = None
     speech_detector: SpeechDetector | None = None
 
     @property
@@ -222,6 +225,9 @@ class Manifest:
             figures=tuple(_figure(entry) for entry in top.items("figures")),
             files=tuple(_file(entry) for entry in top.items("files")),
             window=_window(top.child("window")) if top.raw.get("window") is not None else None,
+            interface=Interface.parse(top.child("interface"))
+            if top.raw.get("interface") is not None
+            else None,
             speech_detector=SpeechDetector.parse(top.child("speech_detector"))
             if "speech_detector" in entries
             else None,
@@ -371,6 +377,8 @@ def _window(entry: _Entries) -> Window:
 
 def least_version(manifest: Mapping[str, Any]) -> int:
     """The oldest version whose readers understand a manifest: what `write_bundle` writes, so that they may."""
+    if manifest.get("interface") is not None:
+        return 3
     known = (*_FIRST_PRECISIONS, None)
     new = any(entry.get("precision") not in known for entry in manifest.get("files", ()))
     return 1 if manifest.get("window") is None and not new else 2
@@ -420,6 +428,8 @@ def _check_agreement(manifest: Manifest, top: _Entries) -> None:
         wanted["features"] = (1, manifest.step_frames, manifest.spec.n_mels)
     else:
         wanted |= _window_input(manifest, manifest.window, top)
+    if manifest.interface is not None:
+        _check_interface(manifest, manifest.interface, top)
     for name, shape in wanted.items():
         if name not in tensors or tensors[name].shape != shape:
             where = "outputs" if name in ("adv", "logits") else "inputs"
@@ -437,6 +447,12 @@ def _check_agreement(manifest: Manifest, top: _Entries) -> None:
         raise top.wrong("files", "a list with at least one model file")
     if any((form == "step") != (manifest.window is None) for _, _, form in variants):
         raise top.wrong("files", "of the form 'step', or with a window of the forms 'window' and 'clip'")
+
+
+def _check_interface(manifest: Manifest, interface: Interface, top: _Entries) -> None:
+    """A file that somebody else made hears windows, and takes what the bundle gives."""
+    if manifest.window is None or not interface.takes(manifest.inputs[0].shape):
+        raise top.wrong("interface.shape", "that of a window's input")
 
 
 def _window_input(manifest: Manifest, window: Window, top: _Entries) -> dict[str, tuple[int, ...]]:

@@ -56,7 +56,9 @@ def card_text(manifest: Mapping[str, Any]) -> str:
                 ("parameters", f"{m['parameters']:,}"),
                 (
                     "multiply-accumulates for one second of audio",
-                    f"{m['macs_per_second']:,} (front end not counted)",
+                    f"{m['macs_per_second']:,} (front end not counted)"
+                    if m["macs_per_second"]
+                    else "not counted",
                 ),
                 ("input", f"{m['spec']['n_mels']} log-mel bands of {m['spec']['sample_rate']} Hz mono"),
                 ("looks back", _window(m, seconds)),
@@ -88,6 +90,11 @@ def _window(m: Mapping[str, Any], seconds: float) -> str:
 
 
 def _training(training: Mapping[str, Any]) -> str:
+    if "imported" in training:
+        return (
+            f"Not known to edge-ser: the file `{training['imported']}` was made by somebody else and imported as it is."
+            f" {training['description']}"
+        ).strip()
     lines = []
     clips = training.get("clips")
     if isinstance(clips, Mapping) and clips:
@@ -153,6 +160,8 @@ def _figures(figures: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _limits(m: Mapping[str, Any]) -> str:
+    if "imported" in m["training"]:
+        return "Nothing was measured here: ask who made the file, and measure it with `edge-ser evaluate`."
     corpora = ", ".join(m["training"].get("clips") or ()) or "its corpora"
     return "\n".join(
         (

@@ -22,6 +22,7 @@ from export.card import card_text
 from export.description import describe
 from export.formats import Format
 from export.gate import Exported, convert, gate
+from export.metadata import about, with_metadata
 from export.quantise import float_layers, integer_layers
 from export.source import Source
 
@@ -100,7 +101,7 @@ def export_checkpoint(
     loaded = _load(
         checkpoint, formats, choose, name or target.name, licence=licence, figures=figures, feeding=feeding
     )
-    made = [convert(row, loaded.source, say) for row in formats]
+    made = [_made(row, loaded, say) for row in formats]
     rows = _checked(made, loaded, sounds, say)
     refused = [row for row in rows if row.applies and not row.ok]
     bearable = accept_drop and all(
@@ -147,7 +148,7 @@ def unchecked_bundle(
     """
     _require(rows)
     loaded = _load(checkpoint, rows, calibrate, name or Path(checkpoint).stem)
-    made = [convert(row, loaded.source, lambda text: None) for row in rows]
+    made = [_made(row, loaded, lambda text: None) for row in rows]
     for one in made:
         if one.data is None:
             raise EdgeSerError(f"{checkpoint} cannot be exported to {one.format.key}: {one.worst}")
@@ -241,6 +242,14 @@ def read_figures(path: str | Path) -> dict[str, Any]:
     if not isinstance(document.get("protocol"), str):
         raise EdgeSerError(f"{source} says no protocol; name the JSON that edge-ser train or evaluate wrote")
     return {key: document[key] for key in _KEPT if key in document}
+
+
+def _made(row: Format, loaded: _Loaded, say: Say) -> Exported:
+    """A format's file, which says of itself what its bundle says of it."""
+    made = convert(row, loaded.source, say)
+    if made.data is None:
+        return made
+    return dataclasses.replace(made, data=with_metadata(made.data, row.engine, about(loaded.description)))
 
 
 def _checked(

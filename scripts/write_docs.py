@@ -251,6 +251,25 @@ def conditions(results: Path) -> str:
     return f"{one['robustness']['protocol']}:\n\n" + "\n\n".join(markdown_table(table) for table in tables)
 
 
+def runtimes(results: Path) -> str:
+    """The shipped model on old and new runtimes, from ``scripts/check_runtimes.py``."""
+    rows = []
+    for one in read(results / "runtimes.json")["runtimes"]:
+        errors = {check["name"]: check["max_abs_error"] for check in one["checks"] if check["ok"] is not None}
+        rows.append(
+            {
+                "engine": one["engine"],
+                "runtime": ", ".join(f"{name} {version}" for name, version in one["versions"].items()),
+                "passes": "yes" if one["ok"] else "**no**",
+                **{
+                    name: "-" if name not in errors else f"{errors[name]:.1e}"
+                    for name in ("answers", "chunks", "drift")
+                },
+            }
+        )
+    return markdown_table(rows)
+
+
 TABLES: dict[str, Callable[[Path], str]] = {
     "accuracy": accuracy,
     "shipped": shipped,
@@ -262,6 +281,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "rejection": rejection,
     "calibrated": calibrated,
     "conditions": conditions,
+    "runtimes": runtimes,
     **FRONT_END,
     **DEVICE,
 }

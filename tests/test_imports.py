@@ -20,6 +20,7 @@ SHARED = {
     "edge_ser.dsp",
     "edge_ser.errors",
     "edge_ser.files",
+    "edge_ser.interface",
     "edge_ser.manifest",
     "edge_ser.tensors",
 }
@@ -33,7 +34,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "edge_ser.tensors": {"edge_ser.errors", "edge_ser.files"},
     "edge_ser.dsp": {"edge_ser.errors", "edge_ser.tensors", "edge_ser.files"},
     "edge_ser.detector": {"edge_ser.errors"},
-    "edge_ser.manifest": {"edge_ser.detector", "edge_ser.errors", "edge_ser.dsp"},
+    "edge_ser.interface": {"edge_ser.errors"},
+    "edge_ser.manifest": {"edge_ser.detector", "edge_ser.errors", "edge_ser.dsp", "edge_ser.interface"},
     "edge_ser.bundle": {"edge_ser.errors", "edge_ser.dsp", "edge_ser.files", "edge_ser.manifest"},
     "edge_ser.corpora": SHARED,
     "edge_ser.deploy": {"edge_ser.errors"},

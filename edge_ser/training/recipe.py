@@ -10,6 +10,7 @@ from typing import Any
 
 from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError
+from edge_ser.files import parse_toml
 from edge_ser.models import architecture
 from edge_ser.perturb import Perturb
 from edge_ser.training.augment import Augment
@@ -314,22 +315,6 @@ class Recipe:
         if not any(fields["tasks"].values()):
             del fields["tasks"]
         return fields
-
-
-def parse_toml(path: Path) -> dict[str, Any]:
-    """What a TOML file says.
-
-    Raises
-    ------
-    EdgeSerError
-        No such file, or not TOML.
-    """
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise EdgeSerError(f"cannot read the recipe {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise EdgeSerError(f"{path} is not TOML: {error}") from error
 
 
 def read_toml(path: Path, known: set[str], changes: Iterable[str] = ()) -> dict[str, Any]:

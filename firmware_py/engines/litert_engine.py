@@ -99,8 +99,7 @@ class LiteRTEngine:
     def step(self, features: np.ndarray, state: State) -> tuple[Outputs, State]:
         """One step; see `Engine.step`."""
         interpreter = self._interpreter
-        for index, value in zip(self._inputs, (features[None], *state), strict=True):
+        for index, value in zip(self._inputs, self._order.given(features, state), strict=True):
             interpreter.set_tensor(index, value)
         interpreter.invoke()
-        adv, logits, *new = [interpreter.get_tensor(index) for index in self._outputs]  # copies
-        return Outputs(adv[0], logits[0]), tuple(new)
+        return self._order.taken([interpreter.get_tensor(index) for index in self._outputs])  # copies

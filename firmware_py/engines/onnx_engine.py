@@ -54,6 +54,5 @@ class OnnxEngine:
     def step(self, features: np.ndarray, state: State) -> tuple[Outputs, State]:
         """One step; see `Engine.step`."""
         order = self._order
-        feed = dict(zip(order.inputs, (features[None], *state), strict=True))
-        adv, logits, *new = self._session.run(order.outputs, feed)
-        return Outputs(adv[0], logits[0]), tuple(new)
+        feed = dict(zip(order.inputs, order.given(features, state), strict=True))
+        return order.taken(self._session.run(order.outputs, feed))

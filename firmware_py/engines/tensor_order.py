@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_ser.errors import EdgeSerError
+from edge_ser.interface import Interface
 
-from .base import State
+from .base import Outputs, State
 
 if TYPE_CHECKING:
     from edge_ser.bundle import Bundle
@@ -28,6 +29,7 @@ class TensorOrder:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     states: tuple[tuple[tuple[int, ...], str], ...]
+    interface: Interface | None = None
 
     @classmethod
     def of(
@@ -51,6 +53,8 @@ class TensorOrder:
         EdgeSerError
             Their number or a shape is not what bundle.json says.
         """
+        if bundle.interface is not None:
+            return cls._foreign(bundle.interface, inputs=inputs, outputs=outputs, path=path)
         states = [(state.name, tuple(state.shape)) for state in bundle.states]
         wanted_in = [(item.name, tuple(item.shape)) for item in bundle.inputs] + states
         news = [(state.next_name, tuple(state.shape)) for state in bundle.states]
@@ -61,9 +65,42 @@ class TensorOrder:
             states=tuple((tuple(state.shape), state.dtype) for state in bundle.states),
         )
 
+    @classmethod
+    def _foreign(cls, interface: Interface, *, inputs: Named, outputs: Named, path: Path) -> TensorOrder:
+        """Of a file that somebody else made: bundle.json says the names."""
+        names = [name for name, _ in inputs]
+        if names != [interface.input] or not _fits(interface.shape, inputs[0][1], True):
+            raise EdgeSerError(
+                f"{path.name} takes {_listed(inputs)} where bundle.json declares {interface.input} of "
+                f"{interface.shape}; import it again"
+            )
+        there = [name for name, _ in outputs]
+        if missing := [name for name in interface.outputs if name not in there]:
+            raise EdgeSerError(
+                f"{path.name} gives {_listed(outputs)} and no {missing[0]}, which bundle.json declares; import it again"
+            )
+        return cls((interface.input,), interface.outputs, (), interface)
+
+    def given(self, features: np.ndarray, state: State) -> tuple[np.ndarray, ...]:
+        """Values of `inputs` from a step's features or samples and states."""
+        if self.interface is not None:
+            return (self.interface.given(features),)
+        return (features[None], *state)
+
+    def taken(self, found: Sequence[np.ndarray]) -> tuple[Outputs, State]:
+        """A step's answer and its new states from the values of `outputs`."""
+        if self.interface is not None:
+            return Outputs(*self.interface.answers(list(found))), ()
+        adv, logits, *new = found
+        return Outputs(adv[0], logits[0]), tuple(new)
+
     def initial_state(self) -> State:
         """Zeros of the declared shapes and types."""
         return tuple(np.zeros(shape, dtype) for shape, dtype in self.states)
+
+
+def _listed(tensors: Named) -> str:
+    return ", ".join(f"{name} of {shape}" for name, shape in tensors)
 
 
 def _match(wanted: Named, found: Named, what: str, dynamic: bool) -> tuple[str, ...]:

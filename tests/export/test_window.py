@@ -16,6 +16,7 @@ from edge_ser.evaluation.parity import hard_sounds, recordings
 from edge_ser.manifest import least_version
 from edge_ser.recognizer import Recognizer
 from export.formats import choose_formats
+from export.metadata import read_metadata
 from firmware_py.engines import open_engine
 from firmware_py.engines.window import WindowEngine, filled
 
@@ -81,6 +82,15 @@ def test_every_row_is_made_or_says_why_not(exported):
     assert (
         bundle.macs_per_second == model.macs_per_second(bundle.spec) * 4
     )  # the window again at each quarter second
+
+
+def test_every_file_says_what_it_is(exported):
+    _, bundle = exported
+    for file in bundle.files:
+        if file.engine is not None:
+            entries = read_metadata((bundle.path / file.path).read_bytes(), file.engine)
+            assert json.loads(entries["labels"]) == LABELS and entries["licence"] == bundle.licence
+            assert json.loads(entries["window"]) == {"samples": 16000, "normalise": "unit_power"}
 
 
 @pytest.mark.parametrize("engine", ["onnx", "litert"])

@@ -1,0 +1,102 @@
+"""What a model file says of itself once it has left its bundle: name, labels, front end, licence, version."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from edge_ser import __version__
+from edge_ser.errors import require
+
+__all__ = ["METADATA", "about", "read_metadata", "with_metadata"]
+
+#: Name of the TFLite file's metadata entry, whose buffer holds JSON; keys of an ONNX file begin with it and a dot.
+METADATA = "edge-ser"
+_KEPT = ("name", "architecture", "labels", "adv", "spec", "step_frames", "window", "calibration", "licence")
+
+
+def about(description: Mapping[str, Any]) -> dict[str, str]:
+    """The entries of a bundle's description that go into its model files: text as it is, the rest as JSON.
+
+    Parameters
+    ----------
+    description : mapping
+        Of `export.description.describe`.
+
+    Returns
+    -------
+    dict of str to str
+        The same for the same description, and ``edge_ser``, the version that wrote the file.
+    """
+    entries = {"edge_ser": __version__}
+    for key in _KEPT:
+        if description.get(key) is not None:
+            value = description[key]
+            entries[key] = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+    return entries
+
+
+def with_metadata(content: bytes, engine: str, entries: Mapping[str, str]) -> bytes:
+    """A model file with entries in it; where there were such, they are replaced.
+
+    ONNX has a place for texts by key, ``metadata_props``. TFLite's standard has a list of named buffers; the entry
+    is JSON rather than the TFLite Support library's own schema, which knows no log-mel front end.
+
+    Parameters
+    ----------
+    content : bytes
+    engine : str
+        ``onnx`` or ``litert``; a file of another engine stays as it is.
+    entries : mapping of str to str
+
+    Raises
+    ------
+    MissingExtraError
+        The file's package is not installed.
+    """
+    if engine == "onnx":
+        onnx = require("onnx", extra="export", purpose="exporting to ONNX")
+        model = onnx.load_from_string(content)
+        del model.metadata_props[:]
+        for key in sorted(entries):
+            model.metadata_props.add(key=f"{METADATA}.{key}", value=entries[key])
+        return bytes(model.SerializeToString(deterministic=True))
+    if engine == "litert":
+        return _tflite(content, entries)
+    return content
+
+
+def read_metadata(content: bytes, engine: str) -> dict[str, str]:
+    """The entries that `with_metadata` wrote; empty where there are none."""
+    if engine == "onnx":
+        onnx = require("onnx", extra="export", purpose="reading an ONNX file")
+        props = {prop.key: prop.value for prop in onnx.load_from_string(content).metadata_props}
+        mark = f"{METADATA}."
+        return {key.removeprefix(mark): value for key, value in props.items() if key.startswith(mark)}
+    from export import flatbuffer
+
+    model = flatbuffer.read(content)
+    for entry in model.metadata or ():
+        if entry.name == METADATA.encode():
+            found: dict[str, str] = json.loads(bytes(model.buffers[entry.buffer].data))
+            return found
+    return {}
+
+
+def _tflite(content: bytes, entries: Mapping[str, str]) -> bytes:
+    from export import flatbuffer
+
+    schema = require("ai_edge_litert.schema_py_generated", extra="export", purpose="exporting to TFLite")
+    model = flatbuffer.read(content)
+    data = json.dumps(dict(sorted(entries.items())), separators=(",", ":")).encode()
+    for entry in model.metadata or ():
+        if entry.name == METADATA.encode():
+            model.buffers[entry.buffer].data = list(data)
+            return flatbuffer.pack(model)
+    buffer, entry = schema.BufferT(), schema.MetadataT()
+    buffer.data = list(data)
+    entry.name, entry.buffer = METADATA.encode(), len(model.buffers)
+    model.buffers.append(buffer)
+    model.metadata = [*(model.metadata or ()), entry]
+    return flatbuffer.pack(model)
