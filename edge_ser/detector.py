@@ -3,27 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from edge_ser.errors import EdgeSerError
+from edge_ser.entries import Entries
 
 __all__ = ["SpeechDetector"]
-
-
-class _Entries(Protocol):
-    """What reads an object of bundle.json, see `edge_ser.manifest`."""
-
-    def numbers(self, key: str, count: int | None = None) -> np.ndarray: ...
-
-    def rows(self, key: str, count: int, width: int) -> np.ndarray: ...
-
-    def number(self, key: str, least: float, most: float) -> float: ...
-
-    def mapping(self, key: str) -> dict[str, Any]: ...
-
-    def wrong(self, key: str, wanted: str) -> EdgeSerError: ...
 
 
 @dataclasses.dataclass(frozen=True, eq=False)  # arrays have no one truth
@@ -63,7 +49,7 @@ class SpeechDetector:
         return {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in fields.items()}
 
     @classmethod
-    def parse(cls, entry: _Entries) -> SpeechDetector:
+    def parse(cls, entry: Entries) -> SpeechDetector:
         """From bundle.json's entry; an `EdgeSerError` names what is wrong in it."""
         mean, bias = entry.numbers("mean"), entry.numbers("hidden_bias")
         scale = entry.numbers("scale", len(mean))

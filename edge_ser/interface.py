@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from edge_ser.errors import EdgeSerError
+from edge_ser.entries import Entries
 
 __all__ = ["ADV_ORDER", "Interface", "SCORES"]
 
@@ -17,24 +17,6 @@ SCORES = ("logits", "probabilities")
 
 # The least probability: below it a logarithm says nothing, and that of zero is no number.
 _LEAST = 1e-12
-
-
-class _Entries(Protocol):
-    """What reads an object of bundle.json, see `edge_ser.manifest`."""
-
-    raw: Any
-
-    def text(self, key: str) -> str: ...
-
-    def texts(self, key: str) -> tuple[str, ...]: ...
-
-    def choice(self, key: str, choices: tuple[str, ...]) -> str: ...
-
-    def shape(self, key: str) -> tuple[int, ...]: ...
-
-    def numbers(self, key: str, count: int | None = None) -> np.ndarray: ...
-
-    def wrong(self, key: str, wanted: str) -> EdgeSerError: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +53,7 @@ class Interface:
     range: tuple[float, float] = (0.0, 1.0)
 
     @classmethod
-    def parse(cls, entry: _Entries) -> Interface:
+    def parse(cls, entry: Entries) -> Interface:
         """From bundle.json's entry; an `EdgeSerError` names what is wrong in it."""
         transposed = entry.raw.get("transposed", False)
         if type(transposed) is not bool:

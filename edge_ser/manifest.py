@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-
 from edge_ser.detector import SpeechDetector
 from edge_ser.dsp import MelSpec
+from edge_ser.entries import MAX_ELEMENTS, Entries
 from edge_ser.errors import EdgeSerError
 from edge_ser.interface import ADV_ORDER, Interface
 
@@ -50,7 +48,6 @@ _DTYPES = ("float32", "float16", "int8", "int32", "int64")
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _MODEL_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_MAX_ELEMENTS = 1 << 24  # 64 MB of float32: no state of a model for small boards comes near
 _MAX_FFT = 1 << 15
 _MAX_STEP_FRAMES = 1 << 16
 _MAX_WINDOW_S = 600
@@ -200,7 +197,7 @@ class Manifest:
             raise EdgeSerError(
                 f"{what} is not a bundle of edge-ser (its format is not {FORMAT!r}); name another folder"
             )
-        top = _Entries(entries, what)
+        top = Entries(entries, what)
         version = top.count("version", 1)
         if version > VERSION:
             raise EdgeSerError(
@@ -236,108 +233,7 @@ class Manifest:
         return manifest
 
 
-class _Entries:
-    """A JSON object whose entries are asked for by key and type; a wrong one is named in the error."""
-
-    def __init__(self, entries: Any, what: str, path: str = "") -> None:
-        self._what = what
-        self._path = path
-        if not isinstance(entries, Mapping):
-            raise self.wrong("", "an object")
-        self.raw = entries
-
-    def wrong(self, key: str, wanted: str) -> EdgeSerError:
-        place = f"{self._path}.{key}".strip(".") or "the whole"
-        return EdgeSerError(
-            f"{self._what} is damaged ({place} must be {wanted}); get a fresh copy of the bundle"
-        )
-
-    def get(self, key: str, kind: type[T], wanted: str) -> T:
-        if key not in self.raw:
-            raise self.wrong(key, f"{wanted}, and is missing")
-        value = self.raw[key]
-        if type(value) is not kind:  # exact: True is an int to isinstance
-            raise self.wrong(key, wanted)
-        return value
-
-    def text(self, key: str) -> str:
-        value = self.get(key, str, "text")
-        if not value.strip() or not value.isprintable():  # control characters would reach terminals
-            raise self.wrong(key, "printable text")
-        return value
-
-    def matching(self, key: str, pattern: re.Pattern[str]) -> str:
-        value = self.get(key, str, "text")
-        if not pattern.fullmatch(value):
-            raise self.wrong(key, "a plain name of letters, digits, '.', '_' and '-'")
-        return value
-
-    def choice(self, key: str, choices: tuple[str, ...]) -> str:
-        value = self.get(key, str, "text")
-        if value not in choices:
-            raise self.wrong(key, f"one of {', '.join(choices)}")
-        return value
-
-    def count(self, key: str, least: int = 0, most: int = 1 << 53) -> int:
-        value = self.get(key, int, "a whole number")
-        if not least <= value <= most:
-            raise self.wrong(key, f"from {least} to {most}")
-        return value
-
-    def number(self, key: str, least: float, most: float) -> float:
-        value = self.raw.get(key)
-        if not isinstance(value, int | float) or isinstance(value, bool) or not least <= value <= most:
-            raise self.wrong(key, f"a number from {least:g} to {most:g}")
-        return float(value)
-
-    def mapping(self, key: str) -> dict[str, Any]:
-        return self.get(key, dict, "an object")
-
-    def child(self, key: str) -> _Entries:
-        return _Entries(self.mapping(key), self._what, f"{self._path}.{key}".strip("."))
-
-    def items(self, key: str) -> list[_Entries]:
-        value = self.get(key, list, "a list")
-        place = f"{self._path}.{key}".strip(".")
-        return [_Entries(item, self._what, f"{place}[{index}]") for index, item in enumerate(value)]
-
-    def texts(self, key: str) -> tuple[str, ...]:
-        value = self.get(key, list, "a list of texts")
-        if not value or not all(type(item) is str and item and item.isprintable() for item in value):
-            raise self.wrong(key, "a list of texts")
-        if len(set(value)) != len(value):
-            raise self.wrong(key, "free of repetitions")
-        return tuple(value)
-
-    def numbers(self, key: str, count: int | None = None) -> np.ndarray:
-        value = self.get(key, list, "a list of numbers")
-        wanted = "a list of " + (f"{count} numbers" if count is not None else "1 to 4096 numbers")
-        if not 1 <= len(value) <= 4096 or count not in (None, len(value)):
-            raise self.wrong(key, wanted)
-        if not all(type(item) in (int, float) and math.isfinite(item) and abs(item) < 1e6 for item in value):
-            raise self.wrong(key, wanted)
-        return np.array(value, dtype=np.float64)
-
-    def rows(self, key: str, count: int, width: int) -> np.ndarray:
-        value = self.get(key, list, "a list of rows")
-        if len(value) != count:
-            raise self.wrong(key, f"a list of {count} rows")
-        inner = _Entries({str(i): row for i, row in enumerate(value)}, self._what, f"{self._path}.{key}")
-        return np.stack([inner.numbers(str(i), width) for i in range(count)])
-
-    def shape(self, key: str) -> tuple[int, ...]:
-        value = self.get(key, list, "a list of sizes")
-        elements = 1
-        for size in value:
-            if type(size) is not int or not 1 <= size <= _MAX_ELEMENTS:
-                raise self.wrong(key, "a list of sizes of at least 1")
-            elements *= size
-            if elements > _MAX_ELEMENTS:
-                raise self.wrong(key, f"of at most {_MAX_ELEMENTS} values")
-        return tuple(value)
-
-
-def _spec(top: _Entries) -> MelSpec:
+def _spec(top: Entries) -> MelSpec:
     fields = top.mapping("spec")
     try:
         spec = MelSpec.from_dict(fields)
@@ -348,11 +244,11 @@ def _spec(top: _Entries) -> MelSpec:
     return spec
 
 
-def _tensor(entry: _Entries) -> TensorSpec:
+def _tensor(entry: Entries) -> TensorSpec:
     return TensorSpec(entry.text("name"), entry.shape("shape"), entry.choice("dtype", _DTYPES))
 
 
-def _adv(entry: _Entries) -> AdvScale:
+def _adv(entry: Entries) -> AdvScale:
     order = entry.texts("order")
     if order != ADV_ORDER:
         raise entry.wrong("order", f"{list(ADV_ORDER)}")
@@ -362,7 +258,7 @@ def _adv(entry: _Entries) -> AdvScale:
     return AdvScale(order, (float(limits[0]), float(limits[1])), entry.text("source"))
 
 
-def _calibration(entry: _Entries) -> Calibration:
+def _calibration(entry: Entries) -> Calibration:
     return Calibration(
         entry.number("temperature", 1e-3, 1e3),
         entry.number("unsure_below", 0.0, 1.0),
@@ -371,8 +267,8 @@ def _calibration(entry: _Entries) -> Calibration:
     )
 
 
-def _window(entry: _Entries) -> Window:
-    return Window(entry.count("samples", 1, _MAX_ELEMENTS), entry.choice("normalise", NORMALISATIONS))
+def _window(entry: Entries) -> Window:
+    return Window(entry.count("samples", 1, MAX_ELEMENTS), entry.choice("normalise", NORMALISATIONS))
 
 
 def least_version(manifest: Mapping[str, Any]) -> int:
@@ -384,12 +280,12 @@ def least_version(manifest: Mapping[str, Any]) -> int:
     return 1 if manifest.get("window") is None and not new else 2
 
 
-def _figure(entry: _Entries) -> dict[str, Any]:
+def _figure(entry: Entries) -> dict[str, Any]:
     entry.text("protocol")  # a figure without its protocol says nothing
     return dict(entry.raw)
 
 
-def _file(entry: _Entries) -> BundleFile:
+def _file(entry: Entries) -> BundleFile:
     engine = precision = None
     form = "step"
     if entry.raw.get("engine") is not None or entry.raw.get("precision") is not None:
@@ -407,7 +303,7 @@ def _file(entry: _Entries) -> BundleFile:
     )
 
 
-def _plain_path(entry: _Entries) -> str:
+def _plain_path(entry: Entries) -> str:
     # A bundle is flat: a plain file name can neither leave the folder nor be hidden in it.
     path = entry.matching("path", _FILE_NAME)
     if Path(path).name != path or path == "bundle.json":
@@ -415,7 +311,7 @@ def _plain_path(entry: _Entries) -> str:
     return path
 
 
-def _check_agreement(manifest: Manifest, top: _Entries) -> None:
+def _check_agreement(manifest: Manifest, top: Entries) -> None:
     """Entries that say the same thing twice must say the same."""
     tensors = {spec.name: spec for spec in (*manifest.inputs, *manifest.states, *manifest.outputs)}
     if len(tensors) != len(manifest.inputs) + len(manifest.states) + len(manifest.outputs):
@@ -449,13 +345,13 @@ def _check_agreement(manifest: Manifest, top: _Entries) -> None:
         raise top.wrong("files", "of the form 'step', or with a window of the forms 'window' and 'clip'")
 
 
-def _check_interface(manifest: Manifest, interface: Interface, top: _Entries) -> None:
+def _check_interface(manifest: Manifest, interface: Interface, top: Entries) -> None:
     """A file that somebody else made hears windows, and takes what the bundle gives."""
     if manifest.window is None or not interface.takes(manifest.inputs[0].shape):
         raise top.wrong("interface.shape", "that of a window's input")
 
 
-def _window_input(manifest: Manifest, window: Window, top: _Entries) -> dict[str, tuple[int, ...]]:
+def _window_input(manifest: Manifest, window: Window, top: Entries) -> dict[str, tuple[int, ...]]:
     """The one input of a model that hears a window, and its shape."""
     spec, step = manifest.spec, manifest.step_frames * manifest.spec.hop_length
     if manifest.states:

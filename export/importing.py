@@ -7,22 +7,23 @@ import itertools
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from edge_ser.audio import SAMPLE_RATE
 from edge_ser.bundle import Bundle, check_target, write_bundle
 from edge_ser.dsp import MelSpec
-from edge_ser.errors import EdgeSerError, require
+from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.parity import device_answers, hard_sounds, inputs_of
 from edge_ser.files import parse_toml
 from edge_ser.interface import ADV_ORDER, SCORES, Interface
 from edge_ser.manifest import NORMALISATIONS, PRECISIONS
 from export.card import card_text
 from export.description import describe
+from export.inspection import ModelFile, Tensor, inspect
 
-__all__ = ["Tensor", "import_model", "inspect"]
+__all__ = ["import_model"]
 
 _ENGINES = {".onnx": "onnx", ".tflite": "litert"}
 _HOP_S = 0.25
@@ -46,20 +47,6 @@ _TABLES = {
     "outputs": {*SCORES, "adv", "adv_order", "adv_range"},
     "mel": {field.name for field in dataclasses.fields(MelSpec)},
 }
-
-
-class Tensor(NamedTuple):
-    """An input or output of a file; a size that the file leaves open is None."""
-
-    name: str
-    shape: tuple[int | None, ...]
-    dtype: str
-
-
-class _File(NamedTuple):
-    inputs: list[Tensor]
-    outputs: list[Tensor]
-    parameters: int
 
 
 class _Table:
@@ -158,71 +145,7 @@ def import_model(description: str | Path, out: str | Path, *, overwrite: bool = 
     return write_bundle(target, manifest, files, overwrite=overwrite)
 
 
-def inspect(path: Path) -> _File:
-    """Inputs, outputs and the number of parameters of an ONNX or TFLite file.
-
-    Raises
-    ------
-    EdgeSerError
-        It is no such file.
-    """
-    return _inspect_onnx(path) if path.suffix.lower() == ".onnx" else _inspect_tflite(path)
-
-
-def _inspect_onnx(path: Path) -> _File:
-    onnx = require("onnx", extra="export", purpose="importing an ONNX file")
-    try:
-        # Weights in files beside it would be left behind: they are not loaded, and the bundle's file fails to open.
-        model = onnx.load(str(path), load_external_data=False)
-    except Exception as error:  # protobuf's own classes derive from Exception alone
-        raise EdgeSerError(f"{path} is no ONNX file: {error}") from error
-    graph = model.graph
-    constants = {one.name for one in graph.initializer}
-    if outside := [one.name for one in graph.initializer if one.data_location == onnx.TensorProto.EXTERNAL]:
-        raise EdgeSerError(
-            f"{path} keeps {outside[0]} in another file; save it as one file (onnx.save without external data)"
-        )
-
-    def tensor(value: Any) -> Tensor:
-        kind = value.type.tensor_type
-        shape = tuple(d.dim_value if d.HasField("dim_value") else None for d in kind.shape.dim)
-        return Tensor(value.name, shape, onnx.TensorProto.DataType.Name(kind.elem_type).lower())
-
-    inputs = [tensor(value) for value in graph.input if value.name not in constants]
-    parameters = sum(int(np.prod(one.dims)) for one in graph.initializer)
-    return _File(inputs, [tensor(value) for value in graph.output], parameters)
-
-
-def _inspect_tflite(path: Path) -> _File:
-    from export import flatbuffer
-
-    interpreter = require("ai_edge_litert.interpreter", extra="export", purpose="importing a TFLite file")
-    try:
-        opened = interpreter.Interpreter(model_path=str(path), num_threads=1)
-        opened.allocate_tensors()
-        model = flatbuffer.read(path.read_bytes())
-    except (ValueError, RuntimeError) as error:
-        raise EdgeSerError(f"{path} is no TFLite file that LiteRT can run: {error}") from error
-    names: dict[int, str] = {}
-    for signature in list(opened._get_full_signature_list().values())[:1]:
-        names |= {index: name for part in ("inputs", "outputs") for name, index in signature[part].items()}
-
-    def tensor(detail: Mapping[str, Any]) -> Tensor:
-        shape = tuple(int(size) for size in detail["shape"])
-        return Tensor(names.get(detail["index"], detail["name"]), shape, "float" if detail["dtype"] is np.float32 else
-                      np.dtype(detail["dtype"]).name)  # fmt: skip
-
-    parameters = sum(
-        int(np.prod(one.shape))
-        for graph in model.subgraphs
-        for one in graph.tensors
-        if model.buffers[one.buffer].data is not None and one.shape is not None
-    )
-    inputs = [tensor(detail) for detail in opened.get_input_details()]
-    return _File(inputs, [tensor(detail) for detail in opened.get_output_details()], parameters)
-
-
-def _manifest(top: _Table, tables: Mapping[str, _Table], found: _File, name: str) -> dict[str, Any]:
+def _manifest(top: _Table, tables: Mapping[str, _Table], found: ModelFile, name: str) -> dict[str, Any]:
     """bundle.json but for its files and its training."""
     labels = top.texts("labels")
     taken = _input(tables["input"], found)
@@ -279,7 +202,7 @@ def _spec(table: _Table, kind: str) -> MelSpec:
     return spec
 
 
-def _input(table: _Table, found: _File) -> Tensor:
+def _input(table: _Table, found: ModelFile) -> Tensor:
     if len(found.inputs) != 1:
         raise table.wrong(f"the file takes {_listed(found.inputs)}; a window needs exactly one input")
     [taken] = found.inputs
@@ -324,7 +247,7 @@ def _filled(shape: tuple[int | None, ...], inner: tuple[int, ...]) -> tuple[int,
 
 def _interface(
     table: _Table,
-    found: _File,
+    found: ModelFile,
     taken: str,
     shape: tuple[int, ...],
     labels: Sequence[str],
@@ -362,7 +285,7 @@ def _interface(
     )
 
 
-def _output(table: _Table, field: str, found: _File, count: int, what: str) -> str:
+def _output(table: _Table, field: str, found: ModelFile, count: int, what: str) -> str:
     name = table.text(field)
     tensors = {tensor.name: tensor for tensor in found.outputs}
     if name not in tensors:

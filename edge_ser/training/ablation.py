@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from edge_ser.errors import EdgeSerError
-from edge_ser.files import write_json
-from edge_ser.training.recipe import Recipe, parse_toml
+from edge_ser.files import parse_toml, write_json
+from edge_ser.training.recipe import Recipe
 from edge_ser.training.run import run_recipe
 
 __all__ = ["Ablation", "run_ablation"]

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError
-from edge_ser.files import parse_toml
 from edge_ser.models import architecture
 from edge_ser.perturb import Perturb
 from edge_ser.training.augment import Augment
+from edge_ser.training.tables import read_part, read_toml
 
 __all__ = [
     "BesidePart",
@@ -22,13 +21,8 @@ __all__ = [
     "FitPart",
     "Recipe",
     "TasksPart",
-    "parse_toml",
-    "read_part",
-    "read_toml",
 ]
 
-#: Fields of a recipe that are no tables.
-_TEXTS = ("model", "name")
 #: Fields that are newer than the first checkpoints, and do nothing when they are false.
 _LATER = (
     ("fit", "start"),
@@ -315,94 +309,3 @@ class Recipe:
         if not any(fields["tasks"].values()):
             del fields["tasks"]
         return fields
-
-
-def read_toml(path: Path, known: set[str], changes: Iterable[str] = ()) -> dict[str, Any]:
-    """A recipe's fields: ``name`` and ``model`` are text, every other one is a table.
-
-    Parameters
-    ----------
-    path : Path
-    known : set of str
-        Names that it may hold.
-    changes : iterable of str
-        As `Recipe.read` takes them.
-
-    Raises
-    ------
-    EdgeSerError
-        No such file, not TOML, an unknown field, one of another kind, or no word on what to train on.
-    """
-    fields = parse_toml(path)
-    for change in changes:
-        _change(fields, change)
-    if unknown := sorted(set(fields) - known):
-        raise EdgeSerError(
-            f"{path}: unknown fields {', '.join(unknown)}; there are {', '.join(sorted(known))}"
-        )
-    for name, value in fields.items():
-        if not isinstance(value, str if name in _TEXTS else dict):
-            raise EdgeSerError(
-                f"{path}: {name} must be {'text' if name in _TEXTS else 'a table'}, not {value!r}"
-            )
-    if "data" not in fields or "corpora" not in fields["data"]:
-        raise EdgeSerError(f"{path} does not say what to train on: give it [data] corpora = [...]")
-    return fields
-
-
-def _change(fields: dict[str, Any], change: str) -> None:
-    """Put ``TABLE.FIELD=VALUE`` into a recipe's fields."""
-    place, equals, text = change.partition("=")
-    *tables, name = (part.strip() for part in place.split("."))
-    if not equals or not name or len(tables) > 1:
-        raise EdgeSerError(f"{change!r} changes nothing: write TABLE.FIELD=VALUE, such as fit.epochs=20")
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text.strip()
-    for table in tables:
-        fields = fields.setdefault(table, {})
-    fields[name] = value
-
-
-def read_part(kind: type[Any], fields: dict[str, Any], path: Path, where: str) -> Any:
-    """A dataclass from a TOML table, each value of the type that its field is declared with.
-
-    Parameters
-    ----------
-    kind : type
-        The dataclass; its fields are numbers, text, or tuples of them.
-    fields : dict
-    path : Path
-        The recipe, for errors.
-    where : str
-        The table's name, for errors.
-
-    Raises
-    ------
-    EdgeSerError
-        A field is unknown, missing, of another type or out of its range.
-    """
-    defaults = {field.name: field for field in dataclasses.fields(kind)}
-    values = {}
-    for name, value in fields.items():
-        if name not in defaults:
-            raise EdgeSerError(f"{path}: [{where}] has no field {name!r}; there are {', '.join(defaults)}")
-        expected = defaults[name].type
-        if isinstance(value, list):
-            value = tuple(value)
-        elif expected == "float" and isinstance(value, int) and not isinstance(value, bool):
-            value = float(value)
-        actual = {tuple: "tuple", str: "str", int: "int", float: "float"}.get(
-            type(value), type(value).__name__
-        )
-        if actual != str(expected).split("[")[0]:
-            raise EdgeSerError(f"{path}: [{where}] {name} must be of type {expected}, not {value!r}")
-        values[name] = value
-    needed = [n for n, field in defaults.items() if field.default is dataclasses.MISSING and n not in values]
-    if needed:
-        raise EdgeSerError(f"{path}: [{where}] lacks {', '.join(needed)}")
-    try:
-        return kind(**values)
-    except EdgeSerError as error:  # a value out of its range
-        raise EdgeSerError(f"{path}: [{where}] {error}") from error

@@ -35,7 +35,8 @@ from edge_ser.training.attentive import AttentiveMaterial, AttentivePart, Hearin
 from edge_ser.training.data import pool_corpora
 from edge_ser.training.material import Known, LinearMaterial, Material
 from edge_ser.training.progress import progress_bar
-from edge_ser.training.recipe import DataPart, read_part, read_toml
+from edge_ser.training.recipe import DataPart
+from edge_ser.training.tables import read_part, read_toml
 from edge_ser.training.views import CONTENT, ViewMaker, computed, content_keys
 
 __all__ = ["TeachPart", "TeachRecipe", "figures_name", "run_teacher"]

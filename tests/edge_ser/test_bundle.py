@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 import edge_ser.bundle as module
 from edge_ser.bundle import bundle_names, list_bundles, load_bundle, write_bundle
 from edge_ser.errors import EdgeSerError
+from edge_ser.manifest import VERSION
 from tests.support import SPEC, manifest
 
 FILES = {"weights.safetensors": b"weights", "MODEL_CARD.md": b"# card\n"}
@@ -135,8 +136,8 @@ def test_no_bundle(tmp_path):
 
 
 def test_a_newer_version(folder):
-    edit(folder, lambda entries: entries.update(version=3))
-    refused(folder, "version 3", "update edge-ser")
+    edit(folder, lambda entries: entries.update(version=VERSION + 1))
+    refused(folder, f"version {VERSION + 1}", "update edge-ser")
 
 
 def test_what_a_later_toolkit_adds_is_let_be(folder):

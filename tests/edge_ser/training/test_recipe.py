@@ -15,7 +15,8 @@ from edge_ser.bundle import DEFAULT_MODEL, load_bundle
 from edge_ser.errors import EdgeSerError
 from edge_ser.training.ablation import Ablation
 from edge_ser.training.condensing import Condensing
-from edge_ser.training.recipe import FitPart, Recipe, read_part, read_toml
+from edge_ser.training.recipe import FitPart, Recipe
+from edge_ser.training.tables import read_part, read_toml
 from edge_ser.training.teach import TeachRecipe
 
 ROOT = Path(__file__).parents[3]
