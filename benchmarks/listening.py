@@ -27,6 +27,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.soak import sound
+from benchmarks.virtual_microphone import VirtualMicrophone
 from edge_ser.audio import SAMPLE_RATE, write_wav
 from edge_ser.files import write_json
 from firmware_py.machine import describe_machine
@@ -35,36 +36,15 @@ ROOT = Path(__file__).parents[1]
 BARS = {"arecord numpy": 45, "mic litert": 60}
 
 
-class Sound:
-    """PulseAudio with a sink whose monitor is a microphone; what is played loops."""
+class Sound(VirtualMicrophone):
+    """A virtual microphone, and the least of ALSA that hears it."""
 
     def __init__(self, folder):
-        self.env = {key: value for key, value in os.environ.items() if key not in ("PULSE_SERVER", "DISPLAY")}
-        for name in ("XDG_RUNTIME_DIR", "HOME"):
-            self.env[name] = str(folder / name)
-            (folder / name).mkdir(mode=0o700)
-        (folder / "HOME" / ".asoundrc").write_text("pcm.!default {type pulse}\nctl.!default {type pulse}\n")
+        super().__init__(folder)
         # ALSA with the server alone. What Debian lists beside it, PortAudio asks in turn, and the a52 encoder of
         # libasound2-plugins brings libavcodec with all its friends: 15 MB that no microphone needs.
         (folder / "alsa.conf").write_text("pcm.default {type pulse}\nctl.default {type pulse}\n")
         self.lean = self.env | {"ALSA_CONFIG_PATH": str(folder / "alsa.conf")}
-        self.server = subprocess.Popen(
-            ["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--disallow-exit",
-             "-L", "module-native-protocol-unix",
-             "-L", "module-null-sink sink_name=vspk rate=16000 channels=1 format=s16le",
-             "-L", "module-remap-source master=vspk.monitor source_name=vmic"],
-            env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        give_up = time.monotonic() + 20
-        while subprocess.run(
-            ["pactl", "set-default-source", "vmic"], env=self.env, capture_output=True, check=False
-        ).returncode:
-            if time.monotonic() > give_up:
-                raise SystemExit("the sound server does not start")
-            time.sleep(0.1)
-
-    def play(self, path):
-        return subprocess.Popen(["paplay", "-d", "vspk", str(path)], env=self.env)
 
     def awake(self):
         """Let somebody hear the microphone with short blocks, so that it gives audio at once."""
@@ -72,10 +52,6 @@ class Sound:
         listener = subprocess.Popen(command, env=self.env, stdout=subprocess.DEVNULL)
         time.sleep(3)  # the block of two seconds that it is in, and a little
         return listener
-
-    def close(self):
-        self.server.kill()
-        self.server.wait()
 
 
 def listen(source, engine, seconds, env, *, doze=False, limit_mb=None):
@@ -157,7 +133,7 @@ def starts():
             listener.kill()
             listener.wait()
         finally:
-            server.close()
+            server.kill()
     return heard
 
 
@@ -231,7 +207,7 @@ def main():
                 ("mic", "litert", False, None, False, False),
                 ("mic", "numpy", False, None, False, True),
             ):
-                player = None if quiet else server.play(folder / "speech.wav")
+                player = None if quiet else server.playing(folder / "speech.wav")
                 env = server.lean if lean else server.env
                 run = {"alsa": "the server alone" if lean else "all that Debian lists"}
                 run |= listen(source, engine, args.seconds, env, doze=doze, limit_mb=limit)
@@ -241,7 +217,7 @@ def main():
                 runs.append({"sound": "silence" if quiet else "speech", **run})
                 print(json.dumps(runs[-1]), file=sys.stderr)
         finally:
-            server.close()
+            server.kill()
     measured = starts()
     print(json.dumps(measured), file=sys.stderr)
     write_json(args.out, {"machine": describe_machine(), "busy": args.busy, "seconds": args.seconds,
