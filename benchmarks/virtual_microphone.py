@@ -1,4 +1,4 @@
-"""A microphone without sound hardware: PulseAudio's null sink, whose monitor programs hear through ALSA or PortAudio."""
+"""A microphone without sound hardware: PulseAudio's null sink, whose monitor is heard through ALSA or PortAudio."""
 
 import os
 import subprocess
