@@ -270,7 +270,23 @@ def runtimes(results: Path) -> str:
     return markdown_table(rows)
 
 
+def hour(results: Path) -> str:
+    """What an hour of streaming adds to each file's answers, from ``edge-ser verify --minutes 60``."""
+    rows = [
+        {
+            "engine": f"{check['engine']} {check['precision']}",
+            "difference": check["max_abs_error"],
+            "limit": check["limit"],
+            "of": check["note"],
+        }
+        for check in read(results / "verify-hour.json")["checks"]
+        if check["name"] == "drift"
+    ]
+    return markdown_table(rows)
+
+
 TABLES: dict[str, Callable[[Path], str]] = {
+    "hour": hour,
     "accuracy": accuracy,
     "shipped": shipped,
     "teachers": teachers,

@@ -34,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "examples:\n"
         "  edge-ser verify                        the model that comes with the package\n"
         "  edge-ser verify ./my-bundle a.wav      a bundle of yours, on your recording\n"
+        "  edge-ser verify --minutes 60           does an hour of streaming drift?\n"
         "  edge-ser verify -o json                for a program\n"
     )
     parser.add_argument(
@@ -54,6 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="larger chunks and a shorter drift, for slow boards and emulators",
     )
+    parser.add_argument(
+        "--minutes", type=int, metavar="N", help="stream so many for the drift (default 10, with --quick 3)"
+    )
     add_output_argument(parser)
 
 
@@ -62,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     bundle = load_bundle(args.model)
     sounds = hard_sounds(sample_rate=bundle.spec.sample_rate)
     sounds |= recordings(args.audio, args.seconds)
-    checks = verify_bundle(bundle, sounds, _report, quick=args.quick)
+    checks = verify_bundle(bundle, sounds, _report, quick=args.quick, minutes=args.minutes)
     ok = all(check.ok is not False for check in checks)
     rows = [check.to_dict() for check in checks]
     write_table(

@@ -35,6 +35,7 @@ __all__ = ["CHUNKS", "LONG_MINUTES", "Check", "verify_bundle"]
 CHUNKS = (1, 7, 160, 1000, 16000)
 #: Minutes streamed to see whether an engine drifts; the same minute of sound again and again.
 LONG_MINUTES = 10
+_QUICK_MINUTES = 3  # the second is measured against the last
 _CHUNKED_SECONDS = 6  # longer than the pool's window; a sample at a time takes seconds as it is
 
 _WINDOWS_EVERY_S = 3.0  # what hears a window as a whole costs as much each time as for a whole clip
@@ -87,6 +88,7 @@ def verify_bundle(
     report: Callable[[Check], None] = lambda check: None,
     *,
     quick: bool = False,
+    minutes: int | None = None,
 ) -> list[Check]:
     """Check everything of a bundle that can be checked here.
 
@@ -100,12 +102,23 @@ def verify_bundle(
         Called with each check as it is done.
     quick : bool
         Leave out the smallest chunks, and stream three minutes for the drift: for slow boards and emulators.
+    minutes : int, optional
+        Stream so many for the drift, at least three; `LONG_MINUTES` when left out.
 
     Returns
     -------
     list of Check
         A check that is not ok is in it; nothing is raised for it.
+
+    Raises
+    ------
+    EdgeSerError
+        Too few minutes.
     """
+    if minutes is None:
+        minutes = _QUICK_MINUTES if quick else LONG_MINUTES
+    if minutes < _QUICK_MINUTES:
+        raise EdgeSerError(f"a drift shows in {_QUICK_MINUTES} minutes or more, not in {minutes}")
     checks: list[Check] = []
 
     def add(*found: Check) -> None:
@@ -155,7 +168,7 @@ def verify_bundle(
             note = "nothing is carried from step to step but the window's sound"
             add(Check("drift", name, precision, None, None, None, note))
         else:
-            add(_drift(engine, precision, minute, 3 if quick else LONG_MINUTES))
+            add(_drift(engine, precision, minute, minutes))
     return checks
 
 

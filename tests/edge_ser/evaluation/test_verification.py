@@ -10,7 +10,7 @@ import pytest
 import edge_ser.evaluation.verification as module
 import firmware_py.engines
 from edge_ser.bundle import load_bundle, write_bundle
-from edge_ser.errors import MissingExtraError
+from edge_ser.errors import EdgeSerError, MissingExtraError
 from edge_ser.evaluation.parity import LIMITS, hard_sounds
 from edge_ser.evaluation.verification import CHUNKS, Check, verify_bundle
 from firmware_py.engines import Outputs
@@ -198,3 +198,11 @@ def test_quick_leaves_out_what_takes_long(numpy_bundle) -> None:
     checks = {check.name: check for check in verify_bundle(numpy_bundle, sounds, quick=True)}
     assert checks["chunks"].ok and checks["chunks"].note == "160, 1000, 16000 samples at once"
     assert checks["drift"].ok and checks["drift"].note.startswith("minute 3 ")
+
+
+def test_minutes_of_streaming(numpy_bundle) -> None:
+    sounds = {"speech": np.random.default_rng(0).normal(0, 0.1, 16000).astype(np.float32)}
+    checks = {check.name: check for check in verify_bundle(numpy_bundle, sounds, quick=True, minutes=5)}
+    assert checks["drift"].ok and "minute 5 against minute 2" in checks["drift"].note
+    with pytest.raises(EdgeSerError, match="not in 2"):
+        verify_bundle(numpy_bundle, sounds, minutes=2)
