@@ -28,7 +28,7 @@ from edge_ser.models.base import Network
 from edge_ser.models.checkpoint import load_checkpoint, save_checkpoint
 from edge_ser.tensors import read_metadata, read_safetensors, write_safetensors
 from edge_ser.training.condense import CondensePart, class_means, condense, drawn_clips
-from edge_ser.training.data import ClipSet, pool_corpora
+from edge_ser.training.data import ClipSet, check_folds, pool_corpora
 from edge_ser.training.fit import fit
 from edge_ser.training.progress import progress_bar
 from edge_ser.training.recipe import Recipe
@@ -113,10 +113,7 @@ class _Fold:
         self.features = mine.features[0]
         self.real = ClipSet(self.train, mine.features, labels, known)
         self.test = [(clip, f) for clip, f in zip(clips, views.features[0], strict=True) if clip.fold == fold]
-        row = architecture(recipe.model)
-        self.shape = row.config.from_dict(
-            row.config(labels=labels, n_mels=recipe.spec.n_mels).to_dict() | recipe.config
-        ).to_dict()
+        self.shape = recipe.shape(labels)
         self.frames = round(recipe.fit.crop_s * recipe.spec.frame_rate)
         self.about = json.loads(json.dumps(experiment.to_dict() | {"fold": fold}))
 
@@ -170,10 +167,7 @@ class _Fold:
         name = f"fold{self.fold}-{kind}{count if kind != _ALL else ''}-seed{seed}"
         path = self.folder / f"{name}.safetensors"
         if not path.exists():
-            torch.manual_seed(seed)
-            model = self.build()
-            if model.dropout.p > 0:
-                model.dropout.p = recipe.fit.dropout
+            model = recipe.fresh(self.labels, seed)
             own = self.folder / name
             with progress_bar(name, recipe.fit.epochs, "epoch") as bar:
                 model = fit(model, self.material(kind, count, seed), recipe, seed, own, bar.epoch)
@@ -225,8 +219,7 @@ def run_condensing(
     corpus, known = pool_corpora(recipe.data.corpora, recipe.data.labels)
     if len(known) > 1:
         raise EdgeSerError("a corpus is condensed by itself: name one in the recipe's [data] corpora")
-    if missing := [fold for fold in recipe.data.folds if fold not in corpus.folds()]:
-        raise EdgeSerError(f"{corpus.name} has no fold {missing[0]}; it has {corpus.folds()}")
+    check_folds(corpus, recipe.data.folds)
     clips = [clip for clip in corpus.clips if clip.emotion is not None]
     with progress_bar("log-mel", len(clips)) as bar:
         model = architecture(recipe.model).model

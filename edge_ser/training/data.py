@@ -15,7 +15,7 @@ from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError
 from edge_ser.training.augment import Augment, restyle, spread, warp
 
-__all__ = ["TASKS", "Batch", "ClipSet", "Taught", "pool_corpora"]
+__all__ = ["TASKS", "Batch", "ClipSet", "Taught", "check_folds", "pool_corpora", "with_answers"]
 
 
 #: What else clips tell beside emotion and ratings.
@@ -83,6 +83,23 @@ def pool_corpora(
         left_out=tuple(one for c in corpora for one in c.left_out),
     )
     return together, known
+
+
+def with_answers(corpus: Corpus) -> list[Clip]:
+    """Clips that have an emotion or ratings."""
+    return [clip for clip in corpus.clips if clip.emotion is not None or clip.adv is not None]
+
+
+def check_folds(corpus: Corpus, wanted: Sequence[int]) -> None:
+    """Refuse folds that a corpus has not.
+
+    Raises
+    ------
+    EdgeSerError
+        It lacks one.
+    """
+    if missing := [fold for fold in wanted if fold not in corpus.folds()]:
+        raise EdgeSerError(f"{corpus.name} has no fold {missing[0]}; it has {corpus.folds()}")
 
 
 class ClipSet:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,7 +21,7 @@ Known = dict[str, tuple[str, ...]]
 Answers = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.float32]]
 
 
-class Material:
+class Material(abc.ABC):
     """Truths of clips; a subclass knows what was heard of them and makes teachers.
 
     Parameters
@@ -61,17 +62,17 @@ class Material:
         """Clips of some folds, in their order; None stands for the clips without one."""
         return np.flatnonzero(np.isin(self.fold, [-1 if fold is None else fold for fold in folds]))
 
+    @abc.abstractmethod
     def fit(self, part: npt.NDArray[np.int64], out: frozenset[int]) -> Any:
         """Heads fitted on some of the clips, those that are in none of the folds `out`."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def answers(self, heads: Any, part: npt.NDArray[np.int64], view: int) -> Answers:
         """Logits, A/D/V and hints of some clips."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def teacher(self, heads: Any, identity: str) -> Any:
         """A `edge_ser.teachers.targets.Teacher` with ``params`` and ``save``."""
-        raise NotImplementedError
 
 
 class LinearMaterial(Material):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError
-from edge_ser.models import architecture
+from edge_ser.models import architecture, build_model
+from edge_ser.models.base import Network
 from edge_ser.perturb import Perturb
 from edge_ser.training.augment import Augment
 from edge_ser.training.tables import read_part, read_toml
@@ -293,6 +296,26 @@ class Recipe:
         if recipe.beside and (both := sorted({*recipe.beside.corpora} & {*recipe.data.corpora})):
             raise EdgeSerError(f"{path}: {both[0]} stands in [data] and in [beside]: leave it out of one")
         return recipe
+
+    def shape(self, labels: Sequence[str]) -> dict[str, Any]:
+        """The network's whole configuration for some classes, as `edge_ser.models.build_model` takes it.
+
+        Raises
+        ------
+        EdgeSerError
+            ``[config]`` has a field that is not the network's, or an impossible value.
+        """
+        kind = architecture(self.model).config
+        default = kind(labels=tuple(labels), n_mels=self.spec.n_mels).to_dict()
+        return kind.from_dict(default | self.config).to_dict()
+
+    def fresh(self, labels: Sequence[str], seed: int) -> Network:
+        """The network to train, with weights drawn from a seed and the dropout of ``[fit]``."""
+        torch.manual_seed(seed)
+        model = build_model(self.model, self.shape(labels))
+        if model.dropout.p > 0:  # a network without any stays without
+            model.dropout.p = self.fit.dropout
+        return model
 
     def to_dict(self) -> dict[str, Any]:
         """All fields as plain values, for results and checkpoints."""

@@ -17,12 +17,12 @@ from edge_ser.evaluation.plots import plot_curves
 from edge_ser.evaluation.score import Scored, answered_as, score, summarise
 from edge_ser.features.cache import Cache
 from edge_ser.files import write_json
-from edge_ser.models import architecture, build_model
+from edge_ser.models import architecture
 from edge_ser.models.base import Network
 from edge_ser.models.checkpoint import load_checkpoint, save_checkpoint
 from edge_ser.perturb import Perturber
 from edge_ser.teachers.targets import TargetStore
-from edge_ser.training.data import ClipSet, Taught, pool_corpora
+from edge_ser.training.data import ClipSet, Taught, check_folds, pool_corpora, with_answers
 from edge_ser.training.fit import fit
 from edge_ser.training.progress import progress_bar
 from edge_ser.training.recipe import BesidePart, Recipe
@@ -75,22 +75,19 @@ def run_recipe(
     """
     corpus, known = pool_corpora(recipe.data.corpora, recipe.data.labels)
     folds: Sequence[int | None] = recipe.data.folds or (None,)
-    if missing := [fold for fold in recipe.data.folds if fold not in corpus.folds()]:
-        raise EdgeSerError(f"{corpus.name} has no fold {missing[0]}; it has {corpus.folds()}")
+    check_folds(corpus, recipe.data.folds)
     runs = [Run(seed, fold) for seed in recipe.fit.seeds for fold in folds]
     if only is not None and only not in runs:
         raise EdgeSerError(f"the recipe {recipe.name} has no fold {only.fold} with seed {only.seed}")
-    row = architecture(recipe.model)
-    shape = row.config.from_dict(
-        row.config(labels=corpus.labels, n_mels=recipe.spec.n_mels).to_dict() | recipe.config
-    ).to_dict()
-    clips = _with_answers(corpus)
+    network = architecture(recipe.model).model
+    shape = recipe.shape(corpus.labels)  # before hours of work
+    clips = with_answers(corpus)
     distil = recipe.distil
     maker = ViewMaker(
         distil.views if distil else 1, Perturber.of(recipe.perturb, recipe.data.corpora) if distil else None
     )
     with progress_bar("log-mel", len(clips)) as bar:
-        views = Views.load(clips, maker, recipe.spec, row.model, Cache(runs_dir / "cache"), bar.wrap)
+        views = Views.load(clips, maker, recipe.spec, network, Cache(runs_dir / "cache"), bar.wrap)
     others = None if recipe.beside is None else _Others.load(recipe.beside, recipe, runs_dir)
     folder = runs_dir / recipe.name
     for run in [only] if only else runs:
@@ -101,10 +98,7 @@ def run_recipe(
         part = [i for i, clip in enumerate(clips) if run.fold is None or _trains(clip, run.fold)]
         chosen, mine = [clips[i] for i in part], views.pick(part)
         taught = _taught(recipe, run, mine, corpus.labels)
-        torch.manual_seed(run.seed)
-        model = build_model(recipe.model, shape)
-        if model.dropout.p > 0:  # a network without any stays without
-            model.dropout.p = recipe.fit.dropout
+        model = recipe.fresh(corpus.labels, run.seed)
         if recipe.fit.start:
             _begin_from(model, Path(_named(recipe.fit.start, run)))
         own = folder / target.stem
@@ -126,11 +120,6 @@ def run_recipe(
     return _figures(recipe, runs, folder, results_dir, clips, views.features[0], corpus.labels, corpus.name)
 
 
-def _with_answers(corpus: Corpus) -> list[Clip]:
-    """Clips that have an emotion or ratings."""
-    return [clip for clip in corpus.clips if clip.emotion is not None or clip.adv is not None]
-
-
 @dataclasses.dataclass(frozen=True)
 class _Others:
     """Corpora of ``[beside]``."""
@@ -144,7 +133,7 @@ class _Others:
     @classmethod
     def load(cls, part: BesidePart, recipe: Recipe, runs_dir: Path) -> _Others:
         corpus, known = pool_corpora(part.corpora)
-        clips = _with_answers(corpus)
+        clips = with_answers(corpus)
         network = architecture(recipe.model).model
         with progress_bar("log-mel beside", len(clips)) as bar:
             views = Views.load(clips, ViewMaker(), recipe.spec, network, Cache(runs_dir / "cache"), bar.wrap)

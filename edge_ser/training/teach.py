@@ -32,7 +32,7 @@ from edge_ser.teachers.encoders import Encoder, load_encoder
 from edge_ser.teachers.linear import HeadPart, statistics
 from edge_ser.teachers.targets import Targets, TargetStore
 from edge_ser.training.attentive import AttentiveMaterial, AttentivePart, Hearing
-from edge_ser.training.data import pool_corpora
+from edge_ser.training.data import check_folds, pool_corpora, with_answers
 from edge_ser.training.material import Known, LinearMaterial, Material
 from edge_ser.training.progress import progress_bar
 from edge_ser.training.recipe import DataPart
@@ -150,7 +150,7 @@ def run_teacher(
         Bad recipe, data or encoder.
     """
     corpus, known = pool_corpora(recipe.data.corpora, recipe.data.labels)
-    clips = [clip for clip in corpus.clips if clip.emotion is not None or clip.adv is not None]
+    clips = with_answers(corpus)
     outer = recipe.data.folds or tuple(corpus.folds())
     if only is not None:
         if only not in outer:
@@ -278,8 +278,7 @@ def _centre(rows: npt.NDArray[np.float16], clips: Sequence[Clip]) -> None:
 def _check_folds(corpus: Corpus, clips: Sequence[Clip], outer: Sequence[int]) -> None:
     """Refuse what would leave a teacher without anything to learn, before hours of hearing."""
     folds = corpus.folds()
-    if missing := [fold for fold in outer if fold not in folds]:
-        raise EdgeSerError(f"{corpus.name} has no fold {missing[0]}; it has {folds}")
+    check_folds(corpus, outer)
     if len(folds) < 3:
         raise EdgeSerError(
             f"{corpus.name} has {len(folds)} folds; a teacher must learn without a student's fold and without the "
