@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge_ser.errors import EdgeSerError, require
+from edge_ser.errors import require
+from export.onnx_graph import CENTRE, PREFIX, even_graph, unexpected
 from export.quantise import corrected_bias, int8_layers, integer_layers, round_weight
 
 if TYPE_CHECKING:
     from export.source import Source
 
 __all__ = ["to_onnx_dynamic"]
-
-_CENTRE = 128
-_PREFIX = "model."
 
 
 def to_onnx_dynamic(source: Source) -> bytes:
@@ -42,21 +40,14 @@ def to_onnx_dynamic(source: Source) -> bytes:
         torch, onnx or onnxscript is not installed.
     """
     onnx = require("onnx", extra="export", purpose="exporting to ONNX")
-    proto = onnx.load_from_string(source.onnx)
+    proto = even_graph(onnx, source)
     graph = proto.graph
-    weights = {item.name: item for item in graph.initializer}
-    trained, even = source.model.state_dict(), source.even.state_dict()
-    for name, value in even.items():  # channels evened out beforehand, as in the other int8 files
-        if not np.array_equal(value.numpy(), trained[name].numpy()):
-            weights[_PREFIX + name].CopyFrom(
-                onnx.numpy_helper.from_array(np.ascontiguousarray(value.numpy()), _PREFIX + name)
-            )
     layers = {name: int8_layers(source.even)[name] for name in integer_layers(source.even)}
     nodes: list[Any] = []
-    added: dict[str, np.ndarray] = {"centre": np.asarray(_CENTRE, np.uint8)}
+    added: dict[str, np.ndarray] = {"centre": np.asarray(CENTRE, np.uint8)}
     found = set()
     for node in graph.node:
-        name = node.input[1].removeprefix(_PREFIX).removesuffix(".weight") if len(node.input) > 1 else ""
+        name = node.input[1].removeprefix(PREFIX).removesuffix(".weight") if len(node.input) > 1 else ""
         if node.op_type != "Conv" or name not in layers:
             nodes.append(node)
             continue
@@ -65,15 +56,12 @@ def to_onnx_dynamic(source: Source) -> bytes:
         values, scales = round_weight(layer.weight)
         bias = corrected_bias(layer, values, scales, source.observed[name].mean)
         tail = (1, -1, *[1] * (layer.weight.ndim - 2))
-        added[f"{name}.bytes"] = (values.astype(np.int16) + _CENTRE).astype(np.uint8)
+        added[f"{name}.bytes"] = (values.astype(np.int16) + CENTRE).astype(np.uint8)
         added[f"{name}.scale"], added[f"{name}.bias"] = scales.reshape(tail), bias.reshape(tail)
         nodes += _product(onnx, node, name)
     if missing := sorted(set(layers) - found):
-        raise EdgeSerError(
-            f"the ONNX graph has no convolution of the layer {missing[0]}; this version of torch exports it "
-            "otherwise: install the one that constraints.txt names"
-        )
-    gone = {f"{_PREFIX}{name}.{kind}" for name in layers for kind in ("weight", "bias")}
+        raise unexpected(f"no convolution of the layer {missing[0]}")
+    gone = {f"{PREFIX}{name}.{kind}" for name in layers for kind in ("weight", "bias")}
     kept = [item for item in graph.initializer if item.name not in gone]
     del graph.node[:]
     graph.node.extend(nodes)

@@ -12,16 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge_ser.errors import EdgeSerError, require
+from edge_ser.errors import require
+from export.onnx_graph import CENTRE, PREFIX, even_graph, unexpected
 from export.quantise import Layer, Observed, corrected_bias, integer_layers, round_weight
 
 if TYPE_CHECKING:
     from export.source import Source
 
 __all__ = ["to_onnx_int8"]
-
-_PREFIX = "model."  # of torch's names, since the step wraps the model
-_CENTRE = 128
 
 
 def to_onnx_int8(source: Source) -> bytes:
@@ -47,12 +45,10 @@ def to_onnx_int8(source: Source) -> bytes:
         torch, onnx or onnxscript is not installed.
     """
     onnx = require("onnx", extra="export", purpose="exporting to ONNX")
-    proto = onnx.load_from_string(source.onnx)
+    proto = even_graph(onnx, source)
     rewriter = _Rewriter(
         onnx, proto.graph, {name: source.observed[name] for name in integer_layers(source.even)}
     )
-    for name, value in source.even.state_dict().items():
-        rewriter.replace(_PREFIX + name, source.model.state_dict()[name].numpy(), value.numpy())
     rewriter.run()
     onnx.checker.check_model(proto)
     return bytes(proto.SerializeToString(deterministic=True))
@@ -73,14 +69,6 @@ class _Rewriter:
             for name in node.input:
                 self._users.setdefault(name, []).append(node)
 
-    def replace(self, name: str, old: np.ndarray, new: np.ndarray) -> None:
-        """Put other values into a constant."""
-        if np.array_equal(old, new):
-            return
-        if name not in self._weights or not np.array_equal(self._weights[name], old):
-            raise _unexpected(f"no constant {name} with the model's values")
-        self._weights[name] = new
-
     def run(self) -> None:
         found = set()
         ends: dict[str, tuple[float, float]] = {}  # tensors to round once they are computed
@@ -98,14 +86,14 @@ class _Rewriter:
                 if name in ends:
                     self._instead[name] = self._rounded(name, ends[name])
         if missing := sorted(set(self._layers) - found):
-            raise _unexpected(f"no convolution of the layer {missing[0]}")
+            raise unexpected(f"no convolution of the layer {missing[0]}")
         self._write()
 
     def _layer(self, node: Any) -> str | None:
         """The layer that a node is, where it is one to quantise."""
         if node.op_type != "Conv" or len(node.input) != 3:  # the folded form has a bias everywhere
             return None
-        name = node.input[1].removeprefix(_PREFIX).removesuffix(".weight")
+        name = node.input[1].removeprefix(PREFIX).removesuffix(".weight")
         return name if name in self._layers else None
 
     def _quantise_inputs(self, node: Any, met: Observed) -> None:
@@ -147,12 +135,12 @@ class _Rewriter:
 
     def _constant(self, name: str, values: np.ndarray, scales: np.ndarray) -> str:
         """Put an integer constant in the place of a float one: a weight's bytes, or a bias in units of the sums."""
-        short = name.removeprefix(_PREFIX)
+        short = name.removeprefix(PREFIX)
         self._made[short + _SCALE] = scales
         inputs = [short, short + _SCALE]
         if values.dtype == np.int8:
-            values = (values.astype(np.int16) + _CENTRE).astype(np.uint8)
-            self._made[short + _ZERO] = np.full(len(scales), _CENTRE, np.uint8)
+            values = (values.astype(np.int16) + CENTRE).astype(np.uint8)
+            self._made[short + _ZERO] = np.full(len(scales), CENTRE, np.uint8)
             inputs.append(short + _ZERO)
         self._made[short] = values
         self._nodes.append(self._onnx.helper.make_node("DequantizeLinear", inputs, [short + _DONE], axis=0))
@@ -168,13 +156,6 @@ class _Rewriter:
     def _initializers(self) -> Iterator[Any]:
         for name, value in {**self._weights, **self._made}.items():
             yield self._onnx.numpy_helper.from_array(np.asarray(value), name)
-
-
-def _unexpected(what: str) -> EdgeSerError:
-    return EdgeSerError(
-        f"the ONNX graph has {what}; this version of torch exports it otherwise: "
-        "install the one that constraints.txt names"
-    )
 
 
 _SCALE, _ZERO, _BYTES, _DONE = "_scale", "_zero", "_int8", "_rounded"
