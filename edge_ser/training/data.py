@@ -148,12 +148,34 @@ class ClipSet:
             self.task_sizes[task] = len(names)
         counts = {name: sum(clip.corpus == name for clip in clips) for name in known}
         self.corpus_size = np.array([counts[clip.corpus] for clip in clips], dtype=float)
+        self.speakers = np.array([clip.speaker for clip in clips])
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def order(self, rng: np.random.Generator, balance: float) -> np.ndarray:
-        """Clips of one epoch in random order; with `balance`, small corpora come more often."""
+    def order(self, rng: np.random.Generator, balance: float, together: int = 1) -> np.ndarray:
+        """Clips of one epoch in random order.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+        balance : float
+            0 gives each clip once; above, small corpora come more often and clips by chance.
+        together : int
+            So many clips of one speaker follow one another, fewer where a speaker's clips run out.
+
+        Returns
+        -------
+        (n,) int64
+        """
+        if together > 1:
+            parts = _of_one_speaker(self.speakers, together, rng)
+            if balance == 0:
+                return np.concatenate([parts[i] for i in rng.permutation(len(parts))])
+            weight = np.array([self.corpus_size[part[0]] ** -balance for part in parts])
+            # twice as many as there are, since drawn parts may be short ones
+            drawn = rng.choice(len(parts), 2 * len(parts), p=weight / weight.sum())
+            return np.resize(np.concatenate([parts[i] for i in drawn]), len(self))
         if balance == 0:
             return rng.permutation(len(self))
         weight = self.corpus_size**-balance
@@ -184,6 +206,15 @@ class ClipSet:
             hint=said.hint,
             tasks={task: values[chosen] for task, values in self.tasks.items()},
         )
+
+
+def _of_one_speaker(speakers: np.ndarray, size: int, rng: np.random.Generator) -> list[np.ndarray]:
+    """All clips in parts of at most `size` clips of one speaker, drawn anew each time."""
+    parts = []
+    for speaker in np.unique(speakers):
+        mine = rng.permutation(np.flatnonzero(speakers == speaker))
+        parts += [mine[i : i + size] for i in range(0, len(mine), size)]
+    return parts
 
 
 def _crop(clip: Tensor, frames: int, rng: np.random.Generator) -> Tensor:

@@ -98,7 +98,7 @@ def fit(
         rng = np.random.default_rng([seed, epoch])
         torch.manual_seed(seed * 1_000_003 + epoch)
         model.train()
-        order = clips.order(rng, part.balance)
+        order = clips.order(rng, part.balance, recipe.session.clips if recipe.session else 1)
         more = beside.epoch(rng, batches) if beside is not None else []
         sums: dict[str, float] = {}
         for i in range(batches):

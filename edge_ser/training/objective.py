@@ -20,6 +20,7 @@ from edge_ser.training.losses import (
     soft_loss,
 )
 from edge_ser.training.recipe import Recipe
+from edge_ser.training.session import heard_among
 
 __all__ = ["Objective"]
 
@@ -65,7 +66,7 @@ class Objective(nn.Module):
         -------
         dict of str to Tensor ()
             ``emotion`` and ``adv``; each of ``[tasks]`` and, with a teacher, ``soft``, ``hint`` and ``quadrant`` where
-            they have a weight.
+            they have a weight; ``session``, the loss of ``emotion`` and ``soft`` as heard among its speaker's clips.
         """
         part, distil = self.recipe.fit, self.recipe.distil
         targets = smooth_targets(batch.labels, batch.allowed, part.label_smoothing)
@@ -75,11 +76,13 @@ class Objective(nn.Module):
             pooled = model.pool(batch.features, batch.frames)
         pooled = pooled.float()  # answers and losses are sums of small differences
         adv, logits = model.answer(pooled)
-        soft = distil.soft if distil else 0.0
-        terms = {
-            "emotion": (1 - soft) * emotion_loss(logits, targets, batch.allowed),
-            "adv": part.adv_weight * ccc_loss(adv, batch.adv),
-        }
+        alone = self._emotion(logits, targets, batch)
+        terms = {"emotion": alone.pop("emotion"), "adv": part.adv_weight * ccc_loss(adv, batch.adv)}
+        hinted = pooled
+        if self.recipe.session is not None:
+            hinted = heard_among(pooled, batch.tasks["speaker"])
+            heard = self._emotion(model.logits(model.dropout(hinted)), targets, batch)
+            terms["session"] = self.recipe.session.weight * torch.stack(list(heard.values())).sum()
         for task, weight in self.weights.items():
             if bool((batch.tasks[task] >= 0).any()):  # else the mean of nothing
                 seen = _Reversed.apply(pooled) if task == "speaker" else pooled
@@ -87,12 +90,20 @@ class Objective(nn.Module):
                 terms[task] = weight * loss
         if distil is None:
             return terms
-        if soft > 0:
-            terms["soft"] = soft * soft_loss(logits, batch.logits, batch.allowed, distil.temperature)
+        terms |= alone
         if self.guess is not None:
-            terms["hint"] = distil.hint * hint_loss(self.guess(pooled), batch.hint)
+            terms["hint"] = distil.hint * hint_loss(self.guess(hinted), batch.hint)
         if distil.quadrant > 0:
             terms["quadrant"] = distil.quadrant * quadrant_loss(adv, batch.adv)
+        return terms
+
+    def _emotion(self, logits: Tensor, targets: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """What is lost to the label and, where it has a share, to the teacher's answer."""
+        distil = self.recipe.distil
+        soft = distil.soft if distil else 0.0
+        terms = {"emotion": (1 - soft) * emotion_loss(logits, targets, batch.allowed)}
+        if distil is not None and soft > 0:
+            terms["soft"] = soft * soft_loss(logits, batch.logits, batch.allowed, distil.temperature)
         return terms
 
 

@@ -23,6 +23,7 @@ __all__ = [
     "DistilPart",
     "FitPart",
     "Recipe",
+    "SessionPart",
     "TasksPart",
 ]
 
@@ -135,6 +136,31 @@ class TasksPart:
 
 
 @dataclasses.dataclass(frozen=True)
+class SessionPart:
+    """``[session]``: each clip is heard twice, alone and as one of its speaker's, see `edge_ser.training.session`.
+
+    Attributes
+    ----------
+    clips : int
+        Of one speaker side by side in a batch, at least 2.
+    weight : float
+        Of the emotion loss of what was heard so, beside that of what was heard alone; above 0.
+
+    Raises
+    ------
+    EdgeSerError
+        A value is out of its range.
+    """
+
+    clips: int = 8
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.clips < 2 or not self.weight > 0:
+            raise EdgeSerError("needs clips of at least 2 and weight above 0")
+
+
+@dataclasses.dataclass(frozen=True)
 class BesidePart:
     """``[beside]``: other corpora, learnt in batches and with heads of their own, see `edge_ser.training.beside`.
 
@@ -239,6 +265,7 @@ class Recipe:
         What makes the views of ``[distil]``.
     tasks : TasksPart
     beside : BesidePart, optional
+    session : SessionPart, optional
     """
 
     name: str
@@ -252,6 +279,7 @@ class Recipe:
     perturb: Perturb = Perturb()  # noqa: RUF009 (frozen)
     tasks: TasksPart = TasksPart()
     beside: BesidePart | None = None
+    session: SessionPart | None = None
 
     @classmethod
     def read(cls, path: str | Path, changes: Iterable[str] = ()) -> Recipe:
@@ -272,6 +300,10 @@ class Recipe:
         path = Path(path)
         fields = read_toml(path, {field.name for field in dataclasses.fields(cls)}, changes)
         model = fields.get("model", "stream72k")
+
+        def optional(name: str, part: type[Any]) -> Any:
+            return read_part(part, fields[name], path, name) if name in fields else None
+
         recipe = cls(
             name=fields.get("name", path.stem),
             model=model,
@@ -282,10 +314,11 @@ class Recipe:
                 MelSpec, architecture(model).model.spec.to_dict() | fields.get("spec", {}), path, "spec"
             ),
             config=fields.get("config", {}),
-            distil=read_part(DistilPart, fields["distil"], path, "distil") if "distil" in fields else None,
+            distil=optional("distil", DistilPart),
             perturb=read_part(Perturb, fields.get("perturb", {}), path, "perturb"),
             tasks=read_part(TasksPart, fields.get("tasks", {}), path, "tasks"),
-            beside=read_part(BesidePart, fields["beside"], path, "beside") if "beside" in fields else None,
+            beside=optional("beside", BesidePart),
+            session=optional("session", SessionPart),
         )
         if recipe.fit.epochs < 1 or recipe.fit.batch < 2 or not recipe.fit.seeds:
             raise EdgeSerError(f"{path}: [fit] needs epochs of at least 1, batch of at least 2, and a seed")
@@ -327,8 +360,9 @@ class Recipe:
         for table, name in _LATER:
             if not fields[table][name]:
                 del fields[table][name]
-        if self.beside is None:
-            del fields["beside"]
+        for table in ("beside", "session"):
+            if fields[table] is None:
+                del fields[table]
         if not any(fields["tasks"].values()):
             del fields["tasks"]
         return fields
