@@ -123,12 +123,16 @@ class Calibration:
         Share of clips of the speakers it was fitted on that stay sure.
     fitted_on : str
         Whose clips those were.
+    typical : tuple of float or None
+        A number a label: the mean of the logarithms of probabilities over those clips, from which a listener that
+        gets used to a speaker starts (`firmware_py.adaptation`).
     """
 
     temperature: float
     unsure_below: float
     coverage: float | None = None
     fitted_on: str = ""
+    typical: tuple[float, ...] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -264,6 +268,7 @@ def _calibration(entry: Entries) -> Calibration:
         entry.number("unsure_below", 0.0, 1.0),
         entry.number("coverage", 0.0, 1.0) if entry.raw.get("coverage") is not None else None,
         entry.text("fitted_on") if entry.raw.get("fitted_on") else "",
+        tuple(map(float, entry.numbers("typical"))) if entry.raw.get("typical") is not None else None,
     )
 
 
@@ -324,6 +329,9 @@ def _check_agreement(manifest: Manifest, top: Entries) -> None:
         wanted["features"] = (1, manifest.step_frames, manifest.spec.n_mels)
     else:
         wanted |= _window_input(manifest, manifest.window, top)
+    typical = manifest.calibration.typical
+    if typical is not None and len(typical) != len(manifest.labels):
+        raise top.wrong("calibration.typical", "a number for each label")
     if manifest.interface is not None:
         _check_interface(manifest, manifest.interface, top)
     for name, shape in wanted.items():

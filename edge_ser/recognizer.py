@@ -113,9 +113,20 @@ class Recognizer:
             )
         return answers
 
-    def stream(self) -> RecognizerStream:
-        """A new stream, from silence. Streams of one recognizer are independent; use them from one thread."""
-        return RecognizerStream(Pipeline(self.bundle, self.engine))
+    def stream(self, *, adapt: bool = False) -> RecognizerStream:
+        """A new stream, from silence. Streams of one recognizer are independent; use them from one thread.
+
+        Parameters
+        ----------
+        adapt : bool
+            Get used to the one person who speaks, see `firmware_py.adaptation`.
+
+        Raises
+        ------
+        EdgeSerError
+            `adapt`, and the bundle does not hold what that needs.
+        """
+        return RecognizerStream(Pipeline(self.bundle, self.engine, adapt=adapt))
 
 
 class RecognizerStream:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .adaptation import SpeakerMean
 from .gate import Reading
 from .prediction import Prediction, State, probabilities
 
@@ -133,10 +134,19 @@ class Decision:
         The bundle's; without one, all that passes the gate is taken for speech.
     frame_rate : float
         Frames of log-mel a second.
+    speaker : SpeakerMean, optional
+        Gets used to who speaks: each step of speech is answered by what was heard before it, and heard itself then.
     """
 
-    def __init__(self, calibration: Calibration, detector: SpeechDetector | None, frame_rate: float) -> None:
+    def __init__(
+        self,
+        calibration: Calibration,
+        detector: SpeechDetector | None,
+        frame_rate: float,
+        speaker: SpeakerMean | None = None,
+    ) -> None:
         self._calibration, self._detector, self._frame_rate = calibration, detector, frame_rate
+        self._speaker = speaker
         self._steps: deque[np.ndarray] = deque(maxlen=WINDOW_STEPS)
 
     def push(self, features: np.ndarray, logits: np.ndarray, reading: Reading) -> tuple[np.ndarray, State]:
@@ -158,13 +168,16 @@ class Decision:
         state : {"speech", "silence", "noise", "unsure"}
         """
         self._steps.append(features)
-        shares = probabilities(logits, self._calibration.temperature)
+        adapted = logits if self._speaker is None else self._speaker.adapted(logits)
+        shares = probabilities(adapted, self._calibration.temperature)
         if not reading.open:
             return shares, "silence"
         if self._detector is not None:
             statistics = speech_statistics(np.concatenate(self._steps), self._frame_rate)
             if self._detector.score(statistics) < self._detector.threshold:
                 return shares, "noise"
+        if self._speaker is not None:
+            self._speaker.hear(logits, len(features) / self._frame_rate)
         return shares, "unsure" if shares.max() < self._calibration.unsure_below else "speech"
 
 

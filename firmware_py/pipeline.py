@@ -10,6 +10,7 @@ import numpy as np
 from edge_ser.dsp import LogMelStream
 from edge_ser.errors import EdgeSerError
 
+from .adaptation import SpeakerMean
 from .decision import Decision
 from .doze import MOST_STEPS, Dozer, memory_steps
 from .engines import Engine, Outputs
@@ -19,7 +20,7 @@ from .prediction import Prediction
 if TYPE_CHECKING:
     from edge_ser.bundle import Bundle
 
-__all__ = ["Pipeline", "front_end"]
+__all__ = ["Pipeline", "front_end", "speaker_mean"]
 
 
 class _Samples:
@@ -32,6 +33,22 @@ class _Samples:
 def front_end(bundle: Bundle) -> LogMelStream | _Samples:
     """What turns a step's samples into what the bundle's engines take; ``push`` takes the next samples."""
     return LogMelStream(bundle.spec) if bundle.hears == "features" else _Samples()
+
+
+def speaker_mean(bundle: Bundle) -> SpeakerMean:
+    """An empty mean of a speaker's answers, from the bundle's typical one.
+
+    Raises
+    ------
+    EdgeSerError
+        It has none.
+    """
+    if bundle.calibration.typical is None:
+        raise EdgeSerError(
+            f"{bundle.name} does not say its typical answer, so it cannot get used to a speaker; leave --adapt out, or "
+            "write it with edge-ser calibrate --predictions"
+        )
+    return SpeakerMean(bundle.calibration.typical)
 
 
 class Pipeline:
@@ -52,6 +69,13 @@ class Pipeline:
         A `LevelGate` when left out.
     doze : bool
         Do not run the model where the gate is closed, see `Dozer`; such predictions hold no answers.
+    adapt : bool
+        Get used to the speaker, see `firmware_py.adaptation`.
+
+    Raises
+    ------
+    EdgeSerError
+        The bundle's front end does not stream, its model cannot doze, or it has no typical answer to adapt from.
 
     Attributes
     ----------
@@ -69,6 +93,7 @@ class Pipeline:
         every: int = 1,
         gate: Gate | None = None,
         doze: bool = False,
+        adapt: bool = False,
     ) -> None:
         spec = bundle.spec
         if spec.padding != "causal" and bundle.hears == "features":
@@ -83,7 +108,8 @@ class Pipeline:
         self.every = every
         self._window = _window_samples(bundle)
         self._gate = gate if gate is not None else LevelGate(spec.hop_length, spec.sample_rate)
-        self._decision = Decision(bundle.calibration, bundle.speech_detector, spec.frame_rate)
+        speaker = speaker_mean(bundle) if adapt else None
+        self._decision = Decision(bundle.calibration, bundle.speech_detector, spec.frame_rate, speaker)
         self._front = front_end(bundle)
         self._state = engine.initial_state()
         self._dozer = self._make_dozer() if doze else None

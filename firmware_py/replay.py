@@ -29,13 +29,13 @@ _BLOCK = 4000
 
 
 def recording_settings(
-    bundle: Bundle, engine: Engine, *, every: int, gate: str, doze: bool, source: str
+    bundle: Bundle, engine: Engine, *, every: int, gate: str, doze: bool, adapt: bool, source: str
 ) -> dict[str, Any]:
     """What a recording says of the run that made it: enough to answer again in the same way."""
     digest = hashlib.sha256(bundle.file(engine.name, engine.precision).read_bytes()).hexdigest()
     return {
         "model": bundle.name, "model_sha256": digest, "engine": engine.name, "precision": engine.precision,
-        "every": every, "gate": gate, "doze": doze, "source": source,
+        "every": every, "gate": gate, "doze": doze, "adapt": adapt, "source": source,
     }  # fmt: skip
 
 

@@ -36,6 +36,8 @@ def check_use(args: argparse.Namespace) -> None:
         raise EdgeSerError(
             "--protocol and --learning-curve belong to --pipeline; checkpoints have folds of their own"
         )
+    if args.session and (args.checkpoints is None or args.fold is not None):
+        raise EdgeSerError("--session is of --checkpoints of two folds or more: leave --fold out")
     if args.pipeline is not None and (args.model or args.checkpoints or args.robustness or args.streaming):
         raise EdgeSerError(
             "--pipeline is fitted here; name no model, and neither --robustness nor --streaming"
@@ -195,6 +197,12 @@ def print_measured(result: dict[str, Any]) -> None:
     if stream := result.get("streaming"):
         print(f"\n{stream['protocol']}\n")
         write_table([stream["figures"]], "md")
+    if session := result.get("session"):
+        print(
+            f"\nHeard after others of the speaker's clips, without labels: UAR {session['uar']:.3f}, alone "
+            f"{session['uar_alone']:.3f}; each emotion in one piece {session['by_mood']:.3f}\n"
+        )
+        write_table(session["heard"], "md")
     if curve := result.get("learning_curve"):
         print()
         write_table(curve, "md")

@@ -100,6 +100,7 @@ def _calibration(bundle: Bundle, folders: list[Path], coverage: float) -> dict[s
     """Temperature and threshold from held-out answers of one or more corpora, each corpus counting as much."""
     from edge_ser.evaluation.answers import Answers
     from edge_ser.evaluation.calibrate import fit_temperature, unsure_threshold, with_temperature
+    from edge_ser.evaluation.session import typical_answer
 
     parts = []
     for folder in folders:
@@ -130,6 +131,7 @@ def _calibration(bundle: Bundle, folders: list[Path], coverage: float) -> dict[s
         "unsure_below": unsure_below,
         "coverage": round(float(np.mean(confidence >= unsure_below)), 4),
         "fitted_on": f"clips of {names}, each answered by a model that never heard its speaker",
+        "typical": [round(float(value), 4) for value in typical_answer(scores)],
     }
 
 

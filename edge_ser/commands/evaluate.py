@@ -47,6 +47,8 @@ examples:
   edge-ser evaluate --corpus urdu --engine numpy --out results/urdu.json
   edge-ser evaluate --corpus ravdess --checkpoints runs/ravdess --report out/ravdess --robustness --streaming
                                                                     a page with pictures, tests and worst clips
+  edge-ser evaluate --corpus ravdess --checkpoints runs/ravdess --session
+                                                                    when the model has got used to each speaker
   edge-ser evaluate --pipeline svm.toml --corpus ravdess,emodb --protocol corpus --report out/svm
                                                                     scikit-learn, each corpus by the other
 
@@ -100,6 +102,11 @@ A pipeline is described, as a pickled one can run any code when it is read:
         "--streaming", action="store_true", help="on clips joined to long recordings; needs an engine"
     )
     parser.add_argument(
+        "--session",
+        action="store_true",
+        help="figures of getting used to each speaker (listen --adapt) too; checkpoints of two folds or more",
+    )
+    parser.add_argument(
         "--clips",
         type=int,
         default=480,
@@ -143,10 +150,15 @@ def run(args: argparse.Namespace) -> int:
             onto=scored,
         )
     result["left_out"] = [{"what": one.what, "reason": one.reason} for one in corpus.left_out]
-    if not (args.report or args.robustness or args.streaming):
+    if not (args.report or args.robustness or args.streaming or args.session):
         return _finish(args, result, None)
     answers = Answers.of(result, scored, result.get("labels", ()))
-    return _finish(args, result, answers, measure(args, corpus, _device, _progress))
+    measured = measure(args, corpus, _device, _progress)
+    if args.session:
+        from edge_ser.evaluation.session import session_figures
+
+        measured["session"] = session_figures(answers)
+    return _finish(args, result, answers, measured)
 
 
 def _pipeline(args: argparse.Namespace) -> tuple[dict[str, Any], Answers]:

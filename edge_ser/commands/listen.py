@@ -39,6 +39,7 @@ examples:
                                                16-bit 16 kHz mono PCM from another program
   edge-ser listen arecord:plughw:1 --doze -o jsonl
                                                through ALSA's arecord, the least memory; the model sleeps in silence
+  edge-ser listen mic --adapt                  one person speaks: get used to the voice, and answer better
   edge-ser listen --log day.csv --exec 'notify-send "$EDGE_SER_LABEL"'
                                                also into a file that is rotated, and to a command on each change
 
@@ -103,6 +104,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="do not run the model in silence: answers there are null, all others the same bit for bit",
     )
+    parser.add_argument(
+        "--adapt",
+        action="store_true",
+        help="get used to the voice of the one person who speaks: emotions are told from what is usual for it",
+    )
     parser.add_argument("--duration", type=float, metavar="S", help="end after so many seconds of audio")
     parser.add_argument(
         "--record",
@@ -157,16 +163,14 @@ def run(args: argparse.Namespace) -> int:
         )
         meter.mark("source")
         engine = open_engine(bundle, args.engine, args.precision)
-        pipeline = Pipeline(
-            bundle, engine, every=every, gate=open_gate(args.gate, bundle.spec), doze=args.doze
-        )
+        gate = open_gate(args.gate, bundle.spec)
+        pipeline = Pipeline(bundle, engine, every=every, gate=gate, doze=args.doze, adapt=args.adapt)
         meter.mark("model")
         recorder = None
         if args.record is not None:
             _refuse_overwriting(args.source, args.record)
-            settings = recording_settings(
-                bundle, engine, every=every, gate=args.gate, doze=args.doze, source=args.source
-            )
+            how = {"every": every, "gate": args.gate, "doze": args.doze, "adapt": args.adapt}
+            settings = recording_settings(bundle, engine, **how, source=args.source)
             recorder = stack.enter_context(closing(Recorder(args.record, settings)))
             print(f"edge-ser: recording to {args.record}", file=sys.stderr)
         sinks = _open_sinks(args, source.live, stack)

@@ -75,7 +75,12 @@ def run(args: argparse.Namespace) -> int:
         )
         gate = open_gate(settings["gate"], bundle.spec)
         pipeline = Pipeline(
-            bundle, engine, every=int(settings["every"]), gate=gate, doze=bool(settings["doze"])
+            bundle,
+            engine,
+            every=int(settings["every"]),
+            gate=gate,
+            doze=bool(settings["doze"]),
+            adapt=bool(settings.get("adapt", False)),  # recordings of before know no such thing
         )
     except KeyError as error:
         raise EdgeSerError(

@@ -135,6 +135,13 @@ def _page(answers: Answers, figures: Mapping[str, Any], drawn: Mapping[str, byte
         if "streaming" not in drawn:
             parts.append(f"<h2>{_HEADINGS['streaming'][0]}</h2>")
         parts += [f"<p>{html.escape(stream['protocol'])}</p>", _table([stream["figures"]])]
+    if session := f.get("session"):
+        parts += [
+            "<h2>By clips of the speaker heard before</h2>",
+            f"<p>Without labels, in {session['orders']} random orders: UAR {session['uar']:.3f}, each clip alone "
+            f"{session['uar_alone']:.3f}, each emotion of a speaker in one piece {session['by_mood']:.3f}.</p>",
+            _table(session["heard"]),
+        ]
     if curve := f.get("learning_curve"):
         parts += ["<h2>By the number of speakers in training</h2>", _table(curve)]
     parts += _worst(answers)

@@ -49,7 +49,7 @@ def blocks(seed=0):
 @pytest.fixture
 def recorded(numpy_bundle, tmp_path):
     def record(**options):
-        options = {"every": 1, "gate": "level", "doze": False} | options
+        options = {"every": 1, "gate": "level", "doze": False, "adapt": False} | options
         engine = open_engine(numpy_bundle, "numpy")
         gate = open_gate(options["gate"], numpy_bundle.spec)
         pipeline = Pipeline(numpy_bundle, engine, every=options["every"], gate=gate, doze=options["doze"])

@@ -1,0 +1,134 @@
+"""What getting used to a speaker is worth: a speaker's clips one after another, none of them labelled."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ser.errors import EdgeSerError
+from edge_ser.evaluation.answers import Answers
+from edge_ser.evaluation.metrics import uar
+from firmware_py.adaptation import PRIOR_CLIPS, SpeakerMean
+from firmware_py.decision import probabilities
+
+__all__ = ["HEARD", "adapted_answers", "session_figures", "typical_answer"]
+
+Floats = NDArray[np.float64]
+#: Borders of the numbers of clips heard before, for the figures by them.
+HEARD = (0, 1, 2, 4, 8, 16, 32)
+_MEMORY_CLIPS = 160.0
+_LEAST = 1e-12
+
+
+def typical_answer(scores: Floats) -> Floats:
+    """Mean of the logarithms of probabilities (n, labels), less its own mean: (labels,), the form that bundles hold."""
+    if not len(scores):
+        raise EdgeSerError("a typical answer needs answers")
+    mean = np.log(np.maximum(scores, _LEAST)).mean(0)
+    return np.asarray(mean - mean.mean())
+
+
+def adapted_answers(
+    answers: Answers, order: NDArray[np.int64], typical: dict[int, Floats]
+) -> tuple[Answers, NDArray[np.int64]]:
+    """Answers as given by a model that gets used to each speaker from an empty start, and the clips heard before each.
+
+    Parameters
+    ----------
+    answers : Answers
+    order : (n,) int64
+        The order in which clips are heard; speakers, folds and seeds may stand mixed, each is a session of its own.
+    typical : dict
+        From a fold to `typical_answer` of clips of other speakers.
+
+    Returns
+    -------
+    answers : Answers
+        In the order given in, with new scores.
+    heard : (n,) int64
+        Clips of the speaker before each.
+    """
+    logs = np.log(np.maximum(answers.scores, _LEAST))
+    scores, heard = np.empty_like(answers.scores), np.zeros(len(answers), np.int64)
+    sessions: dict[tuple[int, int, str], SpeakerMean] = {}
+    count: Counter[tuple[int, int, str]] = Counter()
+    speakers = answers.speakers
+    for i in order:
+        fold = int(answers.folds[i])
+        key = (fold, int(answers.seeds[i]), str(speakers[i]))
+        mean = sessions.setdefault(key, SpeakerMean(typical[fold], PRIOR_CLIPS, _MEMORY_CLIPS))
+        scores[i] = probabilities(mean.adapted(logs[i]), 1.0)
+        heard[i] = count[key]
+        mean.hear(logs[i], 1.0)
+        count[key] += 1
+    return dataclasses.replace(answers, scores=scores), heard
+
+
+def session_figures(answers: Answers, orders: int = 20) -> dict[str, Any]:
+    """UAR where each clip is heard after others of its speaker, unlabelled and in random order.
+
+    Parameters
+    ----------
+    answers : Answers
+        Of two folds or more, as the typical answer of a fold comes from the others' speakers.
+    orders : int
+        Random orders, drawn from fixed seeds; figures are means over them.
+
+    Returns
+    -------
+    dict
+        ``uar_alone`` and ``uar`` (means over folds and seeds), ``folds`` (each with ``fold``, ``seed``, ``alone``,
+        ``uar``), ``heard`` (``from``, ``to``, ``uar`` by the number of clips heard before), ``by_mood`` (UAR where
+        each emotion of a speaker comes in one piece, the worst for what is presumed), ``orders`` and ``prior_clips``.
+
+    Raises
+    ------
+    EdgeSerError
+        One fold only, or no clip with an emotion.
+    """
+    known = answers.take(answers.truth >= 0)
+    folds = sorted(set(known.folds.tolist()))
+    if len(folds) < 2:
+        raise EdgeSerError("figures of a session need answers of two folds or more: leave --fold out")
+    typical = {fold: typical_answer(known.scores[known.folds != fold]) for fold in folds}
+    said, heard, by_mood = [], [], []
+    for seed in range(orders):
+        rng = np.random.default_rng(seed)
+        mixed, before = adapted_answers(known, rng.permutation(len(known)), typical)
+        said.append(mixed.said)
+        heard.append(before)
+        moods = rng.permutation(len(known.labels))[known.truth]
+        by_mood.append(adapted_answers(known, np.argsort(moods, kind="stable"), typical)[0].said)
+    rows = []
+    for seed, fold in sorted({*zip(known.seeds.tolist(), known.folds.tolist(), strict=True)}):
+        mine = (known.folds == fold) & (known.seeds == seed)
+        rows.append(
+            {
+                "fold": fold,
+                "seed": seed,
+                "alone": uar(known.truth[mine], known.said[mine]),
+                "uar": float(np.mean([uar(known.truth[mine], one[mine]) for one in said])),
+                "by_mood": float(np.mean([uar(known.truth[mine], one[mine]) for one in by_mood])),
+            }
+        )
+    truth, all_said, before = np.tile(known.truth, orders), np.concatenate(said), np.concatenate(heard)
+    ends = [*HEARD[1:], int(before.max()) + 1]
+    curve = [
+        {"from": low, "to": high - 1, "uar": uar(truth[part], all_said[part])}
+        for low, high in zip(HEARD, ends, strict=True)
+        if (part := (before >= low) & (before < high)).any()
+    ]
+    mean = {name: float(np.mean([row[name] for row in rows])) for name in ("alone", "uar", "by_mood")}
+    return {
+        "uar_alone": mean["alone"],
+        "uar": mean["uar"],
+        "by_mood": mean["by_mood"],
+        "folds": rows,
+        "heard": curve,
+        "orders": orders,
+        "prior_clips": PRIOR_CLIPS,
+    }

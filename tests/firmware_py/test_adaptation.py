@@ -1,0 +1,120 @@
+"""Getting used to a speaker: what a voice adds drops out, nothing is known of it at first, and only speech counts."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge_ser.bundle import Calibration, write_bundle
+from edge_ser.errors import EdgeSerError
+from edge_ser.recognizer import Recognizer
+from edge_ser.tensors import pack_tensors
+from firmware_py.adaptation import SpeakerMean
+from firmware_py.decision import Decision, probabilities
+from firmware_py.engines import open_engine
+from firmware_py.gate import Reading
+from firmware_py.pipeline import Pipeline
+from tests.firmware_py.test_decision import RATE, STEP, detector
+from tests.support import FILES, manifest, random_weights
+
+TYPICAL = (0.5, -0.25, -0.25)
+LOGITS = st.lists(st.floats(-8, 8), min_size=3, max_size=3).map(np.array)
+
+
+def test_at_first_answers_are_as_they_are() -> None:
+    logits = np.array([1.0, 2.0, 3.0])
+    assert SpeakerMean(TYPICAL).adapted(logits) == pytest.approx(logits)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(LOGITS, min_size=1, max_size=20), LOGITS, st.floats(-5, 5))
+def test_a_constant_in_any_answer_is_of_no_account(heard, logits, constant) -> None:
+    plain, moved = SpeakerMean(TYPICAL), SpeakerMean(np.array(TYPICAL) + constant)
+    for one in heard:
+        plain.hear(one, 1.0)
+        moved.hear(one + constant, 1.0)
+    want = probabilities(plain.adapted(logits), 1.0)
+    assert probabilities(moved.adapted(logits - constant), 1.0) == pytest.approx(want, abs=1e-9)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(LOGITS, min_size=2, max_size=12), LOGITS)
+def test_what_a_voice_adds_drops_out_in_the_end(heard, voice) -> None:
+    """The longer it was heard, the less is left of what it adds to every answer."""
+    first, second = SpeakerMean(TYPICAL, memory=1e9), SpeakerMean(TYPICAL, memory=1e9)
+    for one in heard * 4:
+        first.hear(one, 1000.0)
+        second.hear(one + voice, 1000.0)
+    shares = (
+        probabilities(mean.adapted(heard[0] + v), 1.0) for mean, v in ((first, 0 * voice), (second, voice))
+    )
+    plain, coloured = shares
+    assert coloured == pytest.approx(plain, abs=0.02)
+
+
+def test_half_the_way_at_the_prior() -> None:
+    mean = SpeakerMean((0.0, 0.0), prior=4.0)
+    for _ in range(4):
+        mean.hear(np.array([2.0, -2.0]), 1.0)
+    assert mean.adapted(np.array([0.0, 0.0])) == pytest.approx([-1.0, 1.0]) and mean.weight == 4.0
+
+
+def test_another_speaker_is_got_used_to_as_well() -> None:
+    mean = SpeakerMean((0.0, 0.0), prior=1e-9, memory=10.0)
+    for _ in range(1000):
+        mean.hear(np.array([5.0, -5.0]), 1.0)
+    for _ in range(100):
+        mean.hear(np.array([-5.0, 5.0]), 1.0)
+    assert mean.weight == 10.0 and mean.adapted(np.array([-5.0, 5.0])) == pytest.approx([0.0, 0.0], abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("is_open", "speech", "heard"), [(True, True, 0.25), (True, False, 0.0), (False, True, 0.0)]
+)
+def test_only_speech_is_heard(is_open: bool, speech: bool, heard: float) -> None:
+    mean = SpeakerMean((0.0, 0.0))
+    decision = Decision(Calibration(1.0, 0.9), detector(1.0 if speech else -1.0), RATE, mean)
+    decision.push(STEP, np.array([1.0, 0.0], np.float32), Reading(is_open, -20.0))
+    assert mean.weight == heard
+
+
+def test_a_step_is_answered_by_what_was_before_it() -> None:
+    mean = SpeakerMean((0.0, 0.0), prior=0.25)
+    decision = Decision(Calibration(1.0, 0.0), None, RATE, mean)
+    logits, reading = np.array([2.0, -2.0], np.float32), Reading(True, -20.0)
+    first, second = (decision.push(STEP, logits, reading)[0] for _ in range(2))
+    assert first == pytest.approx(probabilities(logits, 1.0))
+    assert second == pytest.approx(probabilities(logits / 2, 1.0))
+
+
+def with_typical(folder, typical):
+    about = manifest([{"path": FILES["numpy"], "engine": "numpy", "precision": "fp32"}])
+    about["calibration"] = about["calibration"] | {"typical": typical}
+    return write_bundle(folder, about, {FILES["numpy"]: pack_tensors(random_weights())})
+
+
+def test_a_bundle_without_a_typical_answer_says_what_to_do(numpy_bundle) -> None:
+    engine = open_engine(numpy_bundle, "numpy")
+    with pytest.raises(EdgeSerError, match="edge-ser calibrate --predictions"):
+        Pipeline(numpy_bundle, engine, adapt=True)
+
+
+def test_the_recognizer_gets_used_to_a_speaker_too(numpy_bundle, tmp_path) -> None:
+    bundle = with_typical(tmp_path / "b", [0.1] * len(numpy_bundle.labels))
+    assert bundle.calibration.typical == (0.1,) * len(bundle.labels)
+    wave = (0.3 * np.random.default_rng(0).normal(size=16000 * 3)).astype(np.float32)
+    wave[:8000] *= 0.003  # the gate opens on what stands out
+    recognizer = Recognizer.load(bundle.path, engine="numpy")
+    plain, adapted = (recognizer.stream(adapt=adapt).push(wave) for adapt in (False, True))
+    assert plain[0].emotion == adapted[0].emotion and plain[-1].emotion != adapted[-1].emotion
+    assert [dataclasses.replace(a, emotion={}) for a in plain] == [
+        dataclasses.replace(a, emotion={}) for a in adapted
+    ]
+
+
+@pytest.mark.parametrize("typical", [[0.0], "x", [None] * 3, {"a": 1}])
+def test_a_damaged_typical_answer_is_refused_by_name(tmp_path, numpy_bundle, typical) -> None:
+    with pytest.raises(EdgeSerError, match="typical"):
+        with_typical(tmp_path / "b", typical)
