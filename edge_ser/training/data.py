@@ -14,6 +14,7 @@ from edge_ser.corpora.base import label_order
 from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError
 from edge_ser.training.augment import Augment, restyle, spread, warp
+from edge_ser.training.noise import Noise
 
 __all__ = ["TASKS", "Batch", "ClipSet", "Taught", "check_folds", "pool_corpora", "with_answers"]
 
@@ -182,7 +183,13 @@ class ClipSet:
         return rng.choice(len(self), len(self), p=weight / weight.sum())
 
     def batch(
-        self, index: Sequence[int], frames: int, how: Augment, spec: MelSpec, rng: np.random.Generator
+        self,
+        index: Sequence[int],
+        frames: int,
+        how: Augment,
+        spec: MelSpec,
+        rng: np.random.Generator,
+        noise: Noise | None = None,
     ) -> Batch:
         """Random crops of `frames` frames, augmented; short clips are padded and their length given."""
         features = torch.zeros(len(index), frames, spec.n_mels)
@@ -193,6 +200,8 @@ class ClipSet:
             clip = _crop(warp(clip, how, rng), frames, rng)
             features[row, : len(clip)] = clip
             lengths[row] = len(clip)
+        if noise is not None:
+            features = noise.add(features, lengths, rng)
         chosen, view = torch.as_tensor(np.asarray(index)), torch.as_tensor(drawn)
         said = Taught(*(tensor[view, chosen] for tensor in self.taught))
         rated = self.adv[chosen]

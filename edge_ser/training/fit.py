@@ -16,6 +16,7 @@ from edge_ser.errors import EdgeSerError
 from edge_ser.models.base import Network
 from edge_ser.training.beside import Beside
 from edge_ser.training.data import ClipSet
+from edge_ser.training.noise import Noise
 from edge_ser.training.objective import Objective
 from edge_ser.training.quantised import weights_rounded
 from edge_ser.training.recipe import Recipe
@@ -79,6 +80,7 @@ def fit(
         assert others is not None
         beside = Beside(others, recipe, model.hidden)
         trained += beside.parameters()
+    noise = Noise.load(recipe.noise, recipe.spec) if recipe.noise else None
     optimiser = torch.optim.AdamW(trained, lr=part.lr, weight_decay=part.weight_decay)
     batches = len(clips) // part.batch
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, part.lr, part.epochs * batches)
@@ -103,7 +105,7 @@ def fit(
         sums: dict[str, float] = {}
         for i in range(batches):
             index = order[i * part.batch : (i + 1) * part.batch]
-            batch = clips.batch(index.tolist(), frames, recipe.augment, recipe.spec, rng)
+            batch = clips.batch(index.tolist(), frames, recipe.augment, recipe.spec, rng, noise)
             optimiser.zero_grad()
             with weights_rounded(model, on=epoch >= part.epochs * (1 - part.quantised)):
                 terms = _backward(objective(model, batch), epoch)
