@@ -171,6 +171,7 @@ def _limits(m: Mapping[str, Any]) -> str:
             "not at all; expect it to be worse for groups that the corpora lack, and measure before relying on it.",
             _rejects(m.get("speech_detector")),
             "- Probabilities are " + _calibrated(m["calibration"]),
+            *_adapts(m["calibration"]),
         )
     )
 
@@ -187,6 +188,15 @@ def _rejects(detector: Mapping[str, Any] | None) -> str:
         f"it gave {r['rejected']:.1%} no emotion, and refused {r['refused']:.1%} of {r['speech']} clips of speech. "
         "Crying, laughter and animals are closest to speech, and may be taken for it."
     )
+
+
+def _adapts(c: Mapping[str, Any]) -> list[str]:
+    if c.get("typical") is None:
+        return []
+    return [
+        "- `edge-ser listen --adapt` gets used to one speaker's voice. With several speakers, or one who never changes "
+        "mood, it does harm."
+    ]
 
 
 def _calibrated(c: Mapping[str, Any]) -> str:

@@ -94,9 +94,10 @@ def _ccc(figures: Mapping[str, Any]) -> str:
 def students(results: Path) -> str:
     """The same network on labels alone and from a teacher, on the folds that it never heard."""
     rows = []
-    for name in ("ravdess", "ravdess-distil"):
+    for name in ("ravdess", "ravdess-distil", "ravdess-session"):
         one = read(results / f"{name}.json")
-        on_device = results / f"{name}-int8.json"
+        at = results / f"{name}-int8.json"
+        on_device = read(at) if at.exists() else {}
         rows.append(
             {
                 "recipe": f"`recipes/{name}.toml`",
@@ -106,10 +107,40 @@ def students(results: Path) -> str:
                 "UAR": f"**{one['uar']['mean']:.3f}**",
                 "95 % over speakers": "{:.3f} to {:.3f}".format(*one["uar"]["ci95"]),
                 "folds": " ".join(f"{value:.3f}" for value in by_fold(one["folds"])),
-                "int8": f"{read(on_device)['uar']['mean']:.3f}" if on_device.exists() else "-",
+                "int8": f"{on_device['uar']['mean']:.3f}" if on_device else "-",
+                "int8, used to the speaker": f"{on_device['session']['uar']:.3f}"
+                if "session" in on_device
+                else "-",
             }
         )
     return markdown_table(rows)
+
+
+def session(results: Path) -> str:
+    """What getting used to a speaker is worth, by fold and by the clips heard before."""
+    one = read(results / "ravdess-session-int8.json")["session"]
+    rows = [
+        {"fold": fold, **{name: f"{value:.3f}" for name, value in figures.items()}}
+        for fold, figures in [
+            *((str(fold), _means([row for row in one["folds"] if row["fold"] == fold])) for fold in range(5)),
+            ("**all**", _means(one["folds"])),
+        ]
+    ]
+    heard = [
+        {
+            "clips of the speaker before": str(row["from"])
+            if row["from"] == row["to"]
+            else f"{row['from']} to {row['to']}",
+            "UAR": f"{row['uar']:.3f}",
+        }
+        for row in one["heard"]
+    ]
+    return markdown_table(rows) + "\n" + markdown_table(heard)
+
+
+def _means(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    names = {"alone": "each clip alone", "uar": "used to the speaker", "by_mood": "by mood"}
+    return {head: statistics.fmean(row[name] for row in rows) for name, head in names.items()}
 
 
 def by_fold(runs: Sequence[Mapping[str, Any]]) -> list[float]:
@@ -291,6 +322,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "shipped": shipped,
     "teachers": teachers,
     "students": students,
+    "session": session,
     "condensed": condensed,
     "cost": cost,
     "parity": parity,

@@ -1,6 +1,7 @@
 """``edge-ser listen`` as people run it: in its own process."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -261,3 +262,22 @@ def test_one_actor_of_real_speech(numpy_bundle):
         assert summary["lost_samples"] == 0 and samples["in"] == samples["processed"] + samples["tail"]
         assert summary["predictions"] == samples["in"] // 4000
         assert samples["in"] == len(load_audio(clip))
+
+
+def test_a_speaker_is_got_used_to_where_the_bundle_can(listen, speech, numpy_bundle, tmp_path):
+    refused(listen(speech, "--adapt", "-o", "jsonl"), "typical answer", "edge-ser calibrate")
+    bundle = shutil.copytree(numpy_bundle.path, tmp_path / "b")
+    about = json.loads((bundle / "bundle.json").read_text())
+    about["calibration"]["typical"] = [0.0] * len(about["labels"])
+    (bundle / "bundle.json").write_text(json.dumps(about))
+
+    def heard(*options):
+        result = run("listen", speech, "-o", "jsonl", "--model", bundle, "--engine", "numpy", *options)
+        assert result.returncode == 0, result.stderr
+        return values(result.stdout)
+
+    plain, adapted = heard(), heard("--adapt")
+    changed = [a["emotion"] != b["emotion"] for a, b in zip(plain, adapted, strict=True)]
+    first = next(i for i, one in enumerate(plain) if one["state"] in ("speech", "unsure"))
+    assert not any(changed[: first + 1]) and any(changed[first + 1 :])
+    assert all(a["arousal"] == b["arousal"] for a, b in zip(plain, adapted, strict=True))

@@ -52,7 +52,14 @@ def recorded(numpy_bundle, tmp_path):
         options = {"every": 1, "gate": "level", "doze": False, "adapt": False} | options
         engine = open_engine(numpy_bundle, "numpy")
         gate = open_gate(options["gate"], numpy_bundle.spec)
-        pipeline = Pipeline(numpy_bundle, engine, every=options["every"], gate=gate, doze=options["doze"])
+        pipeline = Pipeline(
+            numpy_bundle,
+            engine,
+            every=options["every"],
+            gate=gate,
+            doze=options["doze"],
+            adapt=options["adapt"],
+        )
         path = tmp_path / "heard.wav"
         recorder = Recorder(path, recording_settings(numpy_bundle, engine, source="test", **options))
         out = io.StringIO()

@@ -54,10 +54,13 @@ def test_a_bundle_gets_its_temperature_and_rule_and_keeps_its_files(
     assert made.calibration.temperature == told["calibration"]["temperature"]
     assert made.calibration.temperature == pytest.approx(2.0, rel=0.15)
     assert made.calibration.coverage is not None and made.calibration.coverage >= 0.8
+    assert made.calibration.typical is not None and abs(sum(made.calibration.typical)) < 1e-3
+    assert made.calibration.typical == tuple(told["calibration"]["typical"])
     assert "made" in made.calibration.fitted_on and made.speech_detector is None
     assert made.file("numpy").read_bytes() == numpy_bundle.file("numpy").read_bytes()
     card = made.card
     assert card is not None and "calibrated with a temperature" in card.read_text()
+    assert "--adapt" in card.read_text()
     wave = (0.1 * np.random.default_rng(0).standard_normal(16000)).astype(np.float32)
     old, new = (Recognizer.load(b.path, engine="numpy").predict(wave) for b in (numpy_bundle, made))
     assert new.label == old.label and new.confidence < old.confidence

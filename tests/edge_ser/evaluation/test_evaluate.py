@@ -194,6 +194,25 @@ def test_seeds_stand_side_by_side(folds: Path, checkpoints: Path, capsys: pytest
     assert f"standard deviation {np.std(uars, ddof=1):.3f}" in printed
 
 
+def test_a_session_stands_beside_single_clips(
+    folds: Path, checkpoints: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call = ["evaluate", "--corpus", str(folds), "--checkpoints", str(checkpoints)]
+    assert main([*call, "-o", "json"]) == 0
+    plain = json.loads(capsys.readouterr().out)
+    assert main([*call, "--session", "--out", str(tmp_path / "s.json")]) == 0
+    assert "after others of the speaker's clips" in capsys.readouterr().out
+    result = json.loads((tmp_path / "s.json").read_text())
+    assert result["uar"] == plain["uar"] and result["session"]["uar_alone"] == pytest.approx(
+        plain["uar"]["mean"]
+    )
+    assert {(row["fold"], row["seed"]) for row in result["session"]["folds"]} == {
+        (f, s) for f in (0, 1) for s in (0, 1)
+    }
+    assert main([*call, "--session", "--fold", "0"]) == 2
+    assert "leave --fold out" in capsys.readouterr().err
+
+
 def test_one_seed_needs_no_columns_of_seeds(
     folds: Path, checkpoints: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
