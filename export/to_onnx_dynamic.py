@@ -11,7 +11,7 @@ import numpy as np
 
 from edge_ser.errors import require
 from export.onnx_graph import CENTRE, PREFIX, even_graph, unexpected
-from export.quantise import corrected_bias, int8_layers, integer_layers, round_weight
+from export.quantise import corrected_bias, round_weight
 
 if TYPE_CHECKING:
     from export.source import Source
@@ -42,7 +42,7 @@ def to_onnx_dynamic(source: Source) -> bytes:
     onnx = require("onnx", extra="export", purpose="exporting to ONNX")
     proto = even_graph(onnx, source)
     graph = proto.graph
-    layers = {name: int8_layers(source.even)[name] for name in integer_layers(source.even)}
+    layers = {name: source.int8_layers[name] for name in source.integer_layers}
     nodes: list[Any] = []
     added: dict[str, np.ndarray] = {"centre": np.asarray(CENTRE, np.uint8)}
     found = set()
