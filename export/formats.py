@@ -152,7 +152,7 @@ FORMATS = (
         "onnx",
         "model.int8.onnx",
         ("torch", "onnx", "onnxscript", "onnxruntime"),
-        "ONNX Runtime: four tenths of fp32's size at its speed, the same bits on x86 with and without VNNI",
+        "ONNX Runtime: four tenths of fp32's size, the same bits on x86 with and without VNNI; no faster than fp32",
         LIMITS["int8"],
         to_onnx_int8,
         "products over channels in integers: weights and activations 8 bits, static ranges; the rest float32",
