@@ -34,11 +34,13 @@ __all__ = [
 
 FORMAT = "edge-ser-bundle"
 #: The newest version that is read. Version 1 knew models that stream; 2 has those that hear a window as well, 3 files
-#: that somebody else made.
-VERSION = 3
-#: ``int8`` rounds weights and the inputs of products; the others of eight bits say what they do otherwise.
-PRECISIONS = ("fp32", "fp16", "int8", "int8-weights", "int8-dynamic")
+#: that somebody else made, 4 those of hosts' engines and models of feature vectors.
+VERSION = 4
+#: ``int8`` rounds weights and the inputs of products; the others of eight bits say what they do otherwise, and
+#: ``int8-full`` takes, gives and carries bytes.
+PRECISIONS = ("fp32", "fp16", "int8", "int8-weights", "int8-dynamic", "int8-full")
 _FIRST_PRECISIONS = PRECISIONS[:3]
+_FIRST_ENGINES = ("numpy", "onnx", "litert")
 #: How a model file is driven: a stateful step, a window of fixed length, a whole clip.
 FORMS = ("step", "window", "clip")
 #: What is done to the samples of a window: nothing, or its mean taken out and its power made one.
@@ -278,10 +280,14 @@ def _window(entry: Entries) -> Window:
 
 def least_version(manifest: Mapping[str, Any]) -> int:
     """The oldest version whose readers understand a manifest: what `write_bundle` writes, so that they may."""
+    files = manifest.get("files", ())
+    engines = {entry.get("engine") for entry in files} - {*_FIRST_ENGINES, None}
+    if engines or any(entry.get("precision") == "int8-full" for entry in files):
+        return 4
     if manifest.get("interface") is not None:
         return 3
     known = (*_FIRST_PRECISIONS, None)
-    new = any(entry.get("precision") not in known for entry in manifest.get("files", ()))
+    new = any(entry.get("precision") not in known for entry in files)
     return 1 if manifest.get("window") is None and not new else 2
 
 

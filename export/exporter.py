@@ -160,7 +160,7 @@ def _require(formats: Sequence[Format]) -> None:
     loud = ("litert_torch", "ai_edge_quantizer")  # imported where their noise is held back
     for row in formats:
         for package in row.needs:
-            if package not in loud:
+            if package not in loud and not row.optional:
                 require(package, extra="export", purpose=f"exporting to {row.key}")
 
 
@@ -207,8 +207,9 @@ def _load(
         )
     folded = model.fold()
     calibration = None
-    form = "step" if plan is None else plan.form
-    if any(row.calibrated and row.refusal(form) is None for row in formats):
+    how = ("step", "features") if plan is None else (plan.form, plan.takes)
+    rounded = [row for row in formats if row.calibrated and row.refusal(*how) is None]
+    if rounded:
         calibration = calibrate(meta.get("training") or {}, spec, step_frames)
         if plan is not None and isinstance(model, ClipNetwork):
             given = tuple(plan.given(model, wave) for wave in calibration.waves)
@@ -220,9 +221,7 @@ def _load(
             "calibration": dict(calibration.record),
             "float_layers": list(float_layers(source.model)),
             "integer_layers": list(integer_layers(source.model)),
-            "methods": {
-                row.key: row.method for row in formats if row.calibrated and row.refusal(form) is None
-            },
+            "methods": {row.key: row.method for row in rounded},
         }
     return _Loaded(model, source, spec, description)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from edge_ser.errors import EdgeSerError
@@ -14,7 +15,9 @@ from export.to_numpy import to_numpy, to_numpy_int8
 from export.to_onnx import to_onnx
 from export.to_onnx_dynamic import to_onnx_dynamic
 from export.to_onnx_int8 import to_onnx_int8
+from export.to_pt2 import to_pt2
 from export.to_tflite import to_tflite
+from export.to_tflite_full import to_tflite_full
 from export.to_tflite_int8 import to_tflite_dynamic, to_tflite_int8, to_tflite_weights
 
 if TYPE_CHECKING:
@@ -49,6 +52,10 @@ class Format:
         How its files can be driven: `edge_ser.manifest.FORMS`.
     why_not : str
         Why it has not the other forms, as the end of a sentence.
+    waveform : str
+        Why its input cannot be a waveform, as the end of a sentence; empty where it can.
+    optional : bool
+        Where a package of `needs` is missing the row is refused, and the others are made.
     """
 
     name: str
@@ -62,6 +69,8 @@ class Format:
     method: str = ""
     forms: tuple[str, ...] = FORMS
     why_not: str = ""
+    waveform: str = ""
+    optional: bool = False
 
     @property
     def key(self) -> str:
@@ -73,17 +82,22 @@ class Format:
         """It needs a calibration set."""
         return bool(self.method)
 
-    def refusal(self, form: str) -> str | None:
-        """Why a model of a form cannot become this, or None where it can."""
-        if form in self.forms:
-            return None
-        return f"{self.key} has no form {form!r}: {self.why_not}"
+    def refusal(self, form: str, takes: str = "features") -> str | None:
+        """Why a model of a form and an input cannot become this here, or None where it can."""
+        if form not in self.forms:
+            return f"{self.key} has no form {form!r}: {self.why_not}"
+        if takes == "waveform" and self.waveform:
+            return f"{self.key} takes no waveform: {self.waveform}"
+        if self.optional and (missing := [package for package in self.needs if find_spec(package) is None]):
+            return f"{self.key} needs {missing[0]}, which is not installed"
+        return None
 
 
 _STEP_ALONE = (
     "NumPy has no fast convolution over two dimensions, so a window again at each step would cost a second"
 )
 _FIXED = "TFLite's memory is planned once, for inputs of one size"
+_NO_FRONT_END = "eight bits cannot hold a spectrum's range; export the model with --input features"
 
 
 FORMATS = (
@@ -138,7 +152,7 @@ FORMATS = (
         "onnx",
         "model.int8.onnx",
         ("torch", "onnx", "onnxscript", "onnxruntime"),
-        "ONNX Runtime: four tenths of fp32's size at its speed, the same bits on x86 with and without VNNI",
+        "ONNX Runtime: four tenths of fp32's size, the same bits on x86 with and without VNNI; no faster than fp32",
         LIMITS["int8"],
         to_onnx_int8,
         "products over channels in integers: weights and activations 8 bits, static ranges; the rest float32",
@@ -217,6 +231,46 @@ FORMATS = (
         forms=("step", "window"),
         why_not=_FIXED,
     ),
+    Format(
+        "tflite",
+        "int8-full",
+        "litert",
+        "model.int8-full.tflite",
+        ("torch", "litert_torch", "ai_edge_quantizer", "ai_edge_litert"),
+        "microcontrollers with tflite-micro, and accelerators of eight bits (Coral-like), on log-mel features",
+        LIMITS["int8-full"],
+        to_tflite_full,
+        "inputs, outputs, states, weights and all products int8, static ranges; exponentials, the heads and what is "
+        "divided float32 inside",
+        forms=("step", "window"),
+        why_not=_FIXED,
+        waveform=_NO_FRONT_END,
+    ),
+    Format(
+        "c",
+        "int8-full",
+        "micro",
+        "model.h",
+        ("torch", "litert_torch", "ai_edge_quantizer", "ai_edge_litert", "tflite_micro"),
+        "firmware in C or C++ with tflite-micro: the same model as an array, with its constants and arena size",
+        LIMITS["int8-full"],
+        to_tflite_full,
+        "as tflite-int8-full, run by tflite-micro's own kernels",
+        forms=("step", "window"),
+        why_not=_FIXED,
+        waveform=_NO_FRONT_END,
+        optional=True,
+    ),
+    Format(
+        "pt2",
+        "fp32",
+        "torch",
+        "model.pt2",
+        ("torch",),
+        "programs in torch of the same version, without our source code",
+        LIMITS["fp32"],
+        to_pt2,
+    ),
 )
 
 
@@ -247,6 +301,7 @@ def choose_formats(text: str | Sequence[str]) -> tuple[Format, ...]:
     chosen = []
     for name in sorted(names):
         rows = [row for row in FORMATS if name in (row.key, row.precision) or row.key == f"{name}-fp32"]
+        rows = rows or [row for row in FORMATS if row.name == name]
         if not rows:
             raise EdgeSerError(f"there is no format {name!r}; choose all or some of {_known()}")
         chosen += rows

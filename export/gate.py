@@ -77,7 +77,7 @@ class Exported:
 
 def convert(row: Format, source: Source, say: Say) -> Exported:
     """Make a file; a converter that fails is the row's answer, not an error."""
-    if (reason := row.refusal(source.form)) is not None:
+    if (reason := row.refusal(source.form, source.takes)) is not None:
         say(f"not made: {reason}")
         return Exported(row, None, worst=reason, applies=False)
     say(f"{row.key}: converting")

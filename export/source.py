@@ -91,6 +91,16 @@ class Source:
         """``step``, ``window`` or ``clip``."""
         return "step" if self.plan is None else self.plan.form
 
+    @property
+    def takes(self) -> str:
+        """``features`` or ``waveform``."""
+        return "features" if self.plan is None else self.plan.takes
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """Names of the states that a step carries on; none where a window is heard."""
+        return () if self.plan is not None else self.stream.state_names
+
     def named(self) -> NamedStep | NamedWindow:
         """The model as converters take it."""
         if self.plan is None:
@@ -141,3 +151,10 @@ class Source:
         from export.to_tflite import convert
 
         return convert(self.named())
+
+    @functools.cached_property
+    def full(self) -> bytes:
+        """The TFLite file of bytes throughout."""
+        from export.to_tflite_full import quantised
+
+        return quantised(self)

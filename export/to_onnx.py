@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge_ser.errors import require
 from export.chatter import hush
+from export.onnx_wide import widen
 
 if TYPE_CHECKING:
     from export.source import Source
@@ -43,7 +44,7 @@ def convert(named: NamedStep | NamedWindow) -> bytes:
     """
     torch = require("torch", extra="export", purpose="exporting to ONNX")
     require("onnxscript", extra="export", purpose="exporting to ONNX")
-    require("onnx", extra="export", purpose="exporting to ONNX")
+    onnx = require("onnx", extra="export", purpose="exporting to ONNX")
     with hush():
         example = named.example()
         program = torch.onnx.export(
@@ -60,6 +61,7 @@ def convert(named: NamedStep | NamedWindow) -> bytes:
         )
         proto = program.model_proto
     _strip(proto)
+    widen(onnx, proto.graph)
     return bytes(proto.SerializeToString(deterministic=True))
 
 

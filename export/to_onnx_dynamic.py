@@ -43,6 +43,7 @@ def to_onnx_dynamic(source: Source) -> bytes:
     proto = even_graph(onnx, source)
     graph = proto.graph
     layers = {name: source.int8_layers[name] for name in source.integer_layers}
+    sizes = {item.name: tuple(item.dims) for item in graph.initializer}
     nodes: list[Any] = []
     added: dict[str, np.ndarray] = {"centre": np.asarray(CENTRE, np.uint8)}
     found = set()
@@ -55,8 +56,9 @@ def to_onnx_dynamic(source: Source) -> bytes:
         layer = layers[name]
         values, scales = round_weight(layer.weight)
         bias = corrected_bias(layer, values, scales, source.observed[name].mean)
-        tail = (1, -1, *[1] * (layer.weight.ndim - 2))
-        added[f"{name}.bytes"] = (values.astype(np.int16) + CENTRE).astype(np.uint8)
+        shape = sizes[node.input[1]]  # of the graph, where a convolution over time is one over an image
+        tail = (1, -1, *[1] * (len(shape) - 2))
+        added[f"{name}.bytes"] = (values.astype(np.int16) + CENTRE).astype(np.uint8).reshape(shape)
         added[f"{name}.scale"], added[f"{name}.bias"] = scales.reshape(tail), bias.reshape(tail)
         nodes += _product(onnx, node, name)
     if missing := sorted(set(layers) - found):

@@ -20,7 +20,7 @@ from edge_ser.evaluation.answers import Answers
 from edge_ser.evaluation.evaluate import Device, by_seed
 from edge_ser.evaluation.protocols import PROTOCOLS, merged
 from edge_ser.evaluation.score import Scored
-from firmware_py.engines import AUTO, ENGINES
+from firmware_py.engines import AUTO, ENGINES, EVERY_ENGINE
 
 if TYPE_CHECKING:
     from edge_ser.recognizer import Recognizer
@@ -66,7 +66,7 @@ A pipeline is described, as a pickled one can run any code when it is read:
     parser.add_argument(
         "--engine",
         default="auto",
-        choices=("auto", *ENGINES),
+        choices=("auto", *EVERY_ENGINE),
         help="what runs it; checkpoints run on torch unless an engine or a precision is named",
     )
     parser.add_argument(

@@ -15,6 +15,7 @@ from edge_ser.bundle import DEFAULT_MODEL
 from edge_ser.commands._output import add_output_argument, write_table
 from edge_ser.errors import EdgeSerError
 from firmware_py.decision import heard_as
+from firmware_py.engines import AUTO, EVERY_ENGINE
 
 if TYPE_CHECKING:
     from edge_ser.recognizer import Recognizer
@@ -56,7 +57,7 @@ examples:
         "--model", default=DEFAULT_MODEL, help=f"a bundle's name or folder (default {DEFAULT_MODEL})"
     )
     parser.add_argument(
-        "--engine", default="auto", choices=("auto", "numpy", "litert", "onnx"), help="runtime (default auto)"
+        "--engine", default=AUTO, choices=(AUTO, *EVERY_ENGINE), help="runtime (default auto)"
     )
     parser.add_argument("--precision", default="fp32", help="of the model's file (default fp32)")
     parser.add_argument(
