@@ -26,14 +26,16 @@ ERRORS = "character error rate"
 
 
 def word_units(run: StudyRun) -> dict[tuple[str, float], list[Unit]]:
-    """Parts by protocol and weight: all weights honestly, and as published the tasks alone and in halves."""
+    """Parts by protocol and weight: the weights are swept honestly, and as published the tasks are in halves."""
     made = {}
     for protocol in run.protocols:
-        weights = WEIGHTS if protocol == "honest" else (0.0, 0.5, 1.0)
-        for weight in run.pick(full=weights, quick=weights, miniature=(0.0, 0.5, 1.0)):
-            folds = (
-                run.pick(full=range(5), quick=range(1), miniature=range(1)) if protocol == "honest" else [0]
-            )
+        few = (0.0, 0.5, 1.0)
+        if protocol == "honest":
+            weights = run.pick(full=WEIGHTS, quick=(0.0, 0.2, 0.5, 1.0), miniature=few)
+        else:
+            weights = run.pick(full=few, quick=(0.5,), miniature=(0.5,))
+        folds = range(run.pick(full=5, quick=1, miniature=1)) if protocol == "honest" else range(1)
+        for weight in weights:
             made[protocol, weight] = [
                 Unit(
                     f"letters {weight:g} {protocol} fold {fold} seed {seed}",
@@ -104,7 +106,7 @@ def learn_words(run: StudyRun, *, protocol: str, weight: float, fold: int, seed:
     torch.manual_seed(seed)
     model = TwoTask(config)
     steps, batches = train.batches(run.pick(full=32, quick=32, miniature=4), config)
-    pace = Pace(run.pick(full=30, quick=12, miniature=2), steps, lr=5e-3)
+    pace = Pace(run.pick(full=30, quick=10, miniature=2), steps, lr=5e-3)
     key = f"letters {weight:g} {protocol} {fold} {seed}"
     with run.bar(key, pace.epochs, "epoch") as bar:
         records = fit_steps(model, batches, two_task_loss(weight), pace, seed=seed, identity=key,
