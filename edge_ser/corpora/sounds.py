@@ -13,7 +13,7 @@ from edge_ser.corpora.roots import data_root, find_folder
 from edge_ser.corpora.tables import number, read_rows
 from edge_ser.errors import EdgeSerError
 
-__all__ = ["Sound", "SoundCollection", "load_sounds", "sound_names"]
+__all__ = ["Sound", "SoundCollection", "load_classes", "load_sounds", "sound_names"]
 
 TABLE = "metadata.csv"
 
@@ -189,6 +189,48 @@ def load_sounds(name: str | Path, root: str | Path | None = None) -> SoundCollec
     return SoundCollection(
         facts.name, tuple(sounds), tuple(labels), facts.licence, facts.citation, tuple(left_out)
     )
+
+
+def load_classes(folder: str | Path) -> SoundCollection:
+    """A folder with a folder for each class: ``rock/one.wav``, ``rock/live/two.wav``, ``jazz/three.wav``.
+
+    Parameters
+    ----------
+    folder : path
+
+    Returns
+    -------
+    SoundCollection
+        Classes in alphabetical order, sounds by path. What lies beside the folders, and a folder without a sound,
+        stand in ``left_out``.
+
+    Raises
+    ------
+    EdgeSerError
+        No such folder, or no sound in a folder of it.
+    """
+    root = Path(folder).expanduser()
+    if not root.is_dir():
+        raise EdgeSerError(
+            f"there is no folder {root}; it should hold one folder of sound files for each class"
+        )
+    sounds: list[Sound] = []
+    left_out = []
+    for one in sorted(root.iterdir()):
+        if one.is_dir() and not one.name.startswith(".") and one.name != "__MACOSX":
+            found = [Sound(path, one.name) for path in sound_files(one)]
+            sounds += found
+            if not found:
+                left_out.append(LeftOut(one.name, "a folder without sound files"))
+        elif one.suffix.lower() in SOUND_SUFFIXES:
+            left_out.append(LeftOut(one.name, "in no class's folder"))
+    if not sounds:
+        raise EdgeSerError(
+            f"{root} has no folder with sound files ({' '.join(SOUND_SUFFIXES)}); "
+            f"lay them out as {root.name}/CLASS/one.wav"
+        )
+    labels = sorted({sound.label for sound in sounds if sound.label is not None})
+    return SoundCollection(root.name, tuple(sounds), tuple(labels), "", "", tuple(left_out))
 
 
 def _ours(facts: _Facts, folder: Path) -> tuple[list[Sound], list[LeftOut]]:
