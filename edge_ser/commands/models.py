@@ -89,9 +89,9 @@ def _networks(args: argparse.Namespace) -> int:
     if args.bundles:
         raise EdgeSerError("--networks lists the networks that can be trained; name no model with it")
     require("torch", extra="train", purpose="counting networks")
-    from edge_ser.models import describe, describe_classifiers
+    from edge_ser.models import describe, describe_classifiers, describe_others
 
-    rows = describe() + describe_classifiers()
+    rows = describe() + describe_classifiers() + describe_others()
     if args.output == "md":
         rows = [
             row | {"largest": f"{row['activation_bytes'] / 1024:.0f} KB"}

@@ -11,6 +11,7 @@ from edge_ser.models.classifiers import describe_classifiers
 from edge_ser.models.cnn14 import Cnn14
 from edge_ser.models.mel_cnn import ImageConfig, MelCnn3, MelCnn4, MelCnn5, PooledCnn3, PooledCnn4
 from edge_ser.models.mobilenetv4 import MobileNetV4L, MobileNetV4M, MobileNetV4S
+from edge_ser.models.others import describe_others
 from edge_ser.models.resnet import ResNet50
 from edge_ser.models.stream72k import Stream72k, Stream72kConfig
 from edge_ser.models.wav2small import Wav2Small, Wav2Small17k, Wav2SmallConfig
@@ -22,6 +23,7 @@ __all__ = [
     "build_model",
     "describe",
     "describe_classifiers",
+    "describe_others",
 ]
 
 

@@ -5,6 +5,7 @@ Networks are modules from inputs to logits, for `edge_ser.training.classify`; cl
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edge_ser.errors import EdgeSerError, require
-from edge_ser.models.counting import cost_of
+from edge_ser.models.counting import counted
 from edge_ser.models.mel_cnn import ConvStack
 
 __all__ = [
@@ -170,19 +171,8 @@ def describe_classifiers() -> list[dict[str, Any]]:
         with torch.device("meta"), torch.no_grad():
             model = row.build(8).eval()
             inputs = [torch.zeros(1, *shape) for shape in row.inputs]
-            cost, _ = cost_of(model, lambda model=model, inputs=inputs: model(*inputs))  # type: ignore[misc]
-        rows.append(
-            {
-                "name": name,
-                "about": row.about,
-                "parameters": sum(p.numel() for p in model.parameters()),
-                "frozen": 0,
-                "buffers": sum(b.numel() for b in model.buffers()),
-                "streams": False,
-                "macs_per_second": round(cost.macs / row.seconds),
-                "activation_bytes": cost.activation_bytes,
-            }
-        )
+            run = functools.partial(model, *inputs)
+            rows.append(counted(name, row.about, model, run, row.seconds))
     rows += [
         {"name": name, "about": f"{one.about}; counted once fitted", "parameters": None, "streams": False}
         for name, one in CLASSICAL.items()
