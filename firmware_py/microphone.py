@@ -16,9 +16,9 @@ from .live import Clock, LiveSource
 __all__ = ["InputDevice", "PortAudioOpening", "find_device", "input_devices", "open_microphone"]
 
 # Waking up is what capture costs (PulseAudio, x86-64: 1.1 % of a core with blocks of 25 ms, 0.45 % with 62.5 ms), so at
-# 16 kHz they are half a step. At another rate the resampler is a few samples behind, and a step would wait for the
-# next block: there they are shorter.
-_BLOCK_S = {SAMPLE_RATE: 0.125}
+# 16 kHz a block is a step, and ends when the step ends. At another rate the resampler is a few samples behind, and a
+# step would wait for the next block: there they are shorter.
+_BLOCK_S = {SAMPLE_RATE: 0.25}
 _SHORT_BLOCK_S = 0.0625
 _RING_S = 8.0
 # Sound servers bring any rate to any other with good filters, and to theirs 16 kHz is one more client.
