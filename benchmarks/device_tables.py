@@ -29,16 +29,19 @@ def listening(results: Path) -> str:
             "ms p50": run["latency_ms"]["p50"],
             "p99": run["latency_ms"]["p99"],
             "lost": sum(run["samples"]["lost"].values()),
+            "cores busy": run["cores_busy"],
         }
         for run in data["runs"]
     ]
     starts = ", ".join(
         f"{engine} {seconds[len(seconds) // 2]:.2f} s" for engine, seconds in data["start_s"].items()
     )
+    bars = [row | {"ok": "yes" if row["ok"] else "**no**"} for row in data["bars"]]
     return (
-        f"{markdown_table(rows)}\n\nStart to first answer, a quarter of a second of audio included (median of five): "
-        f"{starts}.\n\n{machine_line(data['machine'])}; {data['seconds']:g} s each; load average {data['load']:.1f}"
-        + (", one core kept busy" if data["busy"] else "")
+        f"{markdown_table(bars)}\n\n{markdown_table(rows)}\n\nStart to first answer, a quarter of a second of audio "
+        f"included (median of five): {starts}.\n\n{machine_line(data['machine'])}; {data['seconds']:g} s each"
+        + (", one other core kept busy" if data["busy"] else "")
+        + f"; load average before {data['load']:.1f}"
     )
 
 
@@ -120,7 +123,9 @@ def step_instructions(results: Path) -> str:
     ]
     return (
         markdown_table(rows)
-        + f"\n\n{data['unit']}; front end in {'C' if data['front_end'] == 'c' else 'NumPy'}"
+        + f"\n\n{data['unit']}, "
+        + ", ".join(f"{name} {version}" for name, version in data["versions"].items())
+        + f"; front end in {'C' if data['front_end'] == 'c' else 'NumPy'}"
     )
 
 
