@@ -70,6 +70,17 @@ MAY_IMPORT: dict[str, set[str]] = {
         "firmware_py",
     },
     "edge_ser.recognizer": SHARED | {"firmware_py"},
+    "edge_ser.studies": SHARED
+    | {
+        "edge_ser.corpora",
+        "edge_ser.evaluation",
+        "edge_ser.features",
+        "edge_ser.models",
+        "edge_ser.perturb",
+        "edge_ser.teachers",
+        "edge_ser.training",
+        "firmware_py",
+    },
     "edge_ser.commands": {"edge_ser", "export", "firmware_py"},
     "edge_ser.cli": {"edge_ser", "edge_ser.errors"},
     "edge_ser.__main__": {"edge_ser.cli"},

@@ -240,9 +240,9 @@ def load_sounds(name: str | Path, root: str | Path | None = None) -> SoundCollec
             if sound is None
         ]
     if not sounds:
+        get = f"; get them from {facts.where} and lay them out as {facts.layout}" if facts.where else ""
         raise EdgeSerError(
-            f"{folder} holds no sounds{f' of {facts.name}, as {facts.layout}' if facts.layout else ''} "
-            f"({' '.join(SOUND_SUFFIXES)})"
+            f"{folder} holds no sounds{f' of {facts.name}' if facts.layout else ''} ({' '.join(SOUND_SUFFIXES)}){get}"
         )
     labels = sorted({sound.label for sound in sounds if sound.label is not None})
     return SoundCollection(

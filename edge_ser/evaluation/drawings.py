@@ -19,7 +19,7 @@ from edge_ser.evaluation.plots import plot_confusion
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["pictures"]
+__all__ = ["as_svg", "curves", "pictures", "svg"]
 
 _ACCENT, _OTHER = "#3f72b0", "#ee8550"
 
@@ -44,41 +44,61 @@ def pictures(answers: Answers, figures: Mapping[str, Any]) -> dict[str, bytes]:
     if known.any():
         part = answers.take(known)
         counts = confusion(part.truth, part.said, len(part.labels))
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "confusion.svg"
-            plot_confusion(path, counts, part.labels)
-            drawn["confusion"] = path.read_bytes()
-        drawn["curves"] = _svg((9.6, 4.2), lambda figure: _curves(figure, part))
+        drawn["confusion"] = as_svg(plot_confusion, counts, part.labels)
+        drawn["curves"] = curves(part.labels, part.truth, part.scores)
         if "speakers" in figures:
-            drawn["speakers"] = _svg((9.6, 3.0), lambda figure: _speakers(figure, figures["speakers"]))
-        drawn["calibration"] = _svg((9.6, 3.9), lambda figure: _calibration(figure, figures["calibration"]))
+            drawn["speakers"] = svg((9.6, 3.0), lambda figure: _speakers(figure, figures["speakers"]))
+        drawn["calibration"] = svg((9.6, 3.9), lambda figure: _calibration(figure, figures["calibration"]))
     rated = np.isfinite(answers.ratings).all(1)
     if rated.sum() > 1:
-        drawn["adv"] = _svg((9.6, 3.6), lambda figure: _adv(figure, answers.take(rated)))
+        drawn["adv"] = svg((9.6, 3.6), lambda figure: _adv(figure, answers.take(rated)))
     if rows := figures.get("robustness", {}).get("conditions"):
-        drawn["robustness"] = _svg((9.6, 1.0 + 0.24 * len(rows)), lambda figure: _robustness(figure, rows))
+        drawn["robustness"] = svg((9.6, 1.0 + 0.24 * len(rows)), lambda figure: _robustness(figure, rows))
     if rows := figures.get("streaming", {}).get("by_seconds"):
-        drawn["streaming"] = _svg((9.6, 3.2), lambda figure: _seconds(figure, rows))
+        drawn["streaming"] = svg((9.6, 3.2), lambda figure: _seconds(figure, rows))
     return drawn
 
 
-def _svg(inches: tuple[float, float], draw: Callable[[Figure], None]) -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "picture.svg"
+def svg(inches: tuple[float, float], draw: Callable[[Figure], None]) -> bytes:
+    """What `draw` puts on a figure of a size, as SVG text."""
+
+    def drawn(path: Path) -> None:
         with figure_at(path, inches, dpi=100) as figure:
             draw(figure)
+
+    return as_svg(drawn)
+
+
+def as_svg(plot: Callable[..., None], *args: Any, **options: Any) -> bytes:
+    """What a function of `edge_ser.evaluation.plots` and its like would write to a file, as SVG text."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "picture.svg"
+        plot(path, *args, **options)
         return path.read_bytes()
 
 
-def _curves(figure: Figure, part: Answers) -> None:
+def curves(labels: Sequence[str], truth: np.ndarray, scores: np.ndarray) -> bytes:
+    """ROC and precision-recall curves of each class against the others.
+
+    Parameters
+    ----------
+    labels : sequence of str
+    truth : (n,) int
+        Class of each clip.
+    scores : (n, labels) float
+    """
+    return svg((9.6, 4.2), lambda figure: _curves(figure, labels, truth, scores))
+
+
+def _curves(figure: Figure, labels: Sequence[str], truth: np.ndarray, scores: np.ndarray) -> None:
     left, right = figure.subplots(1, 2)
-    for i, (label, colour) in enumerate(zip(part.labels, colours_of(part.labels), strict=True)):
-        positive = part.truth == i
-        if not 0 < positive.sum() < len(part):
+    for i, (label, colour) in enumerate(zip(labels, colours_of(labels), strict=True)):
+        positive = truth == i
+        if not 0 < positive.sum() < len(truth):
             continue
-        x, y, area = roc_curve(positive, part.scores[:, i])
+        x, y, area = roc_curve(positive, scores[:, i])
         left.plot(x, y, color=colour, lw=1.6, label=f"{label} {area:.2f}")
-        recall, precision, average = precision_recall_curve(positive, part.scores[:, i])
+        recall, precision, average = precision_recall_curve(positive, scores[:, i])
         right.plot(recall, precision, color=colour, lw=1.6, label=f"{label} {average:.2f}")
     left.plot([0, 1], [0, 1], color=FAINT, lw=1)
     left.set(xlabel="false positive rate", ylabel="true positive rate", title="ROC, area")
