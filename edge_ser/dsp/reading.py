@@ -80,6 +80,18 @@ class Reading:
         """Plain values for JSON."""
         return dataclasses.asdict(self)
 
+    def to_vector(self) -> npt.NDArray[np.float64]:
+        """All numbers in the order of the attributes: (31,)."""
+        return np.hstack(list(dataclasses.asdict(self).values())).astype(np.float64)
+
+    @classmethod
+    def of_vector(cls, values: npt.ArrayLike) -> Reading:
+        """From `to_vector`'s form."""
+        bands = len(OCTAVES) - 1
+        numbers = np.asarray(values, np.float64).tolist()
+        lists = [tuple(numbers[k * bands : (k + 1) * bands]) for k in range(3)]
+        return cls(*lists, *numbers[3 * bands :])
+
 
 def octave_levels(y: npt.ArrayLike, *, sr: int = SAMPLE_RATE) -> Floats:
     """Energy of the octave bands over time.

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_ser.dsp.reading import OCTAVES, octave_levels, read_spectrogram
+from edge_ser.dsp.reading import OCTAVES, Reading, octave_levels, read_spectrogram
 from edge_ser.errors import EdgeSerError
 
 SR = 16000
@@ -33,6 +33,8 @@ def test_a_tone_lies_in_its_octave() -> None:
     assert read.flatness < 1e-3
     assert read.dynamic_range < 1
     assert read.to_dict()["octaves"] == read.octaves
+    assert read.to_vector().shape == (31,)
+    assert Reading.of_vector(read.to_vector()) == read
 
 
 def test_noise_has_energy_by_bandwidth_and_no_rhythm() -> None:
