@@ -14,7 +14,7 @@ from edge_ser.dsp.windows import tone_spectrum, window_response
 from edge_ser.evaluation.canvas import FAINT, INK, colours_of, figure_at
 from edge_ser.evaluation.images import draw_bar, draw_image, format_hz
 
-__all__ = ["plot_octave_clips", "plot_octave_shares", "plot_windows"]
+__all__ = ["plot_gallery", "plot_octave_clips", "plot_octave_shares", "plot_windows"]
 
 _N_FFT, _HOP, _ROWS = 2048, 256, 128
 _SPAN_DB = 70.0
@@ -131,3 +131,28 @@ def plot_windows(path: str | os.PathLike[str], names: Sequence[str], *, bins: in
             axes.grid(color=FAINT, lw=0.7)
             axes.axhline(0, color=INK, lw=0.6)
         left.legend(loc="upper right")
+
+
+def plot_gallery(path: str | os.PathLike[str], pictures: Mapping[str, np.ndarray]) -> None:
+    """Draw grey pictures of spectrograms side by side, two in a row.
+
+    Parameters
+    ----------
+    path : path
+        As in `plot_octave_clips`.
+    pictures : mapping
+        Title to (rows, columns), the first row at the top.
+
+    Raises
+    ------
+    MissingExtraError, EdgeSerError
+        As in `plot_octave_clips`.
+    """
+    lines = -(-len(pictures) // 2)
+    with figure_at(path, (9.6, 0.3 + 2.6 * lines), 90) as figure:
+        grid = figure.subplots(lines, 2, squeeze=False).ravel()
+        for axes, (title, picture) in zip(grid, pictures.items(), strict=False):
+            axes.imshow(picture, cmap="gray", aspect="auto", interpolation="nearest")
+            axes.set_title(title, size=10)
+        for axes in grid:
+            axes.set_axis_off()

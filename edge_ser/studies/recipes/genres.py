@@ -269,8 +269,8 @@ STUDY = Study(
     "genres",
     "G",
     "Spectrograms of rock, classical, jazz and hip-hop",
-    "Spectrograms of four genres were compared by eye: rock dense from 512 to 8192 Hz, classical music from 64 to 1024 "
-    "Hz with wide dynamics, jazz in bursts from 128 to 8192 Hz, hip-hop from 64 to 256 Hz with a strong periodicity. Here "
+    "Spectrograms of four genres were compared by eye: rock dense from 512 to 8192 Hz, classical music from 64 to "
+    "1024 Hz with wide dynamics, jazz in bursts from 128 to 8192 Hz, hip-hop from 64 to 256 Hz with a strong periodicity. Here "
     "each expectation is a rule on measured numbers. --data takes a folder with a folder of recordings for each genre.",
     (),
     _run,
