@@ -17,6 +17,7 @@ __all__ = [
     "SoundCollection",
     "corpus_names",
     "data_root",
+    "load_classes",
     "load_corpus",
     "load_csv",
     "load_classes",

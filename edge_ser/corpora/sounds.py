@@ -250,6 +250,48 @@ def load_sounds(name: str | Path, root: str | Path | None = None) -> SoundCollec
     )
 
 
+def load_classes(folder: str | Path) -> SoundCollection:
+    """A folder with a folder for each class: ``rock/one.wav``, ``rock/live/two.wav``, ``jazz/three.wav``.
+
+    Parameters
+    ----------
+    folder : path
+
+    Returns
+    -------
+    SoundCollection
+        Classes in alphabetical order, sounds by path. What lies beside the folders, and a folder without a sound,
+        stand in ``left_out``.
+
+    Raises
+    ------
+    EdgeSerError
+        No such folder, or no sound in a folder of it.
+    """
+    root = Path(folder).expanduser()
+    if not root.is_dir():
+        raise EdgeSerError(
+            f"there is no folder {root}; it should hold one folder of sound files for each class"
+        )
+    sounds: list[Sound] = []
+    left_out = []
+    for one in sorted(root.iterdir()):
+        if one.is_dir() and not one.name.startswith(".") and one.name != "__MACOSX":
+            found = [Sound(path, one.name) for path in sound_files(one)]
+            sounds += found
+            if not found:
+                left_out.append(LeftOut(one.name, "a folder without sound files"))
+        elif one.suffix.lower() in SOUND_SUFFIXES:
+            left_out.append(LeftOut(one.name, "in no class's folder"))
+    if not sounds:
+        raise EdgeSerError(
+            f"{root} has no folder with sound files ({' '.join(SOUND_SUFFIXES)}); "
+            f"lay them out as {root.name}/CLASS/one.wav"
+        )
+    labels = sorted({sound.label for sound in sounds if sound.label is not None})
+    return SoundCollection(root.name, tuple(sounds), tuple(labels), "", "", tuple(left_out))
+
+
 def _ours(facts: _Facts, folder: Path) -> tuple[list[Sound], list[LeftOut]]:
     table = folder / TABLE
     header, rows = read_rows(table)

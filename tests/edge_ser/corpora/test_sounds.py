@@ -140,3 +140,30 @@ def test_a_collection_missing_from_the_data_says_where_to_get_it(tmp_path, monke
     monkeypatch.setenv("EDGE_SER_DATA", str(tmp_path))
     with pytest.raises(EdgeSerError, match="the sounds esc10 are not in .* github.com/karolpiczak/ESC-50"):
         load_sounds("esc10")
+
+
+def test_a_folder_of_classes(tmp_path):
+    for name in (
+        "rock/one.wav",
+        "rock/live/two.flac",
+        "jazz/three.ogg",
+        "alone.wav",
+        "notes.txt",
+        "empty/x.txt",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / ".hidden").mkdir()
+    read = load_classes(tmp_path)
+    assert read.labels == ("jazz", "rock")
+    assert [(s.path.name, s.label) for s in read.sounds] == [
+        ("three.ogg", "jazz"), ("two.flac", "rock"), ("one.wav", "rock"),
+    ]  # fmt: skip
+    assert [(one.what, one.reason.split()[-1]) for one in read.left_out] == [
+        ("alone.wav", "folder"),
+        ("empty", "files"),
+    ]
+    with pytest.raises(EdgeSerError, match="lay them out as"):
+        load_classes(tmp_path / "empty")
+    with pytest.raises(EdgeSerError, match="there is no folder"):
+        load_classes(tmp_path / "nowhere")
