@@ -23,6 +23,8 @@ PROTOCOLS = {
 }
 #: ``full`` is what is reported, ``quick`` a first look in ten minutes, ``miniature`` a test that all of it runs.
 SCALES = ("full", "quick", "miniature")
+#: What a report says above figures as published.
+LEAK = "Figures as published come of a split that leaks: they say nothing about voices that the model has not heard."
 #: How far under a published share of right answers ours may lie and still count as reproduced.
 TOLERANCE = 0.03
 
@@ -148,6 +150,8 @@ class Outcome:
         Protocol to its statement in a sentence (shares, folds, what is chosen on what).
     left_out : sequence of LeftOut
         Clips that have no part, and why.
+    leak : str
+        The warning above figures as published; empty where they come of no split.
 
     Raises
     ------
@@ -161,6 +165,7 @@ class Outcome:
     data: str = ""
     protocols: Mapping[str, str] = dataclasses.field(default_factory=dict)
     left_out: Sequence[LeftOut] = ()
+    leak: str = LEAK
 
     def __post_init__(self) -> None:
         keys = [line.key for line in self.lines]

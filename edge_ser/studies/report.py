@@ -70,7 +70,7 @@ def _page(f: Mapping[str, Any], outcome: Outcome) -> str:
     if told := _SCALE[f["scale"]]:
         parts.append(warning(told))
     parts.append(heading("Published, ours as published, ours honest"))
-    parts += [_rows(f, outcome), *_legend(f)]
+    parts += [_rows(f, outcome), *_legend(f, outcome.leak)]
     parts += [heading("Findings"), *map(paragraph, f["findings"])]
     for one in outcome.sections:
         parts.append(heading(one.heading, one.text))
@@ -114,16 +114,15 @@ def _interval(figure: Figure) -> str:
     return "{:.3f} to {:.3f}".format(*figure.ci95)
 
 
-def _legend(f: Mapping[str, Any]) -> list[str]:
+def _legend(f: Mapping[str, Any], leak: str) -> list[str]:
     told = [f"{name.replace('-', ' ')}: {text}." for name, text in f["protocols"].items()]
     if any(line["reached"] is not None for line in f["lines"]):
         told.append(f"Reproduced: ours as published is at least the published figure less {TOLERANCE}.")
     if len(f["seeds"]) > 1:
         told.append("±: standard deviation over seeds.")
     lines = [f"<p class=soft>{html.escape(text)}</p>" for text in told]
-    if "as-published" in f["protocols"] and any(line["as_published"] for line in f["lines"]):
-        lines.insert(0, warning("Figures as published come of a split that leaks: they say nothing about "
-                                "voices that the model has not heard."))  # fmt: skip
+    if leak and "as-published" in f["protocols"] and any(line["as_published"] for line in f["lines"]):
+        lines.insert(0, warning(leak))
     return lines
 
 
