@@ -94,7 +94,7 @@ def _ccc(figures: Mapping[str, Any]) -> str:
 def students(results: Path) -> str:
     """The same network on labels alone and from a teacher, on the folds that it never heard."""
     rows = []
-    for name in ("ravdess", "ravdess-distil", "ravdess-session"):
+    for name in ("ravdess", "ravdess-distil"):
         one = read(results / f"{name}.json")
         at = results / f"{name}-int8.json"
         on_device = read(at) if at.exists() else {}
@@ -118,7 +118,7 @@ def students(results: Path) -> str:
 
 def session(results: Path) -> str:
     """What getting used to a speaker is worth, by fold and by the clips heard before."""
-    one = read(results / "ravdess-session-int8.json")["session"]
+    one = read(results / "ravdess-distil-int8.json")["session"]
     rows = [
         {"fold": fold, **{name: f"{value:.3f}" for name, value in figures.items()}}
         for fold, figures in [
@@ -135,7 +135,7 @@ def session(results: Path) -> str:
         }
         for row in one["heard"]
     ]
-    return markdown_table(rows) + "\n" + markdown_table(heard)
+    return f"{markdown_table(rows).strip()}\n\n{markdown_table(heard)}"
 
 
 def _means(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
