@@ -49,6 +49,8 @@ class Format:
         How its files can be driven: `edge_ser.manifest.FORMS`.
     why_not : str
         Why it has not the other forms, as the end of a sentence.
+    rounds : str
+        Attribute of `Source` that names the layers it rounds and can leave float32 one by one; empty where it has none.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Format:
     method: str = ""
     forms: tuple[str, ...] = FORMS
     why_not: str = ""
+    rounds: str = ""
 
     @property
     def key(self) -> str:
@@ -111,6 +114,7 @@ FORMATS = (
         "weights int8, one scale a channel; the engine makes them float32 when it loads",
         forms=("step",),
         why_not=_STEP_ALONE,
+        rounds="int8_layers",
     ),
     Format(
         "onnx",
@@ -142,6 +146,7 @@ FORMATS = (
         LIMITS["int8"],
         to_onnx_int8,
         "products over channels in integers: weights and activations 8 bits, static ranges; the rest float32",
+        rounds="integer_layers",
     ),
     Format(
         "onnx",
@@ -153,6 +158,7 @@ FORMATS = (
         LIMITS["int8-dynamic"],
         to_onnx_dynamic,
         "products over channels in integers, inputs rounded by each step's own range; the rest float32",
+        rounds="integer_layers",
     ),
     Format(
         "tflite",
@@ -190,6 +196,7 @@ FORMATS = (
         "weights int8, one scale a channel; products over channels in integers, activations int8, static ranges",
         forms=("step", "window"),
         why_not=_FIXED,
+        rounds="int8_layers",
     ),
     Format(
         "tflite",
@@ -203,6 +210,7 @@ FORMATS = (
         "weights int8, one scale a channel; they become float32 when the file is loaded",
         forms=("step", "window"),
         why_not=_FIXED,
+        rounds="int8_layers",
     ),
     Format(
         "tflite",
@@ -216,6 +224,7 @@ FORMATS = (
         "weights int8, one scale a channel; products over channels in integers, inputs by each step's own range",
         forms=("step", "window"),
         why_not=_FIXED,
+        rounds="int8_layers",
     ),
 )
 
