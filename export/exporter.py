@@ -16,15 +16,20 @@ import numpy as np
 from edge_ser.bundle import Bundle, check_target, write_bundle
 from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError, require
+from edge_ser.evaluation.parity import features_of
 from edge_ser.files import parse_json_object
 from export.calibration import CalibrationSet, Say, choose_calibration
 from export.card import card_text
+from export.checking import Checks, checked
 from export.description import describe
+from export.folding import check_folding
 from export.formats import Format
-from export.gate import Exported, convert, gate
+from export.gate import Exported, convert
 from export.metadata import about, with_metadata
 from export.quantise import float_layers, integer_layers
+from export.sensitivity import Mixed
 from export.source import Source
+from export.validation import choose_validation
 
 if TYPE_CHECKING:
     from edge_ser.models.base import Network
@@ -48,6 +53,10 @@ def export_checkpoint(
     licence: str | None = None,
     figures: Sequence[Mapping[str, Any]] = (),
     calibrate: str | None = None,
+    calibration: Mapping[str, Any] | None = None,
+    mixed: Mixed | None = None,
+    sensitivity: bool = False,
+    validate: str | None = None,
     feeding: Mapping[str, Any] | None = None,
     accept_drop: bool = False,
     overwrite: bool = False,
@@ -73,6 +82,14 @@ def export_checkpoint(
         Each with its ``protocol``; they join those of the checkpoint.
     calibrate : str, optional
         What int8 learns its ranges from, see `choose_calibration`.
+    calibration : mapping, optional
+        How: ``method`` (of `export.ranges.METHODS`), ``count`` and ``seed`` (of `choose_calibration`).
+    mixed : Mixed, optional
+        How many of the most sensitive layers stay float32 in int8 files; left out, none.
+    sensitivity : bool
+        Measure what each layer costs, and files that keep more and more of them.
+    validate : str, optional
+        Clips of speakers that were not trained on, to see what figures lose; see `choose_validation`.
     feeding : mapping, optional
         Of a network that does not stream: what `export.window.plan_window` takes by name.
     accept_drop : bool
@@ -97,12 +114,33 @@ def export_checkpoint(
     """
     _require(formats)
     target = check_target(out, overwrite=overwrite)
-    choose = functools.partial(choose_calibration, which=calibrate, say=say)
+    how = dict(calibration or {})
+    method = how.pop("method", "minmax")
+    choose = functools.partial(choose_calibration, which=calibrate, say=say, **how)
     loaded = _load(
-        checkpoint, formats, choose, name or target.name, licence=licence, figures=figures, feeding=feeding
+        checkpoint,
+        formats,
+        choose,
+        name or target.name,
+        licence=licence,
+        figures=figures,
+        feeding=feeding,
+        method=method,
     )
+    validation = None
+    if validate is not None:
+        labels = loaded.model.config.labels
+        validation = choose_validation(validate, loaded.description["training"], labels)
     made = [_made(row, loaded, say) for row in formats]
-    rows = _checked(made, loaded, sounds, say)
+    rows = checked(
+        made,
+        loaded.model,
+        loaded.source,
+        Checks(sounds, validation, mixed, sensitivity),
+        finish=functools.partial(_finished, loaded),
+        write=lambda folder, rows: _write(folder, rows, loaded),
+        say=say,
+    )
     refused = [row for row in rows if row.applies and not row.ok]
     bearable = accept_drop and all(
         row.error is not None and np.isfinite(row.error.largest) for row in refused
@@ -180,6 +218,7 @@ def _load(
     licence: str | None = None,
     figures: Sequence[Mapping[str, Any]] = (),
     feeding: Mapping[str, Any] | None = None,
+    method: str = "minmax",
 ) -> _Loaded:
     from edge_ser.models.base import ClipNetwork
     from edge_ser.models.checkpoint import load_checkpoint
@@ -211,10 +250,13 @@ def _load(
     rounded = [row for row in formats if row.calibrated and row.refusal(*how) is None]
     if rounded:
         calibration = calibrate(meta.get("training") or {}, spec, step_frames)
-        if plan is not None and isinstance(model, ClipNetwork):
-            given = tuple(plan.given(model, wave) for wave in calibration.waves)
+        record = {**calibration.record, "method": method}
+        calibration = dataclasses.replace(calibration, method=method, record=record)
+        if plan is not None:
+            given = tuple(_given(model, spec, step_frames, plan, wave) for wave in calibration.waves)
             calibration = dataclasses.replace(calibration, features=given)
     source = Source(folded, calibration, plan)
+    check_folding(model, folded, functools.partial(_given, model, spec, step_frames, plan))
     description = _describe(name, folded, meta, spec, plan, licence, figures)
     if calibration is not None:
         description["quantisation"] = {
@@ -224,6 +266,18 @@ def _load(
             "methods": {row.key: row.method for row in rounded},
         }
     return _Loaded(model, source, spec, description)
+
+
+def _given(
+    model: Network, spec: MelSpec, step_frames: int, plan: WindowPlan | None, wave: np.ndarray
+) -> np.ndarray:
+    """What a network hears of a recording, as `export.quantise.observe` takes it."""
+    if plan is None:
+        return features_of({"": wave}, spec, step_frames)[""]
+    from edge_ser.models.base import ClipNetwork
+
+    assert isinstance(model, ClipNetwork)
+    return plan.given(model, wave)
 
 
 def read_figures(path: str | Path) -> dict[str, Any]:
@@ -248,18 +302,11 @@ def _made(row: Format, loaded: _Loaded, say: Say) -> Exported:
     made = convert(row, loaded.source, say)
     if made.data is None:
         return made
-    return dataclasses.replace(made, data=with_metadata(made.data, row.engine, about(loaded.description)))
+    return dataclasses.replace(made, data=_finished(loaded, row, made.data))
 
 
-def _checked(
-    made: Sequence[Exported], loaded: _Loaded, sounds: Mapping[str, np.ndarray], say: Say
-) -> list[Exported]:
-    """What the gate says of the files that were made, tried from a bundle aside."""
-    if all(row.data is None for row in made):
-        return list(made)
-    with tempfile.TemporaryDirectory() as folder:
-        bundle = _write(Path(folder) / "bundle", made, loaded)
-        return gate(made, bundle, loaded.model, sounds, say)
+def _finished(loaded: _Loaded, row: Format, data: bytes) -> bytes:
+    return with_metadata(data, row.engine, about(loaded.description))
 
 
 def _write(folder: Path, rows: Sequence[Exported], loaded: _Loaded, *, overwrite: bool = False) -> Bundle:
@@ -276,6 +323,8 @@ def _write(folder: Path, rows: Sequence[Exported], loaded: _Loaded, *, overwrite
         if row.data is not None
     ]
     manifest = {**loaded.description, "files": [*entries, _CARD]}
+    if kept := {row.format.key: list(row.kept) for row in rows if row.kept}:
+        manifest["quantisation"] = {**manifest["quantisation"], "mixed": kept}
     files["MODEL_CARD.md"] = card_text(manifest).encode("utf-8")
     return write_bundle(folder, manifest, files, overwrite=overwrite)
 

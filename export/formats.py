@@ -56,6 +56,8 @@ class Format:
         Why its input cannot be a waveform, as the end of a sentence; empty where it can.
     optional : bool
         Where a package of `needs` is missing the row is refused, and the others are made.
+    rounds : str
+        Attribute of `Source` that names the layers it rounds and can leave float32 one by one; empty where it has none.
     """
 
     name: str
@@ -71,6 +73,7 @@ class Format:
     why_not: str = ""
     waveform: str = ""
     optional: bool = False
+    rounds: str = ""
 
     @property
     def key(self) -> str:
@@ -125,6 +128,7 @@ FORMATS = (
         "weights int8, one scale a channel; the engine makes them float32 when it loads",
         forms=("step",),
         why_not=_STEP_ALONE,
+        rounds="int8_layers",
     ),
     Format(
         "onnx",
@@ -156,6 +160,7 @@ FORMATS = (
         LIMITS["int8"],
         to_onnx_int8,
         "products over channels in integers: weights and activations 8 bits, static ranges; the rest float32",
+        rounds="integer_layers",
     ),
     Format(
         "onnx",
@@ -167,6 +172,7 @@ FORMATS = (
         LIMITS["int8-dynamic"],
         to_onnx_dynamic,
         "products over channels in integers, inputs rounded by each step's own range; the rest float32",
+        rounds="integer_layers",
     ),
     Format(
         "tflite",
@@ -204,6 +210,7 @@ FORMATS = (
         "weights int8, one scale a channel; products over channels in integers, activations int8, static ranges",
         forms=("step", "window"),
         why_not=_FIXED,
+        rounds="int8_layers",
     ),
     Format(
         "tflite",
@@ -217,6 +224,7 @@ FORMATS = (
         "weights int8, one scale a channel; they become float32 when the file is loaded",
         forms=("step", "window"),
         why_not=_FIXED,
+        rounds="int8_layers",
     ),
     Format(
         "tflite",
@@ -230,6 +238,7 @@ FORMATS = (
         "weights int8, one scale a channel; products over channels in integers, inputs by each step's own range",
         forms=("step", "window"),
         why_not=_FIXED,
+        rounds="int8_layers",
     ),
     Format(
         "tflite",

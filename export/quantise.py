@@ -24,6 +24,7 @@ __all__ = [
     "Observed",
     "corrected_bias",
     "float_layers",
+    "hear",
     "int8_layers",
     "integer_layers",
     "observe",
@@ -176,16 +177,16 @@ def observe(model: Network, features: Sequence[np.ndarray], method: str = "minma
         For each convolution.
     """
     notes = {name: _Notes() for name, _ in _convolutions(model)}
-    _hear(model, features, {name: note.hear for name, note in notes.items()})
+    hear(model, features, {name: note.hear for name, note in notes.items()})
     if method == "minmax":
         return {name: note.result() for name, note in notes.items()}
     counts = {name: _Counts(note) for name, note in notes.items()}
-    _hear(model, features, {name: count.hear for name, count in counts.items()})
+    hear(model, features, {name: count.hear for name, count in counts.items()})
     return {name: counts[name].result(method) for name in notes}
 
 
-def _hear(model: Network, features: Iterable[np.ndarray], hooks: Mapping[str, Callable[..., None]]) -> None:
-    """Run a model over recordings with a hook on each of the layers named."""
+def hear(model: Network, features: Iterable[np.ndarray], hooks: Mapping[str, Callable[..., None]]) -> None:
+    """Run a model over recordings, as `observe` takes them, with a forward hook on each of the layers named."""
     import torch
 
     from edge_ser.models.base import ClipNetwork

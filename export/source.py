@@ -52,8 +52,14 @@ class Source:
     def keeping(self, layers: Iterable[str]) -> Source:
         """The same source, of which these layers stay float32 in int8 files too: mixed precision.
 
-        What both need, such as the float32 files, is made once for both as far as it is made by now.
+        Ranges are learnt once for both; the float32 files are shared where they are made by now.
+
+        Raises
+        ------
+        EdgeSerError
+            There is no calibration set.
         """
+        _ = self.observed  # before the copy, so that it is in both
         other = copy.copy(self)
         other._kept = frozenset(layers)
         for name in ("int8_layers", "integer_layers"):

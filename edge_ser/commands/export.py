@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from edge_ser.commands._output import add_output_argument, write_table
-from edge_ser.errors import require
+from edge_ser.errors import EdgeSerError, require
 
 __all__ = ["add_arguments", "run"]
 
@@ -19,6 +19,9 @@ _COLUMNS = {
     "limit": "limit",
     "mean_abs_error": "mean",
     "agreement": "same emotion",
+    "metric_drop": "UAR lost",
+    "working_memory.total": "bytes at work",
+    "latency_ms.p50": "ms a step",
     "ok": "ok",
     "note": "",
 }
@@ -38,6 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "  edge-ser export CHECKPOINT --out mine --format numpy,int8           fp32 for NumPy, int8 for every engine\n"
         "  edge-ser export wav2small.safetensors --out mine --window 3         a network that hears 3 s at once\n"
         "  edge-ser export CHECKPOINT --out mine --figures results/mine.json   with the figures on its card\n"
+        "  edge-ser export CHECKPOINT --out mine --validation ravdess:0 --sensitivity --report out/mine\n"
+        "                                                                      what is lost, layer by layer\n"
+        "  edge-ser export CHECKPOINT --out mine --format int8 --mixed 2       the two most sensitive layers float32\n"
     )
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="written by edge-ser train")
     parser.add_argument("--out", required=True, metavar="DIR", help="the bundle's folder")
@@ -68,6 +74,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "training speakers of the checkpoint's corpora, as far as they are here)",
     )
     parser.add_argument(
+        "--calibration",
+        choices=("minmax", "percentile", "mse"),
+        default="minmax",
+        help="how static ranges follow from that: all that was met, all but the outermost 0.01 per cent on either "
+        "side, or the least squared error (default %(default)s)",
+    )
+    parser.add_argument(
+        "--calibration-clips", type=int, metavar="N", help="clips that are drawn for it (default 64)"
+    )
+    parser.add_argument("--calibration-seed", type=int, metavar="N", help="seed of the draw (default 0)")
+    parser.add_argument(
+        "--mixed",
+        metavar="N|auto|ERROR",
+        help="in int8 files the N most sensitive layers stay float32; or as many as it takes to come within the limits "
+        "(auto), or to a mean error",
+    )
+    parser.add_argument(
+        "--sensitivity",
+        action="store_true",
+        help="measure what each layer costs in int8, and files that keep more and more of them in float32",
+    )
+    parser.add_argument(
+        "--validation",
+        metavar="CORPUS[:FOLD]",
+        help="clips of speakers that were not trained on, to measure what UAR and CCC lose",
+    )
+    parser.add_argument(
+        "--report", metavar="DIR", help="write report.html, with pictures, and figures.json there"
+    )
+    parser.add_argument(
         "--form",
         choices=("window", "clip"),
         help="of a network that does not stream: a window of one length (the default), or a clip of any",
@@ -94,9 +130,17 @@ def run(args: argparse.Namespace) -> int:
     from edge_ser.evaluation.parity import hard_sounds, recordings
     from export.exporter import export_checkpoint, read_figures
     from export.formats import choose_formats
+    from export.sensitivity import parse_mixed
 
     formats = choose_formats(args.format)
     feeding = {"window_s": args.window, "hop_s": args.hop, "takes": args.input, "form": args.form}
+    calibration = {
+        "method": args.calibration, "count": args.calibration_clips, "seed": args.calibration_seed
+    }  # fmt: skip
+    if args.calibration_clips is not None and args.calibration_clips < 1:
+        raise EdgeSerError(f"--calibration-clips must be at least 1, not {args.calibration_clips}")
+    if args.report is not None:
+        require("matplotlib", extra="plot", purpose="a report with pictures")
     exported, bundle = export_checkpoint(
         args.checkpoint,
         args.out,
@@ -106,21 +150,28 @@ def run(args: argparse.Namespace) -> int:
         licence=args.licence,
         figures=[read_figures(path) for path in args.figures],
         calibrate=args.calibrate,
+        calibration={key: value for key, value in calibration.items() if value is not None},
+        mixed=None if args.mixed is None else parse_mixed(args.mixed),
+        sensitivity=args.sensitivity,
+        validate=args.validation,
         accept_drop=args.accept_drop,
         feeding={key: value for key, value in feeding.items() if value is not None},
         overwrite=args.overwrite,
         say=_say,
     )
     rows = [row.to_dict() for row in exported]
-    ok = bundle is not None
-    write_table(
-        rows,
-        args.output,
-        columns=_COLUMNS,
-        document={"bundle": str(bundle.path) if bundle else None, "formats": rows, "ok": ok},
-    )
+    about = next((row.about for row in exported if row.about), {})  # none where no file was made
+    place = str(bundle.path) if bundle else None
+    document = {"bundle": place, **about, "formats": rows, "ok": bundle is not None}
+    write_table(rows, args.output, columns=_COLUMNS, document=document)
+    if args.report is not None and about:
+        from export.report import write_report
+        from firmware_py.machine import describe_machine, machine_line
+
+        here = {"machine": machine_line(describe_machine())}
+        _say(f"report: {write_report(args.report, document | here)}")
     _say(f"wrote the bundle {bundle.path}" if bundle else "nothing was written: a format was refused")
-    return 0 if ok else 1
+    return 0 if bundle else 1
 
 
 def _say(text: str) -> None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edge_ser.corpora import ADV
 from edge_ser.evaluation.answers import Answers
-from edge_ser.evaluation.canvas import FAINT, INK, colours_of, figure_at
+from edge_ser.evaluation.canvas import ACCENT, FAINT, INK, OTHER, as_svg, colours_of, svg
 from edge_ser.evaluation.figures import HIGH, LOW, precision_recall_curve, roc_curve
 from edge_ser.evaluation.metrics import confusion
 from edge_ser.evaluation.plots import plot_confusion
@@ -20,8 +18,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["as_svg", "curves", "pictures", "svg"]
-
-_ACCENT, _OTHER = "#3f72b0", "#ee8550"
 
 
 def pictures(answers: Answers, figures: Mapping[str, Any]) -> dict[str, bytes]:
@@ -59,24 +55,6 @@ def pictures(answers: Answers, figures: Mapping[str, Any]) -> dict[str, bytes]:
     return drawn
 
 
-def svg(inches: tuple[float, float], draw: Callable[[Figure], None]) -> bytes:
-    """What `draw` puts on a figure of a size, as SVG text."""
-
-    def drawn(path: Path) -> None:
-        with figure_at(path, inches, dpi=100) as figure:
-            draw(figure)
-
-    return as_svg(drawn)
-
-
-def as_svg(plot: Callable[..., None], *args: Any, **options: Any) -> bytes:
-    """What a function of `edge_ser.evaluation.plots` and its like would write to a file, as SVG text."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "picture.svg"
-        plot(path, *args, **options)
-        return path.read_bytes()
-
-
 def curves(labels: Sequence[str], truth: np.ndarray, scores: np.ndarray) -> bytes:
     """ROC and precision-recall curves of each class against the others.
 
@@ -110,7 +88,7 @@ def _curves(figure: Figure, labels: Sequence[str], truth: np.ndarray, scores: np
 def _speakers(figure: Figure, rows: Sequence[Mapping[str, Any]]) -> None:
     axes = figure.subplots()
     rows = sorted((row for row in rows if "uar" in row), key=lambda row: -row["uar"])
-    axes.bar(range(len(rows)), [row["uar"] for row in rows], color=_ACCENT, width=0.7)
+    axes.bar(range(len(rows)), [row["uar"] for row in rows], color=ACCENT, width=0.7)
     axes.set_xticks(range(len(rows)), [row["group"] for row in rows], rotation=60, ha="right", fontsize=8)
     axes.axhline(float(np.mean([row["uar"] for row in rows])), color=INK, lw=1, ls="--")
     axes.set(ylabel="UAR", ylim=(0, 1), title="each speaker, mean dashed")
@@ -119,9 +97,9 @@ def _speakers(figure: Figure, rows: Sequence[Mapping[str, Any]]) -> None:
 def _calibration(figure: Figure, c: Mapping[str, Any]) -> None:
     left, right = figure.subplots(1, 2)
     left.plot([0, 1], [0, 1], color=FAINT, lw=1)
-    shown = [("as answered", c, _ACCENT)]
+    shown = [("as answered", c, ACCENT)]
     if "fitted" in c:
-        shown.append(("temperature of other speakers", c["fitted"], _OTHER))
+        shown.append(("temperature of other speakers", c["fitted"], OTHER))
     for name, one, colour in shown:
         rows = one["reliability"]
         largest = max(row["clips"] for row in rows)
@@ -134,10 +112,10 @@ def _calibration(figure: Figure, c: Mapping[str, Any]) -> None:
     left.set(xlabel="confidence", ylabel="share right", xlim=(0, 1), ylim=(0, 1), title="reliability")
     left.legend(fontsize=8, loc="upper left")
     rows = c["risk_coverage"]
-    right.plot([r["coverage"] for r in rows], [r["accuracy"] for r in rows], color=_ACCENT, marker="o", ms=4)
+    right.plot([r["coverage"] for r in rows], [r["accuracy"] for r in rows], color=ACCENT, marker="o", ms=4)
     if "fitted" in c and c["fitted"]["accuracy"] is not None:
         right.scatter(
-            [c["fitted"]["coverage"]], [c["fitted"]["accuracy"]], color=_OTHER, zorder=3, label="the rule"
+            [c["fitted"]["coverage"]], [c["fitted"]["accuracy"]], color=OTHER, zorder=3, label="the rule"
         )
         right.legend(fontsize=8)
     right.set(xlabel="share answered", ylabel="share right", title="the most confident alone", xlim=(0, 1.02))
@@ -146,7 +124,7 @@ def _calibration(figure: Figure, c: Mapping[str, Any]) -> None:
 
 def _adv(figure: Figure, part: Answers) -> None:
     for axes, k, dimension in zip(figure.subplots(1, 3), range(3), ADV, strict=True):
-        axes.scatter(part.ratings[:, k], part.adv[:, k], s=7, alpha=0.45, color=_ACCENT, linewidths=0)
+        axes.scatter(part.ratings[:, k], part.adv[:, k], s=7, alpha=0.45, color=ACCENT, linewidths=0)
         axes.plot([0, 1], [0, 1], color=INK, lw=0.8)
         for end in (LOW, HIGH):
             axes.axvline(end, color=FAINT, lw=0.8)
@@ -157,7 +135,7 @@ def _adv(figure: Figure, part: Answers) -> None:
 def _robustness(figure: Figure, rows: Sequence[Mapping[str, Any]]) -> None:
     axes = figure.subplots()
     places = np.arange(len(rows))[::-1]
-    axes.barh(places, [row["uar"] for row in rows], color=_ACCENT, height=0.65)
+    axes.barh(places, [row["uar"] for row in rows], color=ACCENT, height=0.65)
     axes.set_yticks(places, [row["condition"] for row in rows], fontsize=8)
     axes.axvline(rows[0]["uar"], color=INK, lw=1, ls="--")
     axes.set(xlabel="UAR, clean dashed", xlim=(0, 1))
@@ -165,7 +143,7 @@ def _robustness(figure: Figure, rows: Sequence[Mapping[str, Any]]) -> None:
 
 def _seconds(figure: Figure, rows: Sequence[Mapping[str, Any]]) -> None:
     axes = figure.subplots()
-    axes.plot([r["seconds"] for r in rows], [r["accuracy"] for r in rows], color=_ACCENT, marker="o", ms=4)
+    axes.plot([r["seconds"] for r in rows], [r["accuracy"] for r in rows], color=ACCENT, marker="o", ms=4)
     axes.set(
         xlabel="seconds of speech heard", ylabel="share right", title="error by seconds heard", ylim=(0, 1)
     )

@@ -5,21 +5,61 @@ from __future__ import annotations
 import base64
 import html
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-__all__ = ["cards", "heading", "image", "page", "paragraph", "table", "warning"]
+from edge_ser.errors import EdgeSerError
+from edge_ser.files import write_atomic, write_json
+
+__all__ = ["cards", "heading", "image", "page", "paragraph", "picture", "table", "warning", "write_pages"]
 
 _STYLE = """
 body{font:15px/1.45 system-ui,sans-serif;color:#2b2f36;max-width:1080px;margin:24px auto;padding:0 16px}
 h1{font-size:26px;margin-bottom:2px}h2{font-size:19px;margin-top:34px;border-bottom:1px solid #d9dce1}
+h3{font-size:15px;margin:18px 0 0}
+summary{cursor:pointer;color:#3f72b0}
 table{border-collapse:collapse;margin:10px 0}td,th{padding:3px 10px;border-bottom:1px solid #e8eaee;text-align:left}
 td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}.warn{background:#fff3d6;padding:8px 12px}
 .big{font-size:30px;font-weight:700}.cards{display:flex;gap:34px;flex-wrap:wrap;margin:14px 0}
 .cards div{min-width:110px}
 .soft{color:#666d78}.no{color:#b3261e}.yes{color:#1d7a46}img{max-width:100%}img.confusion{max-width:620px}audio{height:30px;width:260px}
 """
+
+
+def write_pages(folder: str | Path, text: str, documents: Mapping[str, Mapping[str, Any]]) -> Path:
+    """Write ``report.html`` and JSON documents beside it, each whole or not at all.
+
+    Parameters
+    ----------
+    folder : path
+        Made if it is not there; files of those names are replaced.
+    text : str
+        Of `page`.
+    documents : mapping
+        By name, without ``.json``.
+
+    Returns
+    -------
+    Path
+        The page.
+
+    Raises
+    ------
+    EdgeSerError
+        It cannot be written.
+    """
+    target = Path(folder)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EdgeSerError(f"cannot make the folder {target}: {error.strerror}") from error
+    for name, document in documents.items():
+        write_json(target / f"{name}.json", document)
+    written = target / "report.html"
+    write_atomic(written, text.encode("utf-8"))
+    return written
 
 
 def page(title: str, parts: Iterable[str]) -> str:
@@ -62,6 +102,11 @@ def image(svg: bytes, alt: str, kind: str = "") -> str:
     )
 
 
+def picture(svg: bytes, title: str, text: str = "", kind: str = "") -> list[str]:
+    """A `heading` and the `image` under it."""
+    return [heading(title, text), image(svg, title, kind)]
+
+
 def cards(shown: Iterable[tuple[str, str, str]]) -> str:
     """Large figures side by side: name, value and a note of each, as text."""
     return "<div class=cards>" + "".join(
@@ -77,7 +122,7 @@ def _cell(value: Any) -> tuple[str, str]:
     if isinstance(value, bool | np.bool_):
         return f"<span class={'yes' if value else 'no'}>{'yes' if value else 'no'}</span>", ""
     if isinstance(value, float):
-        return f"{value:.3f}", " class=n"
+        return f"{value:.3f}" if value == 0 or abs(value) >= 1e-3 else f"{value:.1e}", " class=n"
     if isinstance(value, int):
         return str(value), " class=n"
     if isinstance(value, Mapping):

@@ -31,6 +31,7 @@ __all__ = [
     "compare_all",
     "device_answers",
     "engine_answers",
+    "errors",
     "features_of",
     "hard_sounds",
     "inputs_of",
@@ -339,11 +340,16 @@ def compare(answers: np.ndarray, reference: np.ndarray, *, rounded: bool = False
     mine, theirs = _shares(answers), _shares(reference)
     named = np.take_along_axis(theirs, mine.argmax(1)[:, None], 1)[:, 0]
     agreement = float(np.mean(theirs.max(1) - named <= _TIE))
-    if rounded:
-        answers = np.concatenate([answers[:, :3], mine], 1)
-        reference = np.concatenate([reference[:, :3], theirs], 1)
-    error = np.abs(answers.astype(np.float64) - reference)
+    error = errors(answers, reference, rounded=rounded)
     return Difference(float(error.max()), float(error.mean()), agreement)
+
+
+def errors(answers: np.ndarray, reference: np.ndarray, *, rounded: bool = False) -> np.ndarray:
+    """Absolute errors (steps, 3 + labels) of what `compare` compares."""
+    if rounded:
+        answers = np.concatenate([answers[:, :3], _shares(answers)], 1)
+        reference = np.concatenate([reference[:, :3], _shares(reference)], 1)
+    return np.abs(answers.astype(np.float64) - reference)
 
 
 def compare_all(

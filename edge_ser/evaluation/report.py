@@ -12,13 +12,11 @@ import numpy as np
 
 from edge_ser.audio import load_audio, wav_bytes
 from edge_ser.corpora import ADV
-from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.answers import Answers
 from edge_ser.evaluation.calibrate import calibration
 from edge_ser.evaluation.drawings import pictures
 from edge_ser.evaluation.figures import details
-from edge_ser.evaluation.page import cards, heading, image, page, table, warning
-from edge_ser.files import write_atomic, write_json
+from edge_ser.evaluation.page import cards, page, picture, table, warning, write_pages
 
 __all__ = ["all_figures", "write_report"]
 
@@ -72,17 +70,8 @@ def write_report(folder: str | Path, answers: Answers, figures: Mapping[str, Any
     MissingExtraError
         matplotlib is not installed.
     """
-    target = Path(folder)
-    drawn = pictures(answers, figures)
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise EdgeSerError(f"cannot make the folder {target}: {error.strerror}") from error
-    write_json(target / "predictions.json", answers.to_dict())
-    write_json(target / "figures.json", figures)
-    written = target / "report.html"
-    write_atomic(written, _page(answers, figures, drawn).encode("utf-8"))
-    return written
+    written = _page(answers, figures, pictures(answers, figures))
+    return write_pages(folder, written, {"predictions": answers.to_dict(), "figures": figures})
 
 
 def _page(answers: Answers, figures: Mapping[str, Any], drawn: Mapping[str, bytes]) -> str:
@@ -171,10 +160,7 @@ def _cards(f: Mapping[str, Any]) -> str:
 
 
 def _picture(name: str, drawn: Mapping[str, bytes]) -> list[str]:
-    if name not in drawn:
-        return []
-    title, text = _HEADINGS[name]
-    return [heading(title, text), image(drawn[name], title, name)]
+    return picture(drawn[name], *_HEADINGS[name], kind=name) if name in drawn else []
 
 
 def _adv_row(name: str, one: Mapping[str, Any]) -> dict[str, Any]:

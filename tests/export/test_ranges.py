@@ -63,7 +63,9 @@ def test_the_least_error_is_found():
     values = np.random.default_rng(1).standard_t(3, 50_000).astype(np.float32)
     found = error(values, *counted(values).range("mse"))
     low, high = float(values.min()), float(values.max())
-    searched = min(error(values, low * a, high * b) for a in np.linspace(0.2, 1, 17) for b in np.linspace(0.2, 1, 17))
+    searched = min(
+        error(values, low * a, high * b) for a in np.linspace(0.2, 1, 17) for b in np.linspace(0.2, 1, 17)
+    )
     assert found < 1.1 * searched
 
 
