@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import TYPE_CHECKING
 
 from edge_ser.commands._output import add_output_argument, write_table
-from edge_ser.errors import require
+from edge_ser.errors import EdgeSerError, require
+
+if TYPE_CHECKING:
+    from edge_ser.bundle import Bundle
+    from export.exporter import Exported
 
 __all__ = ["add_arguments", "run"]
 
@@ -38,8 +43,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "  edge-ser export CHECKPOINT --out mine --format numpy,int8           fp32 for NumPy, int8 for every engine\n"
         "  edge-ser export wav2small.safetensors --out mine --window 3         a network that hears 3 s at once\n"
         "  edge-ser export CHECKPOINT --out mine --figures results/mine.json   with the figures on its card\n"
+        "  edge-ser export svm.toml --corpus ravdess --out svm                 a pipeline of scikit-learn\n"
     )
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="written by edge-ser train")
+    parser.add_argument(
+        "checkpoint",
+        metavar="CHECKPOINT",
+        help="written by edge-ser train, or the TOML of a pipeline as edge-ser evaluate --pipeline takes it",
+    )
     parser.add_argument("--out", required=True, metavar="DIR", help="the bundle's folder")
     parser.add_argument("--format", default="all", metavar="F,...", help="formats, or all (the default)")
     parser.add_argument("--name", help="the model's name (default: the folder's)")
@@ -84,20 +94,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="write files that are over their limits too, marked in bundle.json and on the card",
     )
+    parser.add_argument("--corpus", help="of a pipeline: what it is fitted on")
+    parser.add_argument(
+        "--hold-out", type=int, metavar="FOLD", help="of a pipeline: a fold to leave out of that"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace the bundle at DIR")
     add_output_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Do it; 1 when a format was refused."""
+    exported, bundle = _pipeline(args) if args.checkpoint.lower().endswith(".toml") else _checkpoint(args)
+    rows = [row.to_dict() for row in exported]
+    ok = bundle is not None
+    write_table(
+        rows,
+        args.output,
+        columns=_COLUMNS,
+        document={"bundle": str(bundle.path) if bundle else None, "formats": rows, "ok": ok},
+    )
+    _say(f"wrote the bundle {bundle.path}" if bundle else "nothing was written: a format was refused")
+    return 0 if ok else 1
+
+
+def _checkpoint(args: argparse.Namespace) -> tuple[list[Exported], Bundle | None]:
     require("torch", extra="export", purpose="converting a checkpoint")
     from edge_ser.evaluation.parity import hard_sounds, recordings
     from export.exporter import export_checkpoint, read_figures
     from export.formats import choose_formats
 
+    if args.corpus is not None or args.hold_out is not None:
+        raise EdgeSerError("--corpus and --hold-out belong to a pipeline; a checkpoint has been trained")
     formats = choose_formats(args.format)
     feeding = {"window_s": args.window, "hop_s": args.hop, "takes": args.input, "form": args.form}
-    exported, bundle = export_checkpoint(
+    return export_checkpoint(
         args.checkpoint,
         args.out,
         formats,
@@ -111,16 +141,31 @@ def run(args: argparse.Namespace) -> int:
         overwrite=args.overwrite,
         say=_say,
     )
-    rows = [row.to_dict() for row in exported]
-    ok = bundle is not None
-    write_table(
-        rows,
-        args.output,
-        columns=_COLUMNS,
-        document={"bundle": str(bundle.path) if bundle else None, "formats": rows, "ok": ok},
+
+
+def _pipeline(args: argparse.Namespace) -> tuple[list[Exported], Bundle | None]:
+    from edge_ser.corpora import load_corpus
+    from edge_ser.evaluation.pipelines import read_pipeline
+    from export.formats import choose_formats
+    from export.pipelines import export_pipeline
+
+    spec = read_pipeline(args.checkpoint)
+    if args.corpus is None:
+        raise EdgeSerError(f"{args.checkpoint} describes a pipeline, which is fitted here: say --corpus")
+    unfit = ("window", "hop", "input", "form", "calibrate", "audio", "figures", "accept_drop")
+    if given := [option for option in unfit if getattr(args, option)]:
+        raise EdgeSerError(f"--{given[0].replace('_', '-')} says nothing of a pipeline; leave it out")
+    return export_pipeline(
+        spec,
+        load_corpus(args.corpus),
+        args.out,
+        choose_formats(args.format),
+        hold_out=args.hold_out,
+        name=args.name,
+        licence=args.licence,
+        overwrite=args.overwrite,
+        say=_say,
     )
-    _say(f"wrote the bundle {bundle.path}" if bundle else "nothing was written: a format was refused")
-    return 0 if ok else 1
 
 
 def _say(text: str) -> None:
