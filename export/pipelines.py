@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from edge_ser.bundle import Bundle, check_target, write_bundle
+from edge_ser.bundle import Bundle, check_target
 from edge_ser.corpora import Corpus
 from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError, require
@@ -24,8 +24,8 @@ from edge_ser.evaluation.pipelines import PipelineSpec, fitted, shares_of, vecto
 from edge_ser.features import VectorSpec, load_spec, vector_names
 from edge_ser.vector_input import VectorInput
 from export.calibration import Say
-from export.card import card_text
 from export.chatter import hush
+from export.exporter import write_files
 from export.formats import Format
 from export.gate import Exported
 from export.metadata import about, with_metadata
@@ -104,7 +104,7 @@ def export_pipeline(
     made = [_gated(row, learnt, description, say) if row.applies else row for row in rows]
     if not all(row.ok for row in made if row.applies):
         return made, None
-    return made, _write(target, made, description, overwrite=overwrite)
+    return made, write_files(target, made, description, "vector", overwrite=overwrite)
 
 
 class _Learnt(NamedTuple):
@@ -178,7 +178,7 @@ def pipeline_to_onnx(model: Any, size: int, *, decides: bool) -> bytes:
 
 
 def _number(graph: Any, names: dict[str, str]) -> None:
-    """Give what is inside a graph, and in the graphs of its nodes, numbers for names: skl2onnx puts addresses in some."""
+    """Give what is in a graph, and in the graphs of its nodes, numbers for names: skl2onnx puts addresses in some."""
 
     def renamed(name: str) -> str:
         return names.setdefault(name, f"value{len(names)}") if name else name
@@ -209,7 +209,7 @@ def _gated(row: Exported, learnt: _Learnt, description: Mapping[str, Any], say: 
         data=with_metadata(content, row.format.engine, about(description)),
     )
     with tempfile.TemporaryDirectory() as folder:
-        bundle = _write(Path(folder) / "bundle", [made], description)
+        bundle = write_files(Path(folder) / "bundle", [made], description, "vector")
         engine = open_engine(bundle, row.format.engine, row.format.precision)
         answers = np.array([np.concatenate(engine.step(vector, ())[0]) for vector in learnt.vectors])
     wanted = np.log(np.maximum(shares_of(learnt.model, learnt.vectors), _LEAST))
@@ -262,25 +262,3 @@ def _describe(
         "figures": [],
         "vector": VectorInput(Path(spec.features).stem, what.to_dict(), size).to_dict(),
     }
-
-
-def _write(
-    folder: Path, rows: Sequence[Exported], description: Mapping[str, Any], *, overwrite: bool = False
-) -> Bundle:
-    files = {row.format.file: row.data for row in rows if row.data is not None}
-    entries: list[dict[str, Any]] = [
-        {
-            "path": row.format.file,
-            "engine": row.format.engine,
-            "precision": row.format.precision,
-            "form": "vector",
-        }
-        for row in rows
-        if row.data is not None
-    ]
-    manifest = {
-        **description,
-        "files": [*entries, {"path": "MODEL_CARD.md", "engine": None, "precision": None}],
-    }
-    files["MODEL_CARD.md"] = card_text(manifest).encode("utf-8")
-    return write_bundle(folder, manifest, files, overwrite=overwrite)

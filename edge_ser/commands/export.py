@@ -43,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "  edge-ser export CHECKPOINT --out mine --format numpy,int8           fp32 for NumPy, int8 for every engine\n"
         "  edge-ser export wav2small.safetensors --out mine --window 3         a network that hears 3 s at once\n"
         "  edge-ser export CHECKPOINT --out mine --figures results/mine.json   with the figures on its card\n"
+        "  edge-ser export heads.safetensors --teacher ENCODER --out large     a teacher of edge-ser teach, for hosts\n"
         "  edge-ser export svm.toml --corpus ravdess --out svm                 a pipeline of scikit-learn\n"
     )
     parser.add_argument(
@@ -94,6 +95,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="write files that are over their limits too, marked in bundle.json and on the card",
     )
+    parser.add_argument(
+        "--teacher",
+        metavar="ENCODER",
+        help="CHECKPOINT holds the heads of edge-ser teach; their encoder's folder",
+    )
     parser.add_argument("--corpus", help="of a pipeline: what it is fitted on")
     parser.add_argument(
         "--hold-out", type=int, metavar="FOLD", help="of a pipeline: a fold to leave out of that"
@@ -104,7 +110,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do it; 1 when a format was refused."""
-    exported, bundle = _pipeline(args) if args.checkpoint.lower().endswith(".toml") else _checkpoint(args)
+    if args.checkpoint.lower().endswith(".toml"):
+        exported, bundle = _pipeline(args)
+    elif args.teacher is not None:
+        exported, bundle = _teacher(args)
+    else:
+        exported, bundle = _checkpoint(args)
     rows = [row.to_dict() for row in exported]
     ok = bundle is not None
     write_table(
@@ -165,6 +176,37 @@ def _pipeline(args: argparse.Namespace) -> tuple[list[Exported], Bundle | None]:
         licence=args.licence,
         overwrite=args.overwrite,
         say=_say,
+    )
+
+
+def _teacher(args: argparse.Namespace) -> tuple[list[Exported], Bundle | None]:
+    require("torch", extra="export", purpose="converting a teacher")
+    require("transformers", extra="teach", purpose="converting a teacher")
+    from edge_ser.evaluation.parity import hard_sounds, recordings
+    from edge_ser.teachers.checkpoints import read_about
+    from edge_ser.teachers.linear import LinearTeacher
+    from export.formats import choose_formats
+    from export.teachers import NOT_EXPORTED, export_teacher
+
+    about = read_about(args.checkpoint)
+    kind = about.get("kind", "linear")
+    if kind in NOT_EXPORTED:
+        raise EdgeSerError(f"{args.checkpoint} cannot be exported: it is {kind}: {NOT_EXPORTED[kind]}")
+    unfit = ("corpus", "hold_out", "input", "calibrate", "figures", "accept_drop")
+    if given := [option for option in unfit if getattr(args, option)]:
+        raise EdgeSerError(f"--{given[0].replace('_', '-')} says nothing of a teacher; leave it out")
+    feeding = {"window_s": args.window, "hop_s": args.hop, "form": args.form}
+    return export_teacher(
+        LinearTeacher.load(args.checkpoint, args.teacher),
+        args.out,
+        choose_formats(args.format),
+        hard_sounds(6.0) | recordings(args.audio, 6.0),
+        about,
+        name=args.name,
+        licence=args.licence,
+        overwrite=args.overwrite,
+        say=_say,
+        **{key: value for key, value in feeding.items() if value is not None},
     )
 
 

@@ -27,7 +27,13 @@ from export.pipelines import NOT_WRITTEN, export_pipeline, pipeline_to_onnx  # n
 SIZE = 12
 ANSWERING = [kind for kind, (_, last) in KINDS.items() if last]
 CHANGING = [kind for kind, (_, last) in KINDS.items() if not last]
-MORE = {"forest": {"n_estimators": 8}, "best": {"k": 5}, "pca": {"n_components": 4}, "mlp": {"max_iter": 20}}
+MORE = {
+    "quantiles": {"n_quantiles": 10},
+    "forest": {"n_estimators": 8},
+    "best": {"k": 5},
+    "pca": {"n_components": 4},
+    "mlp": {"max_iter": 20},
+}
 
 
 def vectors(classes):
