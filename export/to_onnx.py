@@ -11,6 +11,7 @@ from export.onnx_wide import widen
 if TYPE_CHECKING:
     from export.source import Source
     from export.step import NamedStep
+    from export.teachers import NamedTeacher
     from export.window import NamedWindow
 
 __all__ = ["IR", "OPSET", "convert", "to_onnx"]
@@ -24,13 +25,13 @@ def to_onnx(source: Source) -> bytes:
     return source.onnx
 
 
-def convert(named: NamedStep | NamedWindow) -> bytes:
+def convert(named: NamedStep | NamedWindow | NamedTeacher) -> bytes:
     """Convert a folded model.
 
     Parameters
     ----------
-    named : NamedStep or NamedWindow
-        From `Source.named`.
+    named : NamedStep, NamedWindow or NamedTeacher
+        From `Source.named`, or an encoder with heads.
 
     Returns
     -------
