@@ -44,6 +44,14 @@ EXPLAINED: tuple[tuple[str, str], ...] = (
         r"UserWarning: Warning: Enabling `experimental_preserve_all_tensors` .*",
         "ai-edge-quantizer opens the file to list its tensors, which takes a few MB",
     ),
+    (
+        r"FutureWarning: Attribute `prob[AB]_` was deprecated in version 1\.9 .*",
+        "skl2onnx looks at all that an SVM has; its probabilities are not used",
+    ),
+    (
+        r"Skipping constant folding for op Split with multiple outputs\.",
+        "torch's exporter leaves a Split of a constant to the runtime, which computes it once",
+    ),
     (r"\s*", "an empty line"),
 )
 _EXPLAINED = re.compile("|".join(f"(?:{pattern})" for pattern, _ in EXPLAINED))

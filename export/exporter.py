@@ -35,7 +35,16 @@ if TYPE_CHECKING:
     from edge_ser.models.base import Network
     from export.window import WindowPlan
 
-__all__ = ["Exported", "Say", "export_checkpoint", "read_figures", "temporary_bundle", "unchecked_bundle"]
+__all__ = [
+    "Exported",
+    "Say",
+    "export_checkpoint",
+    "read_figures",
+    "temporary_bundle",
+    "unchecked_bundle",
+    "without_folders",
+    "write_files",
+]
 
 Calibrate = Callable[[Mapping[str, Any], MelSpec, int], CalibrationSet]
 
@@ -179,13 +188,15 @@ def unchecked_bundle(
     calibrate: Calibrate,
     *,
     name: str | None = None,
+    feeding: Mapping[str, Any] | None = None,
 ) -> Bundle:
     """A checkpoint in some formats, as a bundle at `out`; for measuring, so no gate is before it.
 
-    See `temporary_bundle`; `name` is the model's, the checkpoint's when left out.
+    See `temporary_bundle`; `name` is the model's, the checkpoint's when left out, and `feeding` is as in
+    `export_checkpoint`.
     """
     _require(rows)
-    loaded = _load(checkpoint, rows, calibrate, name or Path(checkpoint).stem)
+    loaded = _load(checkpoint, rows, calibrate, name or Path(checkpoint).stem, feeding=feeding)
     made = [_made(row, loaded, lambda text: None) for row in rows]
     for one in made:
         if one.data is None:
@@ -310,19 +321,31 @@ def _finished(loaded: _Loaded, row: Format, data: bytes) -> bytes:
 
 
 def _write(folder: Path, rows: Sequence[Exported], loaded: _Loaded, *, overwrite: bool = False) -> Bundle:
+    return write_files(folder, rows, loaded.description, loaded.source.form, overwrite=overwrite)
+
+
+def write_files(
+    folder: Path,
+    rows: Sequence[Exported],
+    description: Mapping[str, Any],
+    form: str,
+    *,
+    overwrite: bool = False,
+) -> Bundle:
+    """A bundle of the rows' files and its card; what is over its limit is marked so."""
     files = {row.format.file: row.data for row in rows if row.data is not None}
     entries = [
         {
             "path": row.format.file,
             "engine": row.format.engine,
             "precision": row.format.precision,
-            "form": loaded.source.form,
+            "form": form,
             **({"over_limit": row.error._asdict()} if row.error is not None and not row.ok else {}),
         }
         for row in rows
         if row.data is not None
     ]
-    manifest = {**loaded.description, "files": [*entries, _CARD]}
+    manifest = {**description, "files": [*entries, _CARD]}
     if kept := {row.format.key: list(row.kept) for row in rows if row.kept}:
         manifest["quantisation"] = {**manifest["quantisation"], "mixed": kept}
     files["MODEL_CARD.md"] = card_text(manifest).encode("utf-8")
@@ -338,7 +361,7 @@ def _describe(
     licence: str | None,
     figures: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
-    training = _without_folders(meta.get("training") or {})
+    training = without_folders(meta.get("training") or {})
     data = training.get("licence") or "licences not recorded"
     from edge_ser.models.stream72k import Stream72k
 
@@ -374,12 +397,12 @@ def _describe(
     )
 
 
-def _without_folders(value: Any) -> Any:
+def without_folders(value: Any) -> Any:
     """The same with absolute paths cut to their last part: a bundle names nothing of the machine that made it."""
     if isinstance(value, Mapping):
-        return {key: _without_folders(item) for key, item in value.items()}
+        return {key: without_folders(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_folders(item) for item in value]
+        return [without_folders(item) for item in value]
     if isinstance(value, str):
         for kind in (PurePosixPath, PureWindowsPath):
             if kind(value).is_absolute():

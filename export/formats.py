@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 __all__ = ["FORMATS", "Format", "choose_formats", "format_for"]
 
 
+#: What most formats have; a pipeline of scikit-learn is driven by the one that is left, ``vector``.
+NETWORKS = FORMS[:3]
+
+
 @dataclasses.dataclass(frozen=True)
 class Format:
     """A row: one kind of file that a checkpoint can become.
@@ -49,7 +53,7 @@ class Format:
     method : str
         How values are rounded, in words; empty where none are.
     forms : tuple of str
-        How its files can be driven: `edge_ser.manifest.FORMS`.
+        How its files can be driven: some of `edge_ser.manifest.FORMS`.
     why_not : str
         Why it has not the other forms, as the end of a sentence.
     waveform : str
@@ -69,7 +73,7 @@ class Format:
     limit: Limit
     function: Callable[[Source], bytes]
     method: str = ""
-    forms: tuple[str, ...] = FORMS
+    forms: tuple[str, ...] = NETWORKS
     why_not: str = ""
     waveform: str = ""
     optional: bool = False
@@ -87,6 +91,8 @@ class Format:
 
     def refusal(self, form: str, takes: str = "features") -> str | None:
         """Why a model of a form and an input cannot become this here, or None where it can."""
+        if form == "vector" and form not in self.forms:
+            return f"{self.key} is for networks: skl2onnx writes scikit-learn's pipelines as onnx-fp32 alone"
         if form not in self.forms:
             return f"{self.key} has no form {form!r}: {self.why_not}"
         if takes == "waveform" and self.waveform:
@@ -139,6 +145,7 @@ FORMATS = (
         "Raspberry Pi (64-bit), x86-64, and programs that embed ONNX Runtime",
         LIMITS["fp32"],
         to_onnx,
+        forms=FORMS,
     ),
     Format(
         "onnx",

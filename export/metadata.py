@@ -16,7 +16,18 @@ __all__ = ["METADATA", "about", "read_metadata", "with_metadata"]
 #: Name of the TFLite file's metadata entry, whose buffer holds JSON; keys of an ONNX file begin with it and a dot.
 METADATA = "edge-ser"
 _EXTRA = f"archive/extra/{METADATA}.json"  # where torch.export.load(extra_files=) looks
-_KEPT = ("name", "architecture", "labels", "adv", "spec", "step_frames", "window", "calibration", "licence")
+_KEPT = (
+    "name",
+    "architecture",
+    "labels",
+    "adv",
+    "spec",
+    "step_frames",
+    "window",
+    "vector",
+    "calibration",
+    "licence",
+)
 
 
 def about(description: Mapping[str, Any]) -> dict[str, str]:
@@ -33,8 +44,10 @@ def about(description: Mapping[str, Any]) -> dict[str, str]:
         The same for the same description, and ``edge_ser``, the version that wrote the file.
     """
     entries = {"edge_ser": __version__}
+    # What hears feature vectors has a front end in their description, and no other.
+    unsaid = ("spec", "step_frames") if description.get("vector") is not None else ()
     for key in _KEPT:
-        if description.get(key) is not None:
+        if description.get(key) is not None and key not in unsaid:
             value = description[key]
             entries[key] = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
     return entries

@@ -100,6 +100,11 @@ class Pipeline:
         adapt: bool = False,
     ) -> None:
         spec = bundle.spec
+        if bundle.vector is not None:
+            raise EdgeSerError(
+                f"{bundle.name} answers whole recordings from their feature vectors and does not stream: "
+                "use edge-ser predict"
+            )
         if spec.padding != "causal" and bundle.hears == "features":
             # With any other padding a step's frames need samples after the step, and `end` would not be true.
             raise EdgeSerError(

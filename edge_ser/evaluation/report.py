@@ -16,7 +16,7 @@ from edge_ser.evaluation.answers import Answers
 from edge_ser.evaluation.calibrate import calibration
 from edge_ser.evaluation.drawings import pictures
 from edge_ser.evaluation.figures import details
-from edge_ser.evaluation.page import cards, page, picture, table, warning, write_pages
+from edge_ser.evaluation.page import cards, heading, page, picture, table, warning, write_pages
 
 __all__ = ["all_figures", "write_report"]
 

@@ -22,7 +22,7 @@ from edge_ser.errors import EdgeSerError
 from edge_ser.models.base import ClipNetwork, NetworkConfig
 from edge_ser.models.layers import ConvNorm, max_pool
 
-__all__ = ["Wav2Small", "Wav2Small17k", "Wav2SmallConfig"]
+__all__ = ["FrontEnd", "Wav2Small", "Wav2Small17k", "Wav2SmallConfig"]
 
 _CHANNELS = 13
 _PART = 256  # samples; about the root of a clip's
@@ -45,8 +45,8 @@ class Wav2SmallConfig(NetworkConfig):
             )
 
 
-class _FrontEnd(nn.Module):
-    """Samples to log-mel as frozen convolutions, the numbers of `edge_ser.dsp.log_mel` up to rounding."""
+class FrontEnd(nn.Module):
+    """Samples to log-mel as frozen convolutions, the numbers of `edge_ser.dsp.log_mel` in decibels up to rounding."""
 
     def __init__(self, spec: MelSpec) -> None:
         super().__init__()
@@ -100,7 +100,7 @@ class _Wav2Small(ClipNetwork):
 
     def __init__(self, config: Wav2SmallConfig, hidden: int, *, dropout: float) -> None:
         super().__init__(config, hidden, dropout=dropout)
-        self.front_end = _FrontEnd(self.spec)
+        self.front_end = FrontEnd(self.spec)
         wide = [ConvNorm(1 if i == 0 else _CHANNELS, _CHANNELS, 3) for i in range(7)]
         self.before, self.after = nn.ModuleList(wide[:3]), nn.ModuleList(wide[3:])
 

@@ -76,7 +76,11 @@ def test_a_graph_of_images_stays():
     make = onnx.helper.make_tensor_value_info
     weight = onnx.numpy_helper.from_array(np.ones((1, 1, 3, 3), np.float32), "w")
     made = onnx.helper.make_graph(
-        [NODE("Conv", ["x", "w"], ["y"])], "g", [make("x", 1, [1, 1, 5, 5])], [make("y", 1, [1, 1, 3, 3])], [weight]
+        [NODE("Conv", ["x", "w"], ["y"])],
+        "g",
+        [make("x", 1, [1, 1, 5, 5])],
+        [make("y", 1, [1, 1, 3, 3])],
+        [weight],
     )
     before = made.SerializeToString(deterministic=True)
     widen(onnx, made)
