@@ -89,7 +89,7 @@ def separate_sinusoids(run: StudyRun, *, way: str, seed: int) -> Part:
 
     steps = -(-kept // batch)
     pace = (
-        Pace(run.pick(full=300, quick=150, miniature=2), steps, lr=1e-2)
+        Pace(run.pick(full=300, quick=80, miniature=2), steps, lr=1e-2)
         if way == "ours"
         else Pace(run.pick(full=10, quick=10, miniature=1), steps, lr=3e-4, one_cycle=False)
     )
@@ -142,7 +142,7 @@ def separate_speech(run: StudyRun, *, protocol: str, seed: int) -> Part:
     rest, places = np.flatnonzero(~tested), np.flatnonzero(tested)
     names = [clip.speaker for clip in clips]
     samples = round(run.pick(full=_SECONDS, quick=_SECONDS, miniature=0.5) * RATE)
-    batch, steps = 8, run.pick(full=200, quick=60, miniature=2)
+    batch, steps = 8, run.pick(full=200, quick=80, miniature=2)
 
     def mixtures(chosen: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
         pairs = pair_speakers([names[i] for i in chosen], count, int(rng.integers(2**31)))
@@ -166,7 +166,7 @@ def separate_speech(run: StudyRun, *, protocol: str, seed: int) -> Part:
     )
     model = LstmSeparator(shape)
     pace = Pace(
-        run.pick(full=30, quick=8, miniature=1), steps, lr=run.pick(full=1e-3, quick=4e-3, miniature=4e-3)
+        run.pick(full=60, quick=10, miniature=1), steps, lr=run.pick(full=1e-3, quick=4e-3, miniature=4e-3)
     )
     key = f"two speakers {protocol} {seed}"
     with run.bar(key, pace.epochs, "epoch") as bar:
