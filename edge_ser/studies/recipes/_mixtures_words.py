@@ -165,8 +165,8 @@ def compare_ctc(run: StudyRun) -> Part:
             apart = float("inf")
             break
         impossible += int((~finite).sum())
-        apart = max(apart, float(np.abs(mine - theirs)[finite].max(initial=0)))
-        steep = max(steep, float(np.abs(slope - other)[:, finite].max(initial=0)))
+        apart = max(apart, float(np.abs(mine[finite] - theirs[finite]).max(initial=0)))
+        steep = max(steep, float(np.abs(slope[:, finite] - other[:, finite]).max(initial=0)))
     return {"cases": cases, "loss": min(apart, 1e9), "gradient": min(steep, 1e9), "impossible": impossible}
 
 

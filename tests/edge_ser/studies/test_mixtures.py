@@ -87,5 +87,5 @@ def test_what_is_done_is_not_done_again(outcome: tuple[Path, dict[str, object], 
 def test_a_missing_corpus_is_named(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     run = StudyRun("mixtures", tmp_path / "out", scale="miniature", data=tmp_path / "data")
-    with pytest.raises(EdgeSerError, match="ravdess is not in .*get it from Zenodo"):
+    with pytest.raises(EdgeSerError, match="ravdess; get it from Zenodo"):
         find_study("mixtures").run(run)
