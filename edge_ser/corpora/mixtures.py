@@ -180,7 +180,7 @@ def pair_speakers(speakers: Sequence[str], count: int, seed: int) -> list[tuple[
             f"mixtures of two speakers need two of them, and there are {len(np.unique(names))}"
         )
     rng = np.random.default_rng(seed)
-    pairs = []
+    pairs: list[tuple[int, int]] = []
     while len(pairs) < count:
         first, second = (int(i) for i in rng.integers(len(names), size=2))
         if names[first] != names[second]:

@@ -94,7 +94,7 @@ def ctc_loss(
     batch = _Batch.of(log_probs, targets, input_lengths, target_lengths, blank)
     if single:
         log_probs = log_probs[:, None]
-    losses: Tensor = _CtcLoss.apply(log_probs, batch, zero_infinity)  # type: ignore[no-untyped-call]
+    losses: Tensor = _CtcLoss.apply(log_probs, batch, zero_infinity)
     if reduction == "sum":
         return losses.sum()
     if reduction == "mean":
@@ -222,7 +222,7 @@ class _CtcLoss(torch.autograd.Function):
         return torch.from_numpy(losses).to(log_probs.device)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor, None, None]:
         (gradients,) = ctx.saved_tensors
         return gradients * outer[0][None, :, None], None, None

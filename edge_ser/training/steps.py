@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from edge_ser.errors import EdgeSerError
 
-__all__ = ["Pace", "fit_steps"]
+__all__ = ["Course", "Pace", "fit_steps"]
 
 B = TypeVar("B")
 M = TypeVar("M", bound=nn.Module)
@@ -60,6 +60,22 @@ class Pace:
             )
 
 
+class Course(NamedTuple):
+    """How a fit went.
+
+    Attributes
+    ----------
+    records : list of dict
+        One an epoch: ``epoch``, ``loss``, each of several terms as ``TERM_loss``, and ``lr``, as
+        `edge_ser.evaluation.plots.plot_curves` draws them.
+    batches : list of float
+        The loss of each batch.
+    """
+
+    records: list[dict[str, float]]
+    batches: list[float]
+
+
 def fit_steps(
     model: M,
     batches: Callable[[int, np.random.Generator], Iterable[B]],
@@ -70,7 +86,7 @@ def fit_steps(
     folder: Path | None = None,
     identity: str = "",
     report: Callable[[dict[str, float]], None] | None = None,
-) -> list[dict[str, float]]:
+) -> Course:
     """Fit a network, in place; the weights of the last epoch are kept, and it ends in inference mode.
 
     Parameters
@@ -93,9 +109,8 @@ def fit_steps(
 
     Returns
     -------
-    list of dict
-        One an epoch: ``epoch``, ``loss``, each of several terms as ``TERM_loss``, and ``lr``, as
-        `edge_ser.evaluation.plots.plot_curves` draws them.
+    Course
+        Also of what was done before a stop.
 
     Raises
     ------
@@ -107,7 +122,7 @@ def fit_steps(
     total = pace.epochs * pace.steps
     rate = torch.optim.lr_scheduler.OneCycleLR(optimiser, pace.lr, total + 1) if pace.one_cycle else None
     about = json.dumps([dataclasses.asdict(pace), seed, identity])
-    records: list[dict[str, float]] = []
+    course = Course([], [])
     place = None if folder is None else folder / "fit.pt"
     if place is not None and place.exists():
         state = torch.load(place, weights_only=True)
@@ -117,9 +132,9 @@ def fit_steps(
         optimiser.load_state_dict(state["optimiser"])
         if rate is not None:
             rate.load_state_dict(state["rate"])
-        records = state["records"]
+        course = Course(state["records"], state["batches"])
     saved = time.monotonic()
-    for epoch in range(len(records), pace.epochs):
+    for epoch in range(len(course.records), pace.epochs):
         rng = np.random.default_rng([seed, epoch])
         torch.manual_seed(seed * 1_000_003 + epoch)
         model.train()
@@ -137,6 +152,7 @@ def fit_steps(
             optimiser.step()
             if rate is not None:
                 rate.step()
+            course.batches.append(float(whole.detach()))
             for name, term in terms.items():
                 sums[name] = sums.get(name, 0.0) + float(term.detach()) / pace.steps
             done += 1
@@ -145,22 +161,22 @@ def fit_steps(
         record: dict[str, float] = {"epoch": epoch + 1, "loss": sum(sums.values())}
         if len(sums) > 1:
             record |= {f"{name}_loss": value for name, value in sums.items()}
-        records.append(record | {"lr": float(optimiser.param_groups[0]["lr"])})
+        course.records.append(record | {"lr": float(optimiser.param_groups[0]["lr"])})
         if report is not None:
-            report(records[-1])
+            report(course.records[-1])
         if place is not None and time.monotonic() - saved > _SAVE_S:
-            _save(place, about, model, optimiser, rate, records)
+            _save(place, about, model, optimiser, rate, course)
             saved = time.monotonic()
     if place is not None:
-        _save(place, about, model, optimiser, rate, records)
+        _save(place, about, model, optimiser, rate, course)
     model.eval()
-    return records
+    return course
 
 
-def _save(place: Path, about: str, model: nn.Module, optimiser: Any, rate: Any, records: Any) -> None:
+def _save(place: Path, about: str, model: nn.Module, optimiser: Any, rate: Any, course: Course) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     aside = place.with_suffix(".part")
     parts = {"model": model, "optimiser": optimiser} | ({} if rate is None else {"rate": rate})
     kept = {name: part.state_dict() for name, part in parts.items()}
-    torch.save({"about": about, "records": records, **kept}, aside)
+    torch.save({"about": about, **course._asdict(), **kept}, aside)
     os.replace(aside, place)

@@ -68,7 +68,6 @@ def separate_sinusoids(run: StudyRun, *, way: str, seed: int) -> Part:
     torch.manual_seed(seed)
     model = LstmSeparator(SeparatorConfig())
     masking = model.config.masking
-    course: list[float] = []
 
     def loss(net: LstmSeparator, sources: torch.Tensor) -> dict[str, torch.Tensor]:
         spectra, _ = net(sources.sum(1))
@@ -79,7 +78,6 @@ def separate_sinusoids(run: StudyRun, *, way: str, seed: int) -> Part:
             truth = masking.transform(sources.flatten(0, 1)).reshape(spectra.shape)
             costs = spectral_l1(spectra[:, None], truth[:, :, None])
         least = costs.diagonal(dim1=1, dim2=2).mean(1) if way == "published" else least_permutation(costs)[0]
-        course.append(float(least.mean().detach()))
         return {"separation": least.mean()}
 
     batch = 8 if way == "ours" else 1
@@ -91,13 +89,13 @@ def separate_sinusoids(run: StudyRun, *, way: str, seed: int) -> Part:
 
     steps = -(-kept // batch)
     pace = (
-        Pace(run.pick(full=300, quick=150, miniature=2), steps, lr=1e-2)
+        Pace(run.pick(full=300, quick=80, miniature=2), steps, lr=1e-2)
         if way == "ours"
         else Pace(run.pick(full=10, quick=10, miniature=1), steps, lr=3e-4, one_cycle=False)
     )
     key = f"sinusoids {way} {seed}"
     with run.bar(key, pace.epochs, "epoch") as bar:
-        records = fit_steps(model, batches, loss, pace, seed=seed, identity=key,
+        course = fit_steps(model, batches, loss, pace, seed=seed, identity=key,
                             folder=run.workplace(key), report=bar.epoch)  # fmt: skip
     more = sinusoid_pairs(run.pick(full=200, quick=100, miniature=4), seed=777_777 + seed).waves
     answers = {name: _tested(model, waves) for name, waves in (("as-published", test), ("honest", more))}
@@ -108,8 +106,8 @@ def separate_sinusoids(run: StudyRun, *, way: str, seed: int) -> Part:
     _keep(run, key, model, {"mixture": test[0].sum(0), **_numbered("estimate", estimates)})
     return {
         **{f"{name} {what}": values for name, one in answers.items() for what, values in one.items()},
-        "records": records,
-        "course": np.array(course),
+        "records": course.records,
+        "course": np.array(course.batches),
         "heard": np.concatenate([test[0], estimates]),
     }
 
@@ -144,7 +142,7 @@ def separate_speech(run: StudyRun, *, protocol: str, seed: int) -> Part:
     rest, places = np.flatnonzero(~tested), np.flatnonzero(tested)
     names = [clip.speaker for clip in clips]
     samples = round(run.pick(full=_SECONDS, quick=_SECONDS, miniature=0.5) * RATE)
-    batch, steps = 8, run.pick(full=200, quick=60, miniature=2)
+    batch, steps = 8, run.pick(full=200, quick=80, miniature=2)
 
     def mixtures(chosen: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
         pairs = pair_speakers([names[i] for i in chosen], count, int(rng.integers(2**31)))
@@ -168,11 +166,11 @@ def separate_speech(run: StudyRun, *, protocol: str, seed: int) -> Part:
     )
     model = LstmSeparator(shape)
     pace = Pace(
-        run.pick(full=30, quick=8, miniature=1), steps, lr=run.pick(full=1e-3, quick=4e-3, miniature=4e-3)
+        run.pick(full=60, quick=10, miniature=1), steps, lr=run.pick(full=1e-3, quick=4e-3, miniature=4e-3)
     )
     key = f"two speakers {protocol} {seed}"
     with run.bar(key, pace.epochs, "epoch") as bar:
-        records = fit_steps(model, batches, loss, pace, seed=seed, identity=key,
+        course = fit_steps(model, batches, loss, pace, seed=seed, identity=key,
                             folder=run.workplace(key), report=bar.epoch)  # fmt: skip
     rng = np.random.default_rng(1)
     count = run.pick(full=300, quick=100, miniature=3)
@@ -191,7 +189,7 @@ def separate_speech(run: StudyRun, *, protocol: str, seed: int) -> Part:
         **_tested(model, truth),
         "speakers": [names[places[i]] for pair in chosen for i in pair],
         "sexes": [str(clips[places[i]].sex) for pair in chosen for i in pair],
-        "records": records,
+        "records": course.records,
         "heard": np.concatenate([truth[0], estimates]),
     }
 
@@ -205,8 +203,8 @@ def speech(run: StudyRun) -> tuple[list[Clip], list[np.ndarray], list[LeftOut]]:
     waves = [values.astype(np.float32) / 32768 for values in made.values]
     left_out = [one for corpus in corpora for one in corpus.left_out] + made.left_out
     loud = [i for i, wave in enumerate(waves) if np.abs(wave).max(initial=0) > 1e-3]
-    left_out += [LeftOut(str(clips[made.kept[i]].path), "silent: nothing to mix")
-                 for i in range(len(waves)) if i not in set(loud)]  # fmt: skip
+    silent = sorted(set(range(len(waves))) - set(loud))
+    left_out += [LeftOut(str(clips[made.kept[i]].path), "silent: nothing to mix") for i in silent]
     return [clips[made.kept[i]] for i in loud], [waves[i] for i in loud], left_out
 
 
@@ -268,7 +266,8 @@ class Gains:
             [np.asarray(part[prefix + name]) for name in ("mixture", "estimate", "ideal")] for part in parts
         ]
         means = tuple(float((estimate - mixture).mean()) for mixture, estimate, _ in rows)
-        return cls(*(np.concatenate(column) for column in zip(*rows, strict=True)), means)
+        mixture, estimate, ideal = (np.concatenate(column) for column in zip(*rows, strict=True))
+        return cls(mixture, estimate, ideal, means)
 
     def figure(self, groups: Sequence[str] | None) -> Figure:
         """The mean gain of a source."""

@@ -109,7 +109,7 @@ def learn_words(run: StudyRun, *, protocol: str, weight: float, fold: int, seed:
     pace = Pace(run.pick(full=30, quick=10, miniature=2), steps, lr=5e-3)
     key = f"letters {weight:g} {protocol} {fold} {seed}"
     with run.bar(key, pace.epochs, "epoch") as bar:
-        records = fit_steps(model, batches, two_task_loss(weight), pace, seed=seed, identity=key,
+        course = fit_steps(model, batches, two_task_loss(weight), pace, seed=seed, identity=key,
                             folder=run.workplace(key), report=bar.epoch)  # fmt: skip
     heard = hear(model, test)
     # the picture's clip: the first of the held out, with its target laid over what the network says
@@ -127,7 +127,7 @@ def learn_words(run: StudyRun, *, protocol: str, weight: float, fold: int, seed:
         "heard": heard.texts,
         "fold": fold,
         "seed": seed,
-        "records": records,
+        "records": course.records,
         "parameters": sum(p.numel() for p in model.parameters()),
         "alphabet": config.alphabet,
         "picture": np.asarray(test.features[0], np.float32),
@@ -165,8 +165,8 @@ def compare_ctc(run: StudyRun) -> Part:
             apart = float("inf")
             break
         impossible += int((~finite).sum())
-        apart = max(apart, float(np.abs(mine - theirs)[finite].max(initial=0)))
-        steep = max(steep, float(np.abs(slope - other)[:, finite].max(initial=0)))
+        apart = max(apart, float(np.abs(mine[finite] - theirs[finite]).max(initial=0)))
+        steep = max(steep, float(np.abs(slope[:, finite] - other[:, finite]).max(initial=0)))
     return {"cases": cases, "loss": min(apart, 1e9), "gradient": min(steep, 1e9), "impossible": impossible}
 
 

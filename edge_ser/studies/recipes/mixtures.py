@@ -19,8 +19,15 @@ def _run(run: StudyRun) -> Outcome:
     spoken = words.word_units(run)
     clips, _, silent = separation.speech(run)  # reads every file once, before processes do so side by side
     said = words.spoken(run)
-    units = [*tones, Unit("ctc beside torch's", words.compare_ctc), *voices]
-    units += [unit for some in spoken.values() for unit in some]
+    units = [*voices, *(unit for some in spoken.values() for unit in some), *tones]
+    units.append(Unit("ctc beside torch's", words.compare_ctc))
+    # what a run that is stopped has done by then should be what is asked for most: honest, and both tasks together
+    units.sort(
+        key=lambda unit: (
+            unit.settings.get("protocol") == "as-published",
+            unit.settings.get("weight", 0.5) != 0.5,
+        )
+    )
     done = {unit.key: part for unit, part in zip(units, run.parts(units, "networks"), strict=True)}
     of_way = {way: [done[u.key] for u in tones if u.settings["way"] == way] for way in separation.WAYS}
     of_protocol = {p: [done[u.key] for u in voices if u.settings["protocol"] == p] for p in run.protocols}

@@ -71,6 +71,7 @@ def test_networks_for_people_and_with_a_model_beside(monkeypatch, capsys):
     row = models.describe(["resnet50"])
     monkeypatch.setattr(models, "describe", lambda: row)
     monkeypatch.setattr(models, "describe_classifiers", list)
+    monkeypatch.setattr(models, "describe_others", list)
     assert main(["models", "--networks"]) == 0
     out = capsys.readouterr().out
     assert "| resnet50 |   23507907 |" in out and "| 1600 KB" in out

@@ -32,19 +32,20 @@ def loss(net: nn.Linear, x: Tensor) -> dict[str, Tensor]:
 
 def test_it_learns_and_tells() -> None:
     net, seen = model(), []
-    records = fit_steps(net, batches, loss, Pace(30, 4, lr=0.1), report=seen.append)
+    records, losses = fit_steps(net, batches, loss, Pace(30, 4, lr=0.1), report=seen.append)
     assert records == seen and [r["epoch"] for r in records] == list(range(1, 31))
     assert records[-1]["loss"] < 0.01 * records[0]["loss"]
     assert records[0]["loss"] == pytest.approx(records[0]["fit_loss"] + records[0]["size_loss"])
     np.testing.assert_allclose(net.weight.detach().numpy(), [[1, -2]], atol=0.05)
     assert not net.training
+    assert len(losses) == 120 and np.mean(losses[:4]) == pytest.approx(records[0]["loss"], rel=1e-5)
 
 
 @pytest.mark.parametrize("one_cycle", [True, False])
 def test_a_stopped_fit_goes_on_as_if_it_had_not_been(tmp_path: Path, one_cycle: bool) -> None:
     pace = Pace(6, 4, lr=0.05, one_cycle=one_cycle)
     whole = model()
-    records = fit_steps(whole, batches, loss, pace, seed=1)
+    course = fit_steps(whole, batches, loss, pace, seed=1)
 
     class Stop(Exception):
         pass
@@ -59,10 +60,10 @@ def test_a_stopped_fit_goes_on_as_if_it_had_not_been(tmp_path: Path, one_cycle: 
         patch.setattr(module, "_SAVE_S", -1.0)
         fit_steps(model(), batches, loss, pace, seed=1, folder=tmp_path, report=stop)
     again = model()
-    assert fit_steps(again, batches, loss, pace, seed=1, folder=tmp_path) == records
+    assert fit_steps(again, batches, loss, pace, seed=1, folder=tmp_path) == course
     assert torch.equal(again.weight, whole.weight)
     done = model()
-    assert fit_steps(done, batches, loss, pace, seed=1, folder=tmp_path) == records  # nothing is left to do
+    assert fit_steps(done, batches, loss, pace, seed=1, folder=tmp_path) == course  # nothing is left to do
     assert torch.equal(done.weight, whole.weight)
     with pytest.raises(EdgeSerError, match="of another fit"):
         fit_steps(model(), batches, loss, pace, seed=2, folder=tmp_path)

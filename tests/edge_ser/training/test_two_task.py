@@ -55,7 +55,7 @@ def test_a_clip_is_answered_in_a_batch_as_it_is_alone() -> None:
 def test_both_tasks_are_learnt() -> None:
     model, train, test = network(), clips(96), clips(24, seed=1)
     steps, batches = train.batches(16, CONFIG)
-    records = fit_steps(model, batches, two_task_loss(0.5), Pace(25, steps, lr=2e-2))
+    records, _ = fit_steps(model, batches, two_task_loss(0.5), Pace(25, steps, lr=2e-2))
     assert {"letters_loss", "emotion_loss"} <= set(records[0])
     heard = hear(model, test, batch=5)
     assert character_error_rate(test.texts, heard.texts) < 0.15
