@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.device_tables import TABLES as DEVICE
+from benchmarks.evaluation_tables import TABLES as EVALUATION
 from benchmarks.tables import TABLES as FRONT_END
 from edge_ser.commands._output import markdown_table
 from edge_ser.corpora.base import ADV
@@ -300,6 +301,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "runtimes": runtimes,
     **FRONT_END,
     **DEVICE,
+    **EVALUATION,
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -40,12 +41,16 @@ def teacher_listener(
     Raises
     ------
     EdgeSerError
-        A fold has no heads here, or they are no linear ones, on another encoder, or do not know an emotion.
+        There are no folds, or one has no heads here, or they are no linear ones, on another encoder, or do not know an
+        emotion.
     """
     from edge_ser.teachers.linear import LinearTeacher, statistics  # here, as only teachers need torch
 
     known: dict[int, LinearTeacher] = {}
-    for held_out in corpus.folds() if fold is None else [fold]:
+    folds = corpus.folds() if fold is None else [fold]
+    if not folds:
+        raise EdgeSerError(f"{corpus.name} has no folds, and each of a teacher's files belongs to one")
+    for held_out in folds:
         path = Path(folder) / f"fold{held_out}.safetensors"
         if not path.is_file():
             raise EdgeSerError(f"{folder} has no fold{held_out}.safetensors: train it with edge-ser teach")
@@ -100,9 +105,13 @@ def evaluate_teacher(
     for clip in progress(clips):
         heard = listener.hear(clip, load_audio(clip.path))
         label = best_label(heard.scores, listener.labels)
-        arousal, dominance, valence = map(float, heard.adv)
         scores = tuple(map(float, heard.scores))
-        scored.append(Scored(clip, label, (arousal, dominance, valence), clip.fold or 0, 0, scores))
+        arousal, dominance, valence = map(float, heard.adv)
+        adv = (arousal, dominance, valence)
+        if not np.isfinite(heard.adv).all():  # it learnt from no ratings, and is compared with none
+            adv = (0.5, 0.5, 0.5)
+            clip = dataclasses.replace(clip, arousal=None, dominance=None, valence=None)
+        scored.append(Scored(clip, label, adv, clip.fold or 0, 0, scores))
     folds = sorted({one.fold for one in scored})
     result = {
         "corpus": corpus.name,

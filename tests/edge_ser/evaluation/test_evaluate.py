@@ -111,7 +111,7 @@ def test_robustness_and_streaming_from_the_command(
         (["--pipeline", "none.toml"], "no pipeline"),
         (["--teacher", "t"], "--teacher and --encoder go together"),
         (["--teacher", "t", "--encoder", "e", "--streaming"], "cannot stream"),
-        (["--teacher", "t", "--encoder", "e"], "t has no fold"),
+        (["--teacher", "t", "--encoder", "e"], "has no folds"),
         (["--fold", "1"], "belongs to --checkpoints or --teacher"),
     ],
 )

@@ -67,7 +67,10 @@ def test_answers_are_those_of_the_folds_own_heads(
 
 
 def test_the_command(
-    taught: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    taught: tuple[Path, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     table, runs = taught
     use_encoder(monkeypatch, Bands())
@@ -75,6 +78,9 @@ def test_the_command(
     assert main([*call, "--clips", "12", "-o", "json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert {one["fold"] for one in result["folds"]} == {0, 1, 2} and result["model"] == "teacher"
+    pytest.importorskip("matplotlib")
+    assert main([*call, "--fold", "2", "--report", str(tmp_path / "report")]) == 0
+    assert "speaker&#x27;s others" in (tmp_path / "report" / "report.html").read_text()
     assert main([*call, "--fold", "7"]) == 2
     assert "no fold7.safetensors" in capsys.readouterr().err
 
