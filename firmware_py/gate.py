@@ -127,9 +127,13 @@ class LevelGate:
 
     def push(self, step: np.ndarray, features: np.ndarray | None = None) -> Reading:
         """Take a step's samples; it counts as speech when the gate was open at any hop of it."""
-        powers = _power(step.reshape(-1, self._hop))
-        heard = self._push_levels(_decibels(powers).tolist())
-        return Reading(heard, float(_decibels(np.add.reduce(powers) / len(powers))))
+        powers = np.empty(
+            len(step) // self._hop + 1
+        )  # of each hop, then of the step: decibels of all in one go
+        powers[:-1] = _power(step.reshape(-1, self._hop))
+        powers[-1] = np.add.reduce(powers[:-1]) / (len(powers) - 1)
+        *levels, whole = _decibels(powers).tolist()
+        return Reading(self._push_levels(levels), whole)
 
     def _push_levels(self, levels: list[float]) -> bool:
         """Whether it was open at any of the levels of a step."""

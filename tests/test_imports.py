@@ -70,6 +70,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "edge_ser.models",
         "edge_ser.perturb",
         "edge_ser.recognizer",
+        "edge_ser.teachers",
         "firmware_py",
     },
     "edge_ser.recognizer": SHARED | {"firmware_py"},
