@@ -13,6 +13,7 @@ pytest.importorskip("matplotlib")
 from edge_ser.audio import write_wav
 from edge_ser.errors import EdgeSerError
 from edge_ser.studies import StudyRun, write_study
+from edge_ser.studies.recipes import windows
 from edge_ser.studies.recipes.windows import STUDY
 
 
@@ -58,8 +59,8 @@ def test_all_of_it_runs_and_is_reported(tmp_path: Path) -> None:
 def test_the_published_collection_is_taken_where_it_is(tmp_path: Path) -> None:
     with pytest.raises(EdgeSerError, match="github.com/karolpiczak/ESC-50"):
         STUDY.run(StudyRun("windows", tmp_path / "out", scale="miniature", data=tmp_path))
+    write_sounds(tmp_path, "esc10")
+    run = StudyRun("windows", tmp_path / "out", scale="miniature", data=tmp_path)
+    assert windows._sounds(run).name == "esc10"
     write_sounds(tmp_path, "esc50")
-    run = StudyRun("windows", tmp_path / "out", scale="miniature", protocols=("honest",), data=tmp_path)
-    outcome = STUDY.run(run)
-    assert outcome.data.startswith("esc50")
-    assert outcome.lines[0].as_published is None
+    assert windows._sounds(run).name == "esc50"
