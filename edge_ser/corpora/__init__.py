@@ -20,7 +20,6 @@ __all__ = [
     "load_classes",
     "load_corpus",
     "load_csv",
-    "load_classes",
     "load_sounds",
     "sound_names",
     "write_table",

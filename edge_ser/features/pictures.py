@@ -190,4 +190,5 @@ def read_pictures(
             pictures.append((scaled_to(grey, rows, columns).astype(np.float32) / 255 - 0.5) / 0.5)
             truth.append(number)
             paths.append(path)
-    return np.stack(pictures)[:, None], np.array(truth, np.int64), tuple(labels), paths
+    stacked = np.stack(pictures).astype(np.float32)[:, None]
+    return stacked, np.array(truth, np.int64), tuple(labels), paths

@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from edge_ser.errors import EdgeSerError, require
 from edge_ser.models.counting import counted
 from edge_ser.models.mel_cnn import ConvStack
+from edge_ser.models.picture_cnn import PictureCnn
+from edge_ser.models.waveform_cnn import WaveformCnn
 
 __all__ = [
     "CLASSICAL",
@@ -99,6 +101,10 @@ class Classifier(NamedTuple):
 #: Networks that are counted for inputs of the shapes named, with 8 classes.
 CLASSIFIERS: dict[str, Classifier] = {
     "mlp": Classifier(lambda n: Mlp(798, n), ((798,),), "MLP 256-128-64 on the feature set `classic`"),
+    "cnn-1d": Classifier(
+        WaveformCnn, ((1, 48240),), "1-D CNN on the waveform, M5-like (arXiv 1610.00087)", 48240 / 16000
+    ),
+    "cnn-2d": Classifier(PictureCnn, ((1, 50, 150),), "2-D CNN on mel pictures of 50 x 150"),
     "cnn+mlp": Classifier(
         lambda n: ImageAndVector(798, n), ((1, 128, 128), (798,)), "2-D CNN on a mel image and MLP on features, joined"
     ),

@@ -67,7 +67,7 @@ class PictureResNet50(nn.Module):
         super().__init__()
         names = tuple(f"class {k}" for k in range(classes))
         self.net = ResNet50(NetworkConfig(names), dropout=0.0)
-        self.net.adv = nn.Identity()  # pictures are rated by nobody
+        del self.net.adv  # pictures are rated by nobody
         self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, pictures: Tensor) -> Tensor:

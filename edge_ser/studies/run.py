@@ -28,7 +28,7 @@ from edge_ser.files import write_atomic
 from edge_ser.studies.base import PROTOCOLS, SCALES
 from edge_ser.training.progress import ProgressBar, progress_bar
 
-__all__ = ["Features", "Part", "StudyRun", "Unit"]
+__all__ = ["Features", "Part", "StudyRun", "Unit", "check_classes"]
 
 T = TypeVar("T")
 
@@ -134,13 +134,13 @@ class StudyRun:
     def corpus(self, name: str) -> Corpus:
         """A corpus of speech; an `EdgeSerError` says where to get it, or that it holds one class only."""
         corpus = load_corpus(name, self.data)
-        _check_classes(name, sorted({clip.emotion for clip in corpus.clips if clip.emotion}))
+        check_classes(name, sorted({clip.emotion for clip in corpus.clips if clip.emotion}))
         return corpus
 
     def sounds(self, name: str) -> SoundCollection:
         """A collection of sounds; errors as in `corpus`."""
         sounds = load_sounds(name, self.data)
-        _check_classes(name, sounds.labels)
+        check_classes(name, sounds.labels)
         return sounds
 
     def features(
@@ -313,7 +313,8 @@ def _file_name(key: str, known: Mapping[str, Any]) -> str:
     return f"{plain}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
-def _check_classes(name: str, labels: Sequence[str]) -> None:
+def check_classes(name: str, labels: Sequence[str]) -> None:
+    """Refuse a collection of one class: `EdgeSerError`."""
     if len(labels) < 2:
         held = f"one class only ({labels[0]})" if labels else "no classes"
         raise EdgeSerError(f"{name} holds {held}; to tell classes apart, give a copy with two or more")

@@ -13,6 +13,7 @@ from edge_ser.corpora.music import write_styles
 from edge_ser.dsp.reading import Reading, read_spectrogram
 from edge_ser.evaluation.class_answers import ClassAnswers, Figure
 from edge_ser.studies import Line, Outcome, Section, Study, StudyRun
+from edge_ser.studies.run import check_classes
 
 
 class _Expectation(NamedTuple):
@@ -82,9 +83,11 @@ def _vector(wave: np.ndarray) -> np.ndarray:
 def _clips(run: StudyRun) -> tuple[SoundCollection, str]:
     """The user's folder, or clips that are synthesised."""
     if run.data is not None:
-        return load_classes(run.data), f"the folder {run.data}"
+        sounds = load_classes(run.data)
+        check_classes(sounds.name, sounds.labels)
+        return sounds, f"the folder {run.data}"
     clips = run.pick(full=12, quick=6, miniature=2)
-    duration = run.pick(full=20.0, quick=10.0, miniature=4.0)
+    duration = run.pick(full=20.0, quick=10.0, miniature=6.0)  # two bars at least
     folder = write_styles(run.folder / "clips", clips, duration)
     return load_classes(
         folder
@@ -269,9 +272,9 @@ STUDY = Study(
     "genres",
     "G",
     "Spectrograms of rock, classical, jazz and hip-hop",
-    "Spectrograms of four genres were compared by eye: rock dense from 512 to 8192 Hz, classical music from 64 to "
-    "1024 Hz with wide dynamics, jazz in bursts from 128 to 8192 Hz, hip-hop from 64 to 256 Hz with a strong periodicity. Here "
-    "each expectation is a rule on measured numbers. --data takes a folder with a folder of recordings for each genre.",
+    "Spectrograms of four genres were compared by eye: rock dense from 512 to 8192 Hz, classical music from 64 to 1024 "
+    "Hz with wide dynamics, jazz in bursts from 128 to 8192 Hz, hip-hop from 64 to 256 Hz with a strong periodicity. "
+    "Here each expectation is a rule on measured numbers. --data takes a folder with one of recordings for each genre.",
     (),
     _run,
     {"full": 1, "quick": 1, "miniature": 1},

@@ -206,7 +206,7 @@ def _run(run: StudyRun) -> Outcome:
         keys = [key for key in parts if key[:2] == which and key[2] == protocol]
         return ClassAnswers.joined([ClassAnswers.of_part(parts[key]) for key in keys])
 
-    names = {(f, g): _svm_title(f, g) for f, g in machines}
+    names: dict[tuple[Any, ...], str] = {(f, g): _svm_title(f, g) for f, g in machines}
     names |= {("1-D", "shift, gain"): "1-D CNN on the waveform"}
     names |= {
         ("2-D", a): f"2-D CNN on mel pictures, {a if a != 'none' else 'no augmentation'}" for a in augmented
@@ -222,10 +222,10 @@ def _run(run: StudyRun) -> Outcome:
         data=f"ravdess, {len(clips)} clips of {len({c.speaker for c in clips})} speakers: "
         + ", ".join(_labels(clips)[0]),
         protocols={
-            "as-published": "a random fifth of the clips tested, speakers on both sides; the networks' epoch is the best "
-            "on the test, it LEAKS twice",
-            "honest": f"{folds.get('honest', 0)} of 5 official folds of whole speakers tested, last epoch, the grid searched "
-            "with training speakers apart",
+            "as-published": "a random fifth of the clips tested, speakers on both sides; the networks' epoch is the "
+            "best on the test, it LEAKS twice",
+            "honest": f"{folds.get('honest', 0)} of 5 official folds of whole speakers tested, last epoch, the grid "
+            "searched with training speakers apart",
         },
         left_out=left_out,
     )  # fmt: skip
@@ -369,8 +369,8 @@ STUDY = Study(
     "S",
     "Spectral features with an SVM, 1-D and 2-D CNN",
     "Four emotions (angry, calm, happy, sad). Spectral centroid, bandwidth and band energy in five sub-bands of a mel "
-    "power spectrogram (3401 bands, 200 frames) with a support vector machine, against a CNN on the waveform and one on mel "
-    "pictures with the augmentations of photographs.",
+    "power spectrogram (3401 bands, 200 frames) with a support vector machine, against a CNN on the waveform and one "
+    "on mel pictures with the augmentations of photographs.",
     ("ravdess",),
     _run,
     {"full": 2, "quick": 1, "miniature": 1},

@@ -70,32 +70,6 @@ def test_urbansound8k_as_it_is_published(tmp_path):
     assert [one.what for one in urban.left_out] == ["audio/100649-1-0-0.wav"]
 
 
-def test_a_folder_for_each_class(tmp_path):
-    touch(
-        tmp_path / "mine", "rock/a.wav", "rock/live/b.flac", "jazz/c.ogg", "d.wav", "notes.txt", "empty/x.txt"
-    )
-    mine = load_classes(tmp_path / "mine")
-    assert [(s.label, s.path.name) for s in mine.sounds] == [
-        ("jazz", "c.ogg"),
-        ("rock", "a.wav"),
-        ("rock", "b.flac"),
-    ]
-    assert (mine.name, mine.labels) == ("mine", ("jazz", "rock"))
-    assert [(one.what, one.reason) for one in mine.left_out] == [
-        ("d.wav", "it lies in no class's folder"),
-        ("empty", "it holds no sounds"),
-    ]
-
-
-def test_folders_that_hold_no_classes_are_refused(tmp_path):
-    with pytest.raises(EdgeSerError, match="there is no folder"):
-        load_classes(tmp_path / "gone")
-    with pytest.raises(EdgeSerError, match="sounds of no class"):
-        load_classes(touch(tmp_path / "flat", "a.wav"))
-    with pytest.raises(EdgeSerError, match="the class rock alone"):
-        load_classes(touch(tmp_path / "one", "rock/a.wav"))
-
-
 def test_digits_tell_speaker_and_digit(tmp_path):
     touch(tmp_path, "recordings/7_theo_0.wav", "recordings/notes.wav")
     fsdd = load_sounds("fsdd", tmp_path)
