@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from benchmarks.listening import bars
 from edge_ser.commands._output import markdown_table
 from firmware_py.machine import machine_line
 
@@ -29,16 +30,26 @@ def listening(results: Path) -> str:
             "ms p50": run["latency_ms"]["p50"],
             "p99": run["latency_ms"]["p99"],
             "lost": sum(run["samples"]["lost"].values()),
+            "cores busy": run.get("cores_busy", "-"),
         }
         for run in data["runs"]
     ]
     starts = ", ".join(
         f"{engine} {seconds[len(seconds) // 2]:.2f} s" for engine, seconds in data["start_s"].items()
     )
+    held = [
+        {
+            "asked": f"{row['bar']}: {row['limit']}",
+            "worst": row["worst"],
+            "holds": "yes" if row["ok"] else "**no**",
+        }
+        for row in bars(data["runs"], data["start_s"])
+    ]
     return (
-        f"{markdown_table(rows)}\n\nStart to first answer, a quarter of a second of audio included (median of five): "
-        f"{starts}.\n\n{machine_line(data['machine'])}; {data['seconds']:g} s each; load average {data['load']:.1f}"
-        + (", one core kept busy" if data["busy"] else "")
+        f"{markdown_table(held)}\n\n{markdown_table(rows)}\n\nStart to first answer, a quarter of a second of audio "
+        f"included (median of five): {starts}.\n\n{machine_line(data['machine'])}; {data['seconds']:g} s each"
+        + (", one other core kept busy" if data["busy"] else "")
+        + f"; load average before {data['load']:.1f}"
     )
 
 
@@ -110,6 +121,23 @@ def boards(results: Path) -> str:
     return markdown_table(rows)
 
 
+def peers(results: Path) -> str:
+    """Ours beside others, by processor time and memory; from `edge-ser bench --peers`."""
+    data = _read(results / "bench-peers.json")
+    rows = [
+        {
+            "heard by": row.get("peer") or data["model"],
+            "on": f"{row['engine']} {row['precision']}",
+            "what a step is": row.get("note") or "250 ms; the five seconds before are remembered",
+            "core": f"{row['duty_cycle']:.2%}",
+            "MB": row["rss_mb"]["peak"],
+        }
+        for row in [*data["runs"], *data["peers"]]
+        if row["ok"]
+    ]
+    return f"{markdown_table(rows)}\n\n{machine_line(data['machine'])}"
+
+
 def step_instructions(results: Path) -> str:
     """Instructions of a second of listening; from `bash benchmarks/step_instructions.sh`."""
     data = _read(results / "step_instructions.json")
@@ -120,13 +148,16 @@ def step_instructions(results: Path) -> str:
     ]
     return (
         markdown_table(rows)
-        + f"\n\n{data['unit']}; front end in {'C' if data['front_end'] == 'c' else 'NumPy'}"
+        + f"\n\n{data['unit']}"
+        + "".join(f", {name} {version}" for name, version in data.get("versions", {}).items())
+        + f"; front end in {'C' if data['front_end'] == 'c' else 'NumPy'}"
     )
 
 
 TABLES = {
     "step_instructions": step_instructions,
     "boards": boards,
+    "peers": peers,
     "listening": listening,
     "faults": faults,
     "soak": soak,

@@ -1,4 +1,4 @@
-"""The tables of docs/front_end.md, from what `benchmarks.front_end` and ``instructions.sh`` measured."""
+"""Tables of documents from what benchmarks measured: those of docs/front_end.md, and CTC's in docs/mixtures.md."""
 
 from __future__ import annotations
 
@@ -104,6 +104,23 @@ def instructions(results: Results) -> str:
     )
 
 
+def ctc(results: Results) -> str:
+    """Ours beside torch's, and the same in torch's operations."""
+    rows = [
+        {
+            "frames x batch, labels": f"{row['frames']} x {row['batch']}, {row['labels']}",
+            "torch, ms": f"{row['ms']['torch']['median']:.3g}",
+            "ours, times torch's": _spread(row["times_torch"]),
+            "torch's operations, times torch's": _spread(row["plain_times_torch"]),
+            "alignment, ms": f"{row['ms']['ours, alignment']['median']:.3g}",
+            "apart: loss, gradient": "{loss:.2g}, {gradient:.2g}".format(**row["largest_difference"]),
+            "float32's own error": f"{row['float32_error']:.1g}",
+        }
+        for row in results["shapes"]
+    ]
+    return f"{machine_line(results['machine'])}; loss and gradient, one thread:\n\n{markdown_table(rows)}"
+
+
 def _from(file: str, table: Callable[[Results], str]) -> Callable[[Path], str]:
     return lambda results: table(json.loads((results / file).read_text(encoding="utf-8")))
 
@@ -111,4 +128,7 @@ def _from(file: str, table: Callable[[Results], str]) -> Callable[[Path], str]:
 TABLES: dict[str, Callable[[Path], str]] = {
     f"front_end_{table.__name__}": _from("front_end.json", table)
     for table in (batch, hop, memory, specs, n_fft, lengths, accuracy)
-} | {"front_end_instructions": _from("front_end_instructions.json", instructions)}
+} | {
+    "front_end_instructions": _from("front_end_instructions.json", instructions),
+    "ctc": _from("ctc.json", ctc),
+}

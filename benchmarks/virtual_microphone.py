@@ -23,7 +23,7 @@ class VirtualMicrophone:
         self.server = subprocess.Popen(
             ["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--disallow-exit",
              "-L", "module-native-protocol-unix",
-             "-L", "module-null-sink sink_name=vspk rate=16000 channels=1 format=s16le",
+             "-L", "module-null-sink sink_name=vspk rate=16000 channels=1 format=s16le norewinds=1",
              "-L", "module-remap-source master=vspk.monitor source_name=vmic"],
             env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip

@@ -279,8 +279,8 @@ def float_to_pcm16(x: npt.ArrayLike) -> bytes:
     return np.clip(np.rint(samples * 32768.0), -32768, 32767).astype("<i2").tobytes()
 
 
-def write_wav(path: str | os.PathLike[str], samples: npt.ArrayLike) -> None:
-    """Write a 16-bit mono 16 kHz WAV file, all of it or nothing.
+def write_wav(path: str | os.PathLike[str], samples: npt.ArrayLike, rate: int = SAMPLE_RATE) -> None:
+    """Write a 16-bit mono WAV file, all of it or nothing.
 
     Parameters
     ----------
@@ -288,22 +288,24 @@ def write_wav(path: str | os.PathLike[str], samples: npt.ArrayLike) -> None:
         The target; an existing file is replaced.
     samples : array_like of shape (n,)
         Full scale is -1..1; what is beyond is clipped.
+    rate : int
+        Samples a second.
 
     Raises
     ------
     EdgeSerError
         A sample is not finite, or the file cannot be written.
     """
-    write_atomic(path, wav_bytes(samples))
+    write_atomic(path, wav_bytes(samples, rate))
 
 
-def wav_bytes(samples: npt.ArrayLike) -> bytes:
+def wav_bytes(samples: npt.ArrayLike, rate: int = SAMPLE_RATE) -> bytes:
     """What `write_wav` writes."""
     buffer = io.BytesIO()
     with wave.open(buffer, "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
-        file.setframerate(SAMPLE_RATE)
+        file.setframerate(rate)
         file.writeframes(float_to_pcm16(samples))
     return buffer.getvalue()
 

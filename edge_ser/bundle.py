@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import dataclasses
-import hashlib
 import json
 import os
 import shutil
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_ser.errors import EdgeSerError
-from edge_ser.files import fsync_folder, parse_json_object, permissions_from_umask, write_synced
+from edge_ser.files import fsync_folder, parse_json_object, permissions_from_umask, sha256, write_synced
 from edge_ser.manifest import (
     FORMAT,
     FORMS,
@@ -31,6 +30,7 @@ from edge_ser.manifest import (
     Manifest,
     SpeechDetector,
     TensorSpec,
+    VectorInput,
     Window,
     least_version,
     next_name,
@@ -50,6 +50,7 @@ __all__ = [
     "Manifest",
     "SpeechDetector",
     "TensorSpec",
+    "VectorInput",
     "Window",
     "bundle_names",
     "check_target",
@@ -254,7 +255,7 @@ def _check_file(folder: Path, file: BundleFile) -> None:
         size = path.stat().st_size
         if size != file.bytes:  # before hashing: a file of gigabytes is refused at once
             raise EdgeSerError(f"{path} is damaged ({size} bytes, not {file.bytes}); {fresh}")
-        digest = hashlib.sha256()
+        digest = sha256()
         with path.open("rb") as stream:
             while block := stream.read(1 << 18):
                 digest.update(block)
@@ -299,7 +300,7 @@ def _seal(manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> bytes:
                 f"the manifest lists {entry.get('path')!r} and no such file was given; give its bytes"
             )
         data = files[entry["path"]]
-        entries.append({**entry, "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)})
+        entries.append({**entry, "sha256": sha256(data).hexdigest(), "bytes": len(data)})
     if unlisted := set(files) - {entry["path"] for entry in entries}:
         raise EdgeSerError(f"the manifest does not list {sorted(unlisted)[0]!r}; list it or leave it out")
     document = {**manifest, "format": FORMAT, "version": least_version(manifest), "files": entries}

@@ -56,6 +56,9 @@ COMMANDS: dict[str, Command] = {
     "distil": Command("edge_ser.commands.distil", "train a student on labels and a teacher's answers"),
     "ablate": Command("edge_ser.commands.ablate", "what each ingredient of a recipe is worth"),
     "condense": Command("edge_ser.commands.condense", "a corpus as a few synthetic spectra: an experiment"),
+    "study": Command(
+        "edge_ser.commands.study", "a comparison of the literature, as published and honestly", True
+    ),
     "evaluate": Command("edge_ser.commands.evaluate", "score a model on a corpus, speaker-independent"),
     "compare": Command("edge_ser.commands.compare", "two evaluations of the same clips: is one better?"),
     "calibrate": Command(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
 import os
@@ -9,7 +10,7 @@ import tempfile
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 from edge_ser.errors import EdgeSerError
 
@@ -18,10 +19,34 @@ __all__ = [
     "parse_json_object",
     "parse_toml",
     "permissions_from_umask",
+    "sha256",
     "write_atomic",
     "write_json",
     "write_synced",
 ]
+
+
+class Digest(Protocol):
+    """What `hashlib` makes."""
+
+    def update(self, data: bytes, /) -> None:
+        """Take the next bytes."""
+
+    def hexdigest(self) -> str:
+        """The digest of all bytes so far, in hexadecimal digits."""
+
+
+def sha256(data: bytes = b"") -> Digest:
+    """SHA-256 by Python's own code where this Python has it: `hashlib` loads OpenSSL, 4 MB that a small board lacks."""
+    for name in ("_sha2", "_sha256"):  # from Python 3.12 on, and before
+        try:
+            made: Digest = importlib.import_module(name).sha256(data)
+        except ImportError:  # built without
+            continue
+        return made
+    import hashlib
+
+    return hashlib.sha256(data)
 
 
 def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:

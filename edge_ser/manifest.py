@@ -13,6 +13,7 @@ from edge_ser.dsp import MelSpec
 from edge_ser.entries import MAX_ELEMENTS, Entries
 from edge_ser.errors import EdgeSerError
 from edge_ser.interface import ADV_ORDER, Interface
+from edge_ser.vector_input import VectorInput
 
 __all__ = [
     "FORMAT",
@@ -27,6 +28,7 @@ __all__ = [
     "Manifest",
     "SpeechDetector",
     "TensorSpec",
+    "VectorInput",
     "Window",
     "least_version",
     "next_name",
@@ -34,13 +36,15 @@ __all__ = [
 
 FORMAT = "edge-ser-bundle"
 #: The newest version that is read. Version 1 knew models that stream; 2 has those that hear a window as well, 3 files
-#: that somebody else made.
-VERSION = 3
-#: ``int8`` rounds weights and the inputs of products; the others of eight bits say what they do otherwise.
-PRECISIONS = ("fp32", "fp16", "int8", "int8-weights", "int8-dynamic")
+#: that somebody else made, 4 those of hosts' engines and models of feature vectors.
+VERSION = 4
+#: ``int8`` rounds weights and the inputs of products; the others of eight bits say what they do otherwise, and
+#: ``int8-full`` takes, gives and carries bytes.
+PRECISIONS = ("fp32", "fp16", "int8", "int8-weights", "int8-dynamic", "int8-full")
 _FIRST_PRECISIONS = PRECISIONS[:3]
-#: How a model file is driven: a stateful step, a window of fixed length, a whole clip.
-FORMS = ("step", "window", "clip")
+_FIRST_ENGINES = ("numpy", "onnx", "litert")
+#: How a model file is driven: a stateful step, a window of fixed length, a whole clip, a clip's feature vector.
+FORMS = ("step", "window", "clip", "vector")
 #: What is done to the samples of a window: nothing, or its mean taken out and its power made one.
 NORMALISATIONS = ("none", "unit_power")
 
@@ -171,6 +175,7 @@ class Manifest:
     window: Window | None = None
     interface: Interface | None = None
     speech_detector: SpeechDetector | None = None
+    vector: VectorInput | None = None
 
     @property
     def hears(self) -> str:
@@ -232,6 +237,7 @@ class Manifest:
             speech_detector=SpeechDetector.parse(top.child("speech_detector"))
             if "speech_detector" in entries
             else None,
+            vector=VectorInput.parse(top.child("vector")) if top.raw.get("vector") is not None else None,
         )
         _check_agreement(manifest, top)
         return manifest
@@ -278,10 +284,18 @@ def _window(entry: Entries) -> Window:
 
 def least_version(manifest: Mapping[str, Any]) -> int:
     """The oldest version whose readers understand a manifest: what `write_bundle` writes, so that they may."""
+    files = manifest.get("files", ())
+    engines = {entry.get("engine") for entry in files} - {*_FIRST_ENGINES, None}
+    if (
+        engines
+        or manifest.get("vector") is not None
+        or any(entry.get("precision") == "int8-full" for entry in files)
+    ):
+        return 4
     if manifest.get("interface") is not None:
         return 3
     known = (*_FIRST_PRECISIONS, None)
-    new = any(entry.get("precision") not in known for entry in manifest.get("files", ()))
+    new = any(entry.get("precision") not in known for entry in files)
     return 1 if manifest.get("window") is None and not new else 2
 
 
@@ -325,7 +339,11 @@ def _check_agreement(manifest: Manifest, top: Entries) -> None:
         "adv": (1, len(manifest.adv.order)),
         "logits": (1, len(manifest.labels)),
     }
-    if manifest.window is None:
+    if manifest.vector is not None:
+        if manifest.window is not None or manifest.states or len(manifest.inputs) != 1:
+            raise top.wrong("vector", "the one input of a model without states and window")
+        wanted["vector"] = (1, manifest.vector.size)
+    elif manifest.window is None:
         wanted["features"] = (1, manifest.step_frames, manifest.spec.n_mels)
     else:
         wanted |= _window_input(manifest, manifest.window, top)
@@ -349,8 +367,10 @@ def _check_agreement(manifest: Manifest, top: Entries) -> None:
         raise top.wrong("files", "free of repetitions")
     if not variants:
         raise top.wrong("files", "a list with at least one model file")
-    if any((form == "step") != (manifest.window is None) for _, _, form in variants):
-        raise top.wrong("files", "of the form 'step', or with a window of the forms 'window' and 'clip'")
+    fitting = ("step",) if manifest.window is None else ("window", "clip")
+    fitting = fitting if manifest.vector is None else ("vector",)
+    if any(form not in fitting for _, _, form in variants):
+        raise top.wrong("files", f"of the form {' or '.join(map(repr, fitting))}, as the rest says")
 
 
 def _check_interface(manifest: Manifest, interface: Interface, top: Entries) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -43,15 +44,19 @@ class CalibrationSet:
         One array a recording, each a stream of its own from the initial state; what a model's state holds between
         steps follows from them.
     record : mapping
-        For bundle.json: ``source``, ``clips`` (of each corpus), ``steps`` (all that was run), ``seed``; of a corpus
-        also ``speakers``, ``passed_over`` and the ``held_out_fold`` that no clip is of.
+        For bundle.json: ``source``, ``clips`` (of each corpus), ``steps`` (all that was run), ``seed``, ``sounds``
+        (the SHA-256 of each recording's samples as 16 kHz float32, its first 16 digits: file names may say who
+        speaks); of a corpus also ``speakers``, ``passed_over`` and the ``held_out_fold`` that no clip is of.
     waves : tuple of (n,) float32
         The recordings themselves, for models that hear a window as a whole.
+    method : str
+        How ranges follow from what is met; of `export.ranges.METHODS`.
     """
 
     features: tuple[np.ndarray, ...]
     record: Mapping[str, Any]
     waves: tuple[np.ndarray, ...] = ()
+    method: str = "minmax"
 
 
 def choose_calibration(
@@ -60,6 +65,8 @@ def choose_calibration(
     step_frames: int,
     *,
     which: str | None = None,
+    count: int = CLIPS,
+    seed: int = 0,
     say: Say = lambda text: None,
 ) -> CalibrationSet:
     """What to calibrate a checkpoint on.
@@ -73,6 +80,8 @@ def choose_calibration(
     which : str, optional
         A corpus as `load_corpus` takes it, or `SAMPLE`. Left out, it is the corpora of the training, as far as they
         are here, and the sample where none is.
+    count, seed : int
+        See `calibrate_on_clips`.
     say : callable
         Told of what is missing.
 
@@ -96,7 +105,7 @@ def choose_calibration(
             continue
         clips += [c for c in corpus.clips if held_out is None or (c.fold is not None and c.fold != held_out)]
     if clips or which is not None:
-        return calibrate_on_clips(clips, spec, step_frames, held_out_fold=held_out)
+        return calibrate_on_clips(clips, spec, step_frames, held_out_fold=held_out, count=count, seed=seed)
     say("int8 is calibrated on the package's sample and generated sounds: no corpus of the training is here")
     return calibrate_on_sample(spec, step_frames)
 
@@ -164,6 +173,7 @@ def calibrate_on_clips(
             "held_out_fold": held_out_fold,
             "steps": sum(map(len, features)),
             "seed": seed,
+            "sounds": [_digest(wave) for wave in waves],
         },
         (*waves, *generated.values()),
     )
@@ -181,8 +191,13 @@ def calibrate_on_sample(spec: MelSpec, step_frames: int) -> CalibrationSet:
         "clips": dict.fromkeys(spoken, 1),
         "steps": sum(map(len, features)),
         "seed": None,
+        "sounds": [_digest(wave) for wave in spoken.values()],
     }
     return CalibrationSet(tuple(features), record, (*spoken.values(), *generated.values()))
+
+
+def _digest(wave: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(wave, "<f4").tobytes()).hexdigest()[:16]
 
 
 def _generated(sounds: Mapping[str, np.ndarray], spec: MelSpec, step_frames: int) -> list[np.ndarray]:

@@ -46,9 +46,7 @@ def card_text(manifest: Mapping[str, Any]) -> str:
     seconds = m["step_frames"] * m["spec"]["hop_length"] / m["spec"]["sample_rate"]
     parts = [
         f"# {m['name']}",
-        f"Speech emotion from a voice, in a stream: every {1000 * seconds:.0f} ms arousal, dominance and valence in "
-        f"{m['adv']['range'][0]:g}..{m['adv']['range'][1]:g}, and one of {len(m['labels'])} emotions "
-        f"({', '.join(m['labels'])}).",
+        _summary(m, seconds),
         _table(
             ("", ""),
             (
@@ -60,7 +58,7 @@ def card_text(manifest: Mapping[str, Any]) -> str:
                     if m["macs_per_second"]
                     else "not counted",
                 ),
-                ("input", f"{m['spec']['n_mels']} log-mel bands of {m['spec']['sample_rate']} Hz mono"),
+                ("input", _input(m)),
                 ("looks back", _window(m, seconds)),
                 ("licence", m["licence"]),
             ),
@@ -82,9 +80,27 @@ def card_text(manifest: Mapping[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def _summary(m: Mapping[str, Any], seconds: float) -> str:
+    emotions = f"one of {len(m['labels'])} emotions ({', '.join(m['labels'])})"
+    if m.get("vector") is not None:
+        return f"Speech emotion from a whole recording: {emotions}."
+    return (
+        f"Speech emotion from a voice, in a stream: every {1000 * seconds:.0f} ms arousal, dominance and valence in "
+        f"{m['adv']['range'][0]:g}..{m['adv']['range'][1]:g}, and {emotions}."
+    )
+
+
+def _input(m: Mapping[str, Any]) -> str:
+    if m.get("vector") is not None:
+        return f"{m['vector']['size']} features of the set {m['vector']['name']}, of the whole recording"
+    return f"{m['spec']['n_mels']} log-mel bands of {m['spec']['sample_rate']} Hz mono"
+
+
 def _window(m: Mapping[str, Any], seconds: float) -> str:
     if m.get("window") is not None:
         return f"{m['window']['samples'] / m['spec']['sample_rate']:g} s, heard as a whole at each step"
+    if m.get("vector") is not None:
+        return "all of the recording"
     segments = m["config"].get("window_segments")
     return f"{segments * seconds:g} s, weighted by attention" if segments else "all of the recording"
 

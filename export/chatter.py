@@ -9,9 +9,9 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import IO, TextIO
+from typing import IO, Any, TextIO
 
-__all__ = ["EXPLAINED", "hush", "unexplained"]
+__all__ = ["EXPLAINED", "held_back", "hush", "unexplained"]
 
 #: Patterns of whole lines, and why they are no cause for worry.
 EXPLAINED: tuple[tuple[str, str], ...] = (
@@ -43,6 +43,14 @@ EXPLAINED: tuple[tuple[str, str], ...] = (
     (
         r"UserWarning: Warning: Enabling `experimental_preserve_all_tensors` .*",
         "ai-edge-quantizer opens the file to list its tensors, which takes a few MB",
+    ),
+    (
+        r"FutureWarning: Attribute `prob[AB]_` was deprecated in version 1\.9 .*",
+        "skl2onnx looks at all that an SVM has; its probabilities are not used",
+    ),
+    (
+        r"Skipping constant folding for op Split with multiple outputs\.",
+        "torch's exporter leaves a Split of a constant to the runtime, which computes it once",
     ),
     (r"\s*", "an empty line"),
 )
@@ -81,6 +89,23 @@ def hush(file: TextIO | None = None) -> Iterator[None]:
         text = _text(kept, warned)
     for line in unexplained(text):
         print(f"converter: {line}", file=out)
+
+
+class held_back(contextlib.AbstractContextManager["held_back"]):
+    """Hold back what is printed inside, from Python or native code; afterwards it is in `text`."""
+
+    text = ""
+
+    def __enter__(self) -> held_back:
+        self._kept = tempfile.TemporaryFile()
+        self._way = _redirected(self._kept.fileno())
+        self._way.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._way.__exit__(*error)
+        self.text = _text(self._kept, ())
+        self._kept.close()
 
 
 @contextlib.contextmanager

@@ -16,21 +16,35 @@ import numpy as np
 from edge_ser.bundle import Bundle, check_target, write_bundle
 from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError, require
+from edge_ser.evaluation.parity import features_of
 from edge_ser.files import parse_json_object
 from export.calibration import CalibrationSet, Say, choose_calibration
 from export.card import card_text
+from export.checking import Checks, checked
 from export.description import describe
+from export.folding import check_folding
 from export.formats import Format
-from export.gate import Exported, convert, gate
+from export.gate import Exported, convert
 from export.metadata import about, with_metadata
 from export.quantise import float_layers, integer_layers
+from export.sensitivity import Mixed
 from export.source import Source
+from export.validation import choose_validation
 
 if TYPE_CHECKING:
     from edge_ser.models.base import Network
     from export.window import WindowPlan
 
-__all__ = ["Exported", "Say", "export_checkpoint", "read_figures", "temporary_bundle", "unchecked_bundle"]
+__all__ = [
+    "Exported",
+    "Say",
+    "export_checkpoint",
+    "read_figures",
+    "temporary_bundle",
+    "unchecked_bundle",
+    "without_folders",
+    "write_files",
+]
 
 Calibrate = Callable[[Mapping[str, Any], MelSpec, int], CalibrationSet]
 
@@ -48,6 +62,10 @@ def export_checkpoint(
     licence: str | None = None,
     figures: Sequence[Mapping[str, Any]] = (),
     calibrate: str | None = None,
+    calibration: Mapping[str, Any] | None = None,
+    mixed: Mixed | None = None,
+    sensitivity: bool = False,
+    validate: str | None = None,
     feeding: Mapping[str, Any] | None = None,
     accept_drop: bool = False,
     overwrite: bool = False,
@@ -73,6 +91,14 @@ def export_checkpoint(
         Each with its ``protocol``; they join those of the checkpoint.
     calibrate : str, optional
         What int8 learns its ranges from, see `choose_calibration`.
+    calibration : mapping, optional
+        How: ``method`` (of `export.ranges.METHODS`), ``count`` and ``seed`` (of `choose_calibration`).
+    mixed : Mixed, optional
+        How many of the most sensitive layers stay float32 in int8 files; left out, none.
+    sensitivity : bool
+        Measure what each layer costs, and files that keep more and more of them.
+    validate : str, optional
+        Clips of speakers that were not trained on, to see what figures lose; see `choose_validation`.
     feeding : mapping, optional
         Of a network that does not stream: what `export.window.plan_window` takes by name.
     accept_drop : bool
@@ -97,12 +123,33 @@ def export_checkpoint(
     """
     _require(formats)
     target = check_target(out, overwrite=overwrite)
-    choose = functools.partial(choose_calibration, which=calibrate, say=say)
+    how = dict(calibration or {})
+    method = how.pop("method", "minmax")
+    choose = functools.partial(choose_calibration, which=calibrate, say=say, **how)
     loaded = _load(
-        checkpoint, formats, choose, name or target.name, licence=licence, figures=figures, feeding=feeding
+        checkpoint,
+        formats,
+        choose,
+        name or target.name,
+        licence=licence,
+        figures=figures,
+        feeding=feeding,
+        method=method,
     )
+    validation = None
+    if validate is not None:
+        labels = loaded.model.config.labels
+        validation = choose_validation(validate, loaded.description["training"], labels)
     made = [_made(row, loaded, say) for row in formats]
-    rows = _checked(made, loaded, sounds, say)
+    rows = checked(
+        made,
+        loaded.model,
+        loaded.source,
+        Checks(sounds, validation, mixed, sensitivity),
+        finish=functools.partial(_finished, loaded),
+        write=lambda folder, rows: _write(folder, rows, loaded),
+        say=say,
+    )
     refused = [row for row in rows if row.applies and not row.ok]
     bearable = accept_drop and all(
         row.error is not None and np.isfinite(row.error.largest) for row in refused
@@ -141,13 +188,15 @@ def unchecked_bundle(
     calibrate: Calibrate,
     *,
     name: str | None = None,
+    feeding: Mapping[str, Any] | None = None,
 ) -> Bundle:
     """A checkpoint in some formats, as a bundle at `out`; for measuring, so no gate is before it.
 
-    See `temporary_bundle`; `name` is the model's, the checkpoint's when left out.
+    See `temporary_bundle`; `name` is the model's, the checkpoint's when left out, and `feeding` is as in
+    `export_checkpoint`.
     """
     _require(rows)
-    loaded = _load(checkpoint, rows, calibrate, name or Path(checkpoint).stem)
+    loaded = _load(checkpoint, rows, calibrate, name or Path(checkpoint).stem, feeding=feeding)
     made = [_made(row, loaded, lambda text: None) for row in rows]
     for one in made:
         if one.data is None:
@@ -160,7 +209,7 @@ def _require(formats: Sequence[Format]) -> None:
     loud = ("litert_torch", "ai_edge_quantizer")  # imported where their noise is held back
     for row in formats:
         for package in row.needs:
-            if package not in loud:
+            if package not in loud and not row.optional:
                 require(package, extra="export", purpose=f"exporting to {row.key}")
 
 
@@ -180,6 +229,7 @@ def _load(
     licence: str | None = None,
     figures: Sequence[Mapping[str, Any]] = (),
     feeding: Mapping[str, Any] | None = None,
+    method: str = "minmax",
 ) -> _Loaded:
     from edge_ser.models.base import ClipNetwork
     from edge_ser.models.checkpoint import load_checkpoint
@@ -207,24 +257,38 @@ def _load(
         )
     folded = model.fold()
     calibration = None
-    form = "step" if plan is None else plan.form
-    if any(row.calibrated and row.refusal(form) is None for row in formats):
+    how = ("step", "features") if plan is None else (plan.form, plan.takes)
+    rounded = [row for row in formats if row.calibrated and row.refusal(*how) is None]
+    if rounded:
         calibration = calibrate(meta.get("training") or {}, spec, step_frames)
-        if plan is not None and isinstance(model, ClipNetwork):
-            given = tuple(plan.given(model, wave) for wave in calibration.waves)
+        record = {**calibration.record, "method": method}
+        calibration = dataclasses.replace(calibration, method=method, record=record)
+        if plan is not None:
+            given = tuple(_given(model, spec, step_frames, plan, wave) for wave in calibration.waves)
             calibration = dataclasses.replace(calibration, features=given)
     source = Source(folded, calibration, plan)
+    check_folding(model, folded, functools.partial(_given, model, spec, step_frames, plan))
     description = _describe(name, folded, meta, spec, plan, licence, figures)
     if calibration is not None:
         description["quantisation"] = {
             "calibration": dict(calibration.record),
             "float_layers": list(float_layers(source.model)),
             "integer_layers": list(integer_layers(source.model)),
-            "methods": {
-                row.key: row.method for row in formats if row.calibrated and row.refusal(form) is None
-            },
+            "methods": {row.key: row.method for row in rounded},
         }
     return _Loaded(model, source, spec, description)
+
+
+def _given(
+    model: Network, spec: MelSpec, step_frames: int, plan: WindowPlan | None, wave: np.ndarray
+) -> np.ndarray:
+    """What a network hears of a recording, as `export.quantise.observe` takes it."""
+    if plan is None:
+        return features_of({"": wave}, spec, step_frames)[""]
+    from edge_ser.models.base import ClipNetwork
+
+    assert isinstance(model, ClipNetwork)
+    return plan.given(model, wave)
 
 
 def read_figures(path: str | Path) -> dict[str, Any]:
@@ -249,34 +313,41 @@ def _made(row: Format, loaded: _Loaded, say: Say) -> Exported:
     made = convert(row, loaded.source, say)
     if made.data is None:
         return made
-    return dataclasses.replace(made, data=with_metadata(made.data, row.engine, about(loaded.description)))
+    return dataclasses.replace(made, data=_finished(loaded, row, made.data))
 
 
-def _checked(
-    made: Sequence[Exported], loaded: _Loaded, sounds: Mapping[str, np.ndarray], say: Say
-) -> list[Exported]:
-    """What the gate says of the files that were made, tried from a bundle aside."""
-    if all(row.data is None for row in made):
-        return list(made)
-    with tempfile.TemporaryDirectory() as folder:
-        bundle = _write(Path(folder) / "bundle", made, loaded)
-        return gate(made, bundle, loaded.model, sounds, say)
+def _finished(loaded: _Loaded, row: Format, data: bytes) -> bytes:
+    return with_metadata(data, row.engine, about(loaded.description))
 
 
 def _write(folder: Path, rows: Sequence[Exported], loaded: _Loaded, *, overwrite: bool = False) -> Bundle:
+    return write_files(folder, rows, loaded.description, loaded.source.form, overwrite=overwrite)
+
+
+def write_files(
+    folder: Path,
+    rows: Sequence[Exported],
+    description: Mapping[str, Any],
+    form: str,
+    *,
+    overwrite: bool = False,
+) -> Bundle:
+    """A bundle of the rows' files and its card; what is over its limit is marked so."""
     files = {row.format.file: row.data for row in rows if row.data is not None}
     entries = [
         {
             "path": row.format.file,
             "engine": row.format.engine,
             "precision": row.format.precision,
-            "form": loaded.source.form,
+            "form": form,
             **({"over_limit": row.error._asdict()} if row.error is not None and not row.ok else {}),
         }
         for row in rows
         if row.data is not None
     ]
-    manifest = {**loaded.description, "files": [*entries, _CARD]}
+    manifest = {**description, "files": [*entries, _CARD]}
+    if kept := {row.format.key: list(row.kept) for row in rows if row.kept}:
+        manifest["quantisation"] = {**manifest["quantisation"], "mixed": kept}
     files["MODEL_CARD.md"] = card_text(manifest).encode("utf-8")
     return write_bundle(folder, manifest, files, overwrite=overwrite)
 
@@ -290,7 +361,7 @@ def _describe(
     licence: str | None,
     figures: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
-    training = _without_folders(meta.get("training") or {})
+    training = without_folders(meta.get("training") or {})
     data = training.get("licence") or "licences not recorded"
     from edge_ser.models.stream72k import Stream72k
 
@@ -326,12 +397,12 @@ def _describe(
     )
 
 
-def _without_folders(value: Any) -> Any:
+def without_folders(value: Any) -> Any:
     """The same with absolute paths cut to their last part: a bundle names nothing of the machine that made it."""
     if isinstance(value, Mapping):
-        return {key: _without_folders(item) for key, item in value.items()}
+        return {key: without_folders(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_folders(item) for item in value]
+        return [without_folders(item) for item in value]
     if isinstance(value, str):
         for kind in (PurePosixPath, PureWindowsPath):
             if kind(value).is_absolute():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from edge_ser.errors import EdgeSerError
@@ -14,13 +15,19 @@ from export.to_numpy import to_numpy, to_numpy_int8
 from export.to_onnx import to_onnx
 from export.to_onnx_dynamic import to_onnx_dynamic
 from export.to_onnx_int8 import to_onnx_int8
+from export.to_pt2 import to_pt2
 from export.to_tflite import to_tflite
+from export.to_tflite_full import to_tflite_full
 from export.to_tflite_int8 import to_tflite_dynamic, to_tflite_int8, to_tflite_weights
 
 if TYPE_CHECKING:
     from export.source import Source
 
 __all__ = ["FORMATS", "Format", "choose_formats", "format_for"]
+
+
+#: What most formats have; a pipeline of scikit-learn is driven by the one that is left, ``vector``.
+NETWORKS = FORMS[:3]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,9 +53,15 @@ class Format:
     method : str
         How values are rounded, in words; empty where none are.
     forms : tuple of str
-        How its files can be driven: `edge_ser.manifest.FORMS`.
+        How its files can be driven: some of `edge_ser.manifest.FORMS`.
     why_not : str
         Why it has not the other forms, as the end of a sentence.
+    waveform : str
+        Why its input cannot be a waveform, as the end of a sentence; empty where it can.
+    optional : bool
+        Where a package of `needs` is missing the row is refused, and the others are made.
+    rounds : str
+        Attribute of `Source` that names the layers it rounds and can leave float32 one by one; empty where it has none.
     """
 
     name: str
@@ -60,8 +73,11 @@ class Format:
     limit: Limit
     function: Callable[[Source], bytes]
     method: str = ""
-    forms: tuple[str, ...] = FORMS
+    forms: tuple[str, ...] = NETWORKS
     why_not: str = ""
+    waveform: str = ""
+    optional: bool = False
+    rounds: str = ""
 
     @property
     def key(self) -> str:
@@ -73,17 +89,24 @@ class Format:
         """It needs a calibration set."""
         return bool(self.method)
 
-    def refusal(self, form: str) -> str | None:
-        """Why a model of a form cannot become this, or None where it can."""
-        if form in self.forms:
-            return None
-        return f"{self.key} has no form {form!r}: {self.why_not}"
+    def refusal(self, form: str, takes: str = "features") -> str | None:
+        """Why a model of a form and an input cannot become this here, or None where it can."""
+        if form == "vector" and form not in self.forms:
+            return f"{self.key} is for networks: skl2onnx writes scikit-learn's pipelines as onnx-fp32 alone"
+        if form not in self.forms:
+            return f"{self.key} has no form {form!r}: {self.why_not}"
+        if takes == "waveform" and self.waveform:
+            return f"{self.key} takes no waveform: {self.waveform}"
+        if self.optional and (missing := [package for package in self.needs if find_spec(package) is None]):
+            return f"{self.key} needs {missing[0]}, which is not installed"
+        return None
 
 
 _STEP_ALONE = (
     "NumPy has no fast convolution over two dimensions, so a window again at each step would cost a second"
 )
 _FIXED = "TFLite's memory is planned once, for inputs of one size"
+_NO_FRONT_END = "eight bits cannot hold a spectrum's range; export the model with --input features"
 
 
 FORMATS = (
@@ -111,6 +134,7 @@ FORMATS = (
         "weights int8, one scale a channel; the engine makes them float32 when it loads",
         forms=("step",),
         why_not=_STEP_ALONE,
+        rounds="int8_layers",
     ),
     Format(
         "onnx",
@@ -121,6 +145,7 @@ FORMATS = (
         "Raspberry Pi (64-bit), x86-64, and programs that embed ONNX Runtime",
         LIMITS["fp32"],
         to_onnx,
+        forms=FORMS,
     ),
     Format(
         "onnx",
@@ -138,10 +163,11 @@ FORMATS = (
         "onnx",
         "model.int8.onnx",
         ("torch", "onnx", "onnxscript", "onnxruntime"),
-        "ONNX Runtime: four tenths of fp32's size at its speed, the same bits on x86 with and without VNNI",
+        "ONNX Runtime: four tenths of fp32's size, the same bits on x86 with and without VNNI; no faster than fp32",
         LIMITS["int8"],
         to_onnx_int8,
         "products over channels in integers: weights and activations 8 bits, static ranges; the rest float32",
+        rounds="integer_layers",
     ),
     Format(
         "onnx",
@@ -153,6 +179,7 @@ FORMATS = (
         LIMITS["int8-dynamic"],
         to_onnx_dynamic,
         "products over channels in integers, inputs rounded by each step's own range; the rest float32",
+        rounds="integer_layers",
     ),
     Format(
         "tflite",
@@ -190,6 +217,7 @@ FORMATS = (
         "weights int8, one scale a channel; products over channels in integers, activations int8, static ranges",
         forms=("step", "window"),
         why_not=_FIXED,
+        rounds="int8_layers",
     ),
     Format(
         "tflite",
@@ -203,6 +231,7 @@ FORMATS = (
         "weights int8, one scale a channel; they become float32 when the file is loaded",
         forms=("step", "window"),
         why_not=_FIXED,
+        rounds="int8_layers",
     ),
     Format(
         "tflite",
@@ -216,6 +245,47 @@ FORMATS = (
         "weights int8, one scale a channel; products over channels in integers, inputs by each step's own range",
         forms=("step", "window"),
         why_not=_FIXED,
+        rounds="int8_layers",
+    ),
+    Format(
+        "tflite",
+        "int8-full",
+        "litert",
+        "model.int8-full.tflite",
+        ("torch", "litert_torch", "ai_edge_quantizer", "ai_edge_litert"),
+        "microcontrollers with tflite-micro, and accelerators of eight bits (Coral-like), on log-mel features",
+        LIMITS["int8-full"],
+        to_tflite_full,
+        "inputs, outputs, states, weights and all products int8, static ranges; exponentials, the heads and what is "
+        "divided float32 inside",
+        forms=("step", "window"),
+        why_not=_FIXED,
+        waveform=_NO_FRONT_END,
+    ),
+    Format(
+        "c",
+        "int8-full",
+        "micro",
+        "model.h",
+        ("torch", "litert_torch", "ai_edge_quantizer", "ai_edge_litert", "tflite_micro"),
+        "firmware in C or C++ with tflite-micro: the same model as an array, with its constants and arena size",
+        LIMITS["int8-full"],
+        to_tflite_full,
+        "as tflite-int8-full, run by tflite-micro's own kernels",
+        forms=("step", "window"),
+        why_not=_FIXED,
+        waveform=_NO_FRONT_END,
+        optional=True,
+    ),
+    Format(
+        "pt2",
+        "fp32",
+        "torch",
+        "model.pt2",
+        ("torch",),
+        "programs in torch of the same version, without our source code",
+        LIMITS["fp32"],
+        to_pt2,
     ),
 )
 
@@ -247,6 +317,7 @@ def choose_formats(text: str | Sequence[str]) -> tuple[Format, ...]:
     chosen = []
     for name in sorted(names):
         rows = [row for row in FORMATS if name in (row.key, row.precision) or row.key == f"{name}-fp32"]
+        rows = rows or [row for row in FORMATS if row.name == name]
         if not rows:
             raise EdgeSerError(f"there is no format {name!r}; choose all or some of {_known()}")
         chosen += rows

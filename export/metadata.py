@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,7 +15,19 @@ __all__ = ["METADATA", "about", "read_metadata", "with_metadata"]
 
 #: Name of the TFLite file's metadata entry, whose buffer holds JSON; keys of an ONNX file begin with it and a dot.
 METADATA = "edge-ser"
-_KEPT = ("name", "architecture", "labels", "adv", "spec", "step_frames", "window", "calibration", "licence")
+_EXTRA = f"archive/extra/{METADATA}.json"  # where torch.export.load(extra_files=) looks
+_KEPT = (
+    "name",
+    "architecture",
+    "labels",
+    "adv",
+    "spec",
+    "step_frames",
+    "window",
+    "vector",
+    "calibration",
+    "licence",
+)
 
 
 def about(description: Mapping[str, Any]) -> dict[str, str]:
@@ -30,8 +44,10 @@ def about(description: Mapping[str, Any]) -> dict[str, str]:
         The same for the same description, and ``edge_ser``, the version that wrote the file.
     """
     entries = {"edge_ser": __version__}
+    # What hears feature vectors has a front end in their description, and no other.
+    unsaid = ("spec", "step_frames") if description.get("vector") is not None else ()
     for key in _KEPT:
-        if description.get(key) is not None:
+        if description.get(key) is not None and key not in unsaid:
             value = description[key]
             entries[key] = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
     return entries
@@ -41,13 +57,14 @@ def with_metadata(content: bytes, engine: str, entries: Mapping[str, str]) -> by
     """A model file with entries in it; where there were such, they are replaced.
 
     ONNX has a place for texts by key, ``metadata_props``. TFLite's standard has a list of named buffers; the entry
-    is JSON rather than the TFLite Support library's own schema, which knows no log-mel front end.
+    is JSON rather than the TFLite Support library's own schema, which knows no log-mel front end. A program of torch
+    has a folder for files of others. A model for tflite-micro becomes the C header that holds it.
 
     Parameters
     ----------
     content : bytes
     engine : str
-        ``onnx`` or ``litert``; a file of another engine stays as it is.
+        ``onnx``, ``litert``, ``torch`` or ``micro``; a file of another engine stays as it is.
     entries : mapping of str to str
 
     Raises
@@ -64,6 +81,12 @@ def with_metadata(content: bytes, engine: str, entries: Mapping[str, str]) -> by
         return bytes(model.SerializeToString(deterministic=True))
     if engine == "litert":
         return _tflite(content, entries)
+    if engine == "torch":
+        return _archive(content, entries)
+    if engine == "micro":
+        from export.to_c import to_c_header
+
+        return to_c_header(content, entries)
     return content
 
 
@@ -74,6 +97,10 @@ def read_metadata(content: bytes, engine: str) -> dict[str, str]:
         props = {prop.key: prop.value for prop in onnx.load_from_string(content).metadata_props}
         mark = f"{METADATA}."
         return {key.removeprefix(mark): value for key, value in props.items() if key.startswith(mark)}
+    if engine == "torch":
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            kept: dict[str, str] = json.loads(archive.read(_EXTRA)) if _EXTRA in archive.namelist() else {}
+            return kept
     from export import flatbuffer
 
     model = flatbuffer.read(content)
@@ -82,6 +109,16 @@ def read_metadata(content: bytes, engine: str) -> dict[str, str]:
             found: dict[str, str] = json.loads(bytes(model.buffers[entry.buffer].data))
             return found
     return {}
+
+
+def _archive(content: bytes, entries: Mapping[str, str]) -> bytes:
+    data = io.BytesIO(content)
+    with zipfile.ZipFile(data, "a") as archive:
+        if _EXTRA in archive.namelist():
+            raise ValueError("the archive has its entries already")
+        about = zipfile.ZipInfo(_EXTRA, (1980, 1, 1, 0, 0, 0))  # no time of day: the same bytes
+        archive.writestr(about, json.dumps(dict(sorted(entries.items())), separators=(",", ":")))
+    return data.getvalue()
 
 
 def _tflite(content: bytes, entries: Mapping[str, str]) -> bytes:

@@ -6,10 +6,12 @@ step to step is ever rounded, and an hour of streaming drifts no more than a sec
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+
+from export.ranges import Histogram
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -22,6 +24,7 @@ __all__ = [
     "Observed",
     "corrected_bias",
     "float_layers",
+    "hear",
     "int8_layers",
     "integer_layers",
     "observe",
@@ -47,7 +50,9 @@ class Observed(NamedTuple):
     Attributes
     ----------
     taken, given : (float, float)
-        Least and greatest value that went in and came out (before the ReLU that may follow).
+        Range of what went in and came out, before the ReLU that may follow; see `export.ranges`.
+    rectified : (float, float)
+        Range of what came out, after a ReLU.
     mean : (inputs,) float64
         Mean of each input channel.
     peaks : (outputs,) float64
@@ -56,6 +61,7 @@ class Observed(NamedTuple):
 
     taken: tuple[float, float]
     given: tuple[float, float]
+    rectified: tuple[float, float]
     mean: np.ndarray
     peaks: np.ndarray
 
@@ -69,10 +75,10 @@ def float_layers(model: Network) -> tuple[str, ...]:
     return (*front, names[len(front)], "emotion", "adv")
 
 
-def int8_layers(model: Network) -> dict[str, Layer]:
-    """Layers whose weights become int8, by name, in the order of the model; `model` is folded."""
+def int8_layers(model: Network, kept: Collection[str] = ()) -> dict[str, Layer]:
+    """Layers whose weights become int8, by name, in the order of the model; `model` is folded, `kept` stays float."""
     layers = {}
-    kept = float_layers(model)
+    kept = {*float_layers(model), *kept}
     for name, module in _convolutions(model):
         if name not in kept:
             assert module.bias is not None  # the folded form has one everywhere
@@ -88,7 +94,7 @@ def _convolutions(model: Network) -> Iterator[tuple[str, nn.Conv1d | nn.Conv2d]]
             yield name, module
 
 
-def integer_layers(model: Network) -> tuple[str, ...]:
+def integer_layers(model: Network, kept: Collection[str] = ()) -> tuple[str, ...]:
     """Those of `int8_layers` whose inputs and outputs are rounded too, where a runtime has integer arithmetic.
 
     They are the products over channels, nine tenths of the weights. In the other convolutions, of few weights, the
@@ -96,10 +102,10 @@ def integer_layers(model: Network) -> tuple[str, ...]:
     network that does not stream spends its time in all of its convolutions, and has them all in integers.
     """
     if not model.streams:
-        return tuple(int8_layers(model))
+        return tuple(int8_layers(model, kept))
     return tuple(
         name
-        for name, layer in int8_layers(model).items()
+        for name, layer in int8_layers(model, kept).items()
         if all(size == 1 for size in layer.weight.shape[2:])
     )
 
@@ -151,7 +157,7 @@ def corrected_bias(layer: Layer, values: np.ndarray, scales: np.ndarray, mean: n
     return (layer.bias + shift).astype(np.float32)
 
 
-def observe(model: Network, features: Iterable[np.ndarray]) -> dict[str, Observed]:
+def observe(model: Network, features: Sequence[np.ndarray], method: str = "minmax") -> dict[str, Observed]:
     """Run a model over recordings and note what each layer meets.
 
     One pass over a recording hands every layer what the steps would, states included.
@@ -160,20 +166,32 @@ def observe(model: Network, features: Iterable[np.ndarray]) -> dict[str, Observe
     ----------
     model : Network
         Folded, in inference mode.
-    features : iterable of (steps, step_frames, n_mels) float32
+    features : sequence of (steps, step_frames, n_mels) float32
         One array a recording; of a network that does not stream what it is given, (frames, n_mels) or (samples,).
+    method : str
+        Of `export.ranges.METHODS`; all but ``minmax`` take a second pass, for how often each value occurs.
 
     Returns
     -------
     dict of str to Observed
         For each convolution.
     """
+    notes = {name: _Notes() for name, _ in _convolutions(model)}
+    hear(model, features, {name: note.hear for name, note in notes.items()})
+    if method == "minmax":
+        return {name: note.result() for name, note in notes.items()}
+    counts = {name: _Counts(note) for name, note in notes.items()}
+    hear(model, features, {name: count.hear for name, count in counts.items()})
+    return {name: counts[name].result(method) for name in notes}
+
+
+def hear(model: Network, features: Iterable[np.ndarray], hooks: Mapping[str, Callable[..., None]]) -> None:
+    """Run a model over recordings, as `observe` takes them, with a forward hook on each of the layers named."""
     import torch
 
     from edge_ser.models.base import ClipNetwork
 
-    notes = {name: _Notes() for name, _ in _convolutions(model)}
-    hooks = [module.register_forward_hook(notes[name].hear) for name, module in _convolutions(model)]
+    handles = [model.get_submodule(name).register_forward_hook(hook) for name, hook in hooks.items()]
     try:
         with torch.inference_mode():
             for given in features:
@@ -185,9 +203,8 @@ def observe(model: Network, features: Iterable[np.ndarray]) -> dict[str, Observe
                 else:
                     model.answer(model.body(values[None], None))
     finally:
-        for hook in hooks:
-            hook.remove()
-    return {name: note.result() for name, note in notes.items()}
+        for handle in handles:
+            handle.remove()
 
 
 class _Notes:
@@ -208,4 +225,27 @@ class _Notes:
         self.peaks = np.maximum(self.peaks, given.double().transpose(0, 1).flatten(1).amax(1).numpy())
 
     def result(self) -> Observed:
-        return Observed(self.taken, self.given, self.total / self.count, self.peaks)
+        rectified = (0.0, max(self.given[1], 0.0))
+        return Observed(self.taken, self.given, rectified, self.total / self.count, self.peaks)
+
+
+class _Counts:
+    """How often one layer met each value, within the limits of a first pass."""
+
+    def __init__(self, notes: _Notes) -> None:
+        self.notes = notes
+        self.taken, self.given = Histogram(*notes.taken), Histogram(*notes.given)
+        self.rectified = Histogram(*notes.result().rectified)
+
+    def hear(self, _: object, inputs: tuple[Tensor, ...], given: Tensor) -> None:
+        [taken] = inputs
+        self.taken.add(taken.numpy())
+        self.given.add(given.numpy())
+        self.rectified.add(given.clamp_min(0).numpy())
+
+    def result(self, method: str) -> Observed:
+        return self.notes.result()._replace(
+            taken=self.taken.range(method),
+            given=self.given.range(method),
+            rectified=self.rectified.range(method),
+        )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import functools
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from edge_ser.errors import EdgeSerError
 from export.calibration import CalibrationSet
 from export.equalise import equalised
-from export.quantise import Observed, observe
+from export.quantise import Layer, Observed, int8_layers, integer_layers, observe
 
 if TYPE_CHECKING:
     from edge_ser.models.base import ClipNetwork
@@ -45,6 +47,34 @@ class Source:
 
             self.model = as_convolutions(self.clip)
         self._calibration = calibration
+        self._kept: frozenset[str] = frozenset()
+
+    def keeping(self, layers: Iterable[str]) -> Source:
+        """The same source, of which these layers stay float32 in int8 files too: mixed precision.
+
+        Ranges are learnt once for both; the float32 files are shared where they are made by now.
+
+        Raises
+        ------
+        EdgeSerError
+            There is no calibration set.
+        """
+        _ = self.observed  # before the copy, so that it is in both
+        other = copy.copy(self)
+        other._kept = frozenset(layers)
+        for name in ("int8_layers", "integer_layers"):
+            other.__dict__.pop(name, None)
+        return other
+
+    @functools.cached_property
+    def int8_layers(self) -> dict[str, Layer]:
+        """Layers of `even` whose weights are rounded; see `export.quantise.int8_layers`."""
+        return int8_layers(self.even, self._kept)
+
+    @functools.cached_property
+    def integer_layers(self) -> tuple[str, ...]:
+        """Those of them whose inputs and outputs are rounded too."""
+        return integer_layers(self.even, self._kept)
 
     @property
     def stream(self) -> Stream72k:
@@ -66,6 +96,16 @@ class Source:
     def form(self) -> str:
         """``step``, ``window`` or ``clip``."""
         return "step" if self.plan is None else self.plan.form
+
+    @property
+    def takes(self) -> str:
+        """``features`` or ``waveform``."""
+        return "features" if self.plan is None else self.plan.takes
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """Names of the states that a step carries on; none where a window is heard."""
+        return () if self.plan is not None else self.stream.state_names
 
     def named(self) -> NamedStep | NamedWindow:
         """The model as converters take it."""
@@ -102,7 +142,7 @@ class Source:
     @functools.cached_property
     def observed(self) -> dict[str, Observed]:
         """What the convolutions of `even` meet in the calibration set."""
-        return observe(self.even, self.calibration.features)
+        return observe(self.even, self.calibration.features, self.calibration.method)
 
     @functools.cached_property
     def onnx(self) -> bytes:
@@ -117,3 +157,10 @@ class Source:
         from export.to_tflite import convert
 
         return convert(self.named())
+
+    @functools.cached_property
+    def full(self) -> bytes:
+        """The TFLite file of bytes throughout."""
+        from export.to_tflite_full import quantised
+
+        return quantised(self)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge_ser.tensors import pack_tensors
-from export.quantise import corrected_bias, int8_layers, round_weight
+from export.quantise import corrected_bias, round_weight
 
 if TYPE_CHECKING:
     from export.source import Source
@@ -27,7 +27,7 @@ def to_numpy_int8(source: Source) -> bytes:
     """
     state = source.even.state_dict()
     tensors = {name: tensor.detach().numpy() for name, tensor in state.items()}
-    for name, layer in int8_layers(source.even).items():
+    for name, layer in source.int8_layers.items():
         values, scales = round_weight(layer.weight)
         tensors[f"{name}.weight"], tensors[f"{name}.weight.scale"] = values, scales
         tensors[f"{name}.bias"] = corrected_bias(layer, values, scales, source.observed[name].mean)

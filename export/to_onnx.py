@@ -6,16 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 from edge_ser.errors import require
 from export.chatter import hush
+from export.onnx_wide import widen
 
 if TYPE_CHECKING:
     from export.source import Source
     from export.step import NamedStep
+    from export.teachers import NamedTeacher
     from export.window import NamedWindow
 
-__all__ = ["OPSET", "convert", "to_onnx"]
+__all__ = ["IR", "OPSET", "convert", "to_onnx"]
 
 OPSET = 20
-_IR = 9  # the newest that ONNX Runtime 1.17 reads; nothing we write needs a later one
+IR = 9  # the newest that ONNX Runtime 1.17 reads; nothing we write needs a later one
 
 
 def to_onnx(source: Source) -> bytes:
@@ -23,13 +25,13 @@ def to_onnx(source: Source) -> bytes:
     return source.onnx
 
 
-def convert(named: NamedStep | NamedWindow) -> bytes:
+def convert(named: NamedStep | NamedWindow | NamedTeacher) -> bytes:
     """Convert a folded model.
 
     Parameters
     ----------
-    named : NamedStep or NamedWindow
-        From `Source.named`.
+    named : NamedStep, NamedWindow or NamedTeacher
+        From `Source.named`, or an encoder with heads.
 
     Returns
     -------
@@ -43,7 +45,7 @@ def convert(named: NamedStep | NamedWindow) -> bytes:
     """
     torch = require("torch", extra="export", purpose="exporting to ONNX")
     require("onnxscript", extra="export", purpose="exporting to ONNX")
-    require("onnx", extra="export", purpose="exporting to ONNX")
+    onnx = require("onnx", extra="export", purpose="exporting to ONNX")
     with hush():
         example = named.example()
         program = torch.onnx.export(
@@ -60,12 +62,13 @@ def convert(named: NamedStep | NamedWindow) -> bytes:
         )
         proto = program.model_proto
     _strip(proto)
+    widen(onnx, proto.graph)
     return bytes(proto.SerializeToString(deterministic=True))
 
 
 def _strip(proto: Any) -> None:
     """Remove what names the machine, its folders and its source lines: the file holds the network alone."""
-    proto.ir_version = _IR
+    proto.ir_version = IR
     proto.doc_string = ""
     proto.producer_name = "edge-ser"
     proto.producer_version = ""

@@ -11,7 +11,7 @@ import numpy as np
 
 from edge_ser.errors import require
 from export.onnx_graph import CENTRE, PREFIX, even_graph, unexpected
-from export.quantise import corrected_bias, int8_layers, integer_layers, round_weight
+from export.quantise import corrected_bias, round_weight
 
 if TYPE_CHECKING:
     from export.source import Source
@@ -42,7 +42,8 @@ def to_onnx_dynamic(source: Source) -> bytes:
     onnx = require("onnx", extra="export", purpose="exporting to ONNX")
     proto = even_graph(onnx, source)
     graph = proto.graph
-    layers = {name: int8_layers(source.even)[name] for name in integer_layers(source.even)}
+    layers = {name: source.int8_layers[name] for name in source.integer_layers}
+    sizes = {item.name: tuple(item.dims) for item in graph.initializer}
     nodes: list[Any] = []
     added: dict[str, np.ndarray] = {"centre": np.asarray(CENTRE, np.uint8)}
     found = set()
@@ -55,8 +56,9 @@ def to_onnx_dynamic(source: Source) -> bytes:
         layer = layers[name]
         values, scales = round_weight(layer.weight)
         bias = corrected_bias(layer, values, scales, source.observed[name].mean)
-        tail = (1, -1, *[1] * (layer.weight.ndim - 2))
-        added[f"{name}.bytes"] = (values.astype(np.int16) + CENTRE).astype(np.uint8)
+        shape = sizes[node.input[1]]  # of the graph, where a convolution over time is one over an image
+        tail = (1, -1, *[1] * (len(shape) - 2))
+        added[f"{name}.bytes"] = (values.astype(np.int16) + CENTRE).astype(np.uint8).reshape(shape)
         added[f"{name}.scale"], added[f"{name}.bias"] = scales.reshape(tail), bias.reshape(tail)
         nodes += _product(onnx, node, name)
     if missing := sorted(set(layers) - found):

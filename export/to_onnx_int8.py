@@ -14,7 +14,7 @@ import numpy as np
 
 from edge_ser.errors import require
 from export.onnx_graph import CENTRE, PREFIX, even_graph, unexpected
-from export.quantise import Layer, Observed, corrected_bias, integer_layers, round_weight
+from export.quantise import Layer, Observed, corrected_bias, round_weight
 
 if TYPE_CHECKING:
     from export.source import Source
@@ -46,10 +46,7 @@ def to_onnx_int8(source: Source) -> bytes:
     """
     onnx = require("onnx", extra="export", purpose="exporting to ONNX")
     proto = even_graph(onnx, source)
-    rewriter = _Rewriter(
-        onnx, proto.graph, {name: source.observed[name] for name in integer_layers(source.even)}
-    )
-    rewriter.run()
+    _Rewriter(onnx, proto.graph, {name: source.observed[name] for name in source.integer_layers}).run()
     onnx.checker.check_model(proto)
     return bytes(proto.SerializeToString(deterministic=True))
 
@@ -79,7 +76,7 @@ class _Rewriter:
             if layer is not None:
                 found.add(layer)
                 self._quantise_inputs(node, self._layers[layer])
-                output, limits = self._end(node, self._layers[layer].given)
+                output, limits = self._end(node, self._layers[layer])
                 ends[output] = limits
             self._nodes.append(node)
             for name in node.output:
@@ -111,13 +108,13 @@ class _Rewriter:
         node.input[1] = self._constant(weight, values, scales)
         node.input[2] = self._constant(bias, units.astype(np.int32), products)
 
-    def _end(self, node: Any, given: tuple[float, float]) -> tuple[str, tuple[float, float]]:
+    def _end(self, node: Any, met: Observed) -> tuple[str, tuple[float, float]]:
         """The tensor that a layer ends in, its ReLU included, and that tensor's range."""
         [output] = node.output
         users = self._users.get(output, [])
         if [user.op_type for user in users] == ["Relu"]:
-            return users[0].output[0], (0.0, max(given[1], 0.0))
-        return output, given
+            return users[0].output[0], met.rectified
+        return output, met.given
 
     def _rounded(self, name: str, limits: tuple[float, float]) -> str:
         """Add a pair that rounds a tensor; returns the name of the result."""

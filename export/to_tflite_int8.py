@@ -11,7 +11,7 @@ import numpy as np
 from edge_ser.errors import EdgeSerError, require
 from export import flatbuffer
 from export.chatter import hush
-from export.quantise import Layer, corrected_bias, int8_layers, integer_layers, round_weight
+from export.quantise import Layer, corrected_bias, int8_layers, round_weight
 
 if TYPE_CHECKING:
     from export.source import Source
@@ -76,8 +76,8 @@ def to_tflite_dynamic(source: Source) -> bytes:
 
 def _rounded(source: Source, kind: str) -> bytes:
     graph = flatbuffer.read(source.tflite)
-    places = {name: place(graph, name, layer) for name, layer in int8_layers(source.model).items()}
-    layers, integer = int8_layers(source.even), integer_layers(source.even)
+    layers, integer, trained = source.int8_layers, source.integer_layers, int8_layers(source.model)
+    places = {name: place(graph, name, trained[name]) for name in layers}
     ranges: dict[str, tuple[float, float]] = {}
     for name, there in places.items():
         layer, met = layers[name], source.observed[name]
@@ -87,7 +87,7 @@ def _rounded(source: Source, kind: str) -> bytes:
         there.bias.data = bias.view(np.uint8)
         if name in integer and kind == "static":
             ranges[there.taken.name.decode()] = met.taken
-            ranges[there.given.name.decode()] = (0.0, max(met.given[1], 0.0)) if there.relu else met.given
+            ranges[there.given.name.decode()] = met.rectified if there.relu else met.given
     outputs = {
         there.given.name.decode(): kind if name in integer else "weights" for name, there in places.items()
     }

@@ -24,12 +24,10 @@ from .live import Clock, LiveSource
 
 __all__ = ["ArecordOpening", "open_arecord"]
 
-# A wake-up of arecord costs what it costs: with 16 of them a second 0.14 % of a core (x86-64), with eight 0.09 %.
-_PERIOD_S = 0.125
-_BLOCK_S = 0.0625
-# At 16 kHz a step's samples are taken at once, which wakes us four times a second and not sixteen; at another rate the
-# resampler is a few samples behind, and a step would wait for the next quarter of a second.
+# A wake-up costs what it costs, so at 16 kHz arecord gives a step at once, which ends when the step ends. At another
+# rate the resampler is a few samples behind, and a step would wait for the next quarter of a second.
 _STEP_S = 0.25
+_BLOCK_S = 0.0625
 _BUFFER_US = 1_000_000  # the driver's own
 _PIPE_BYTES = 1 << 20  # what an ordinary user may ask for: half a minute of 16 kHz mono
 _OVERRUN = re.compile(rb"overrun!!!")
@@ -65,15 +63,15 @@ class ArecordOpening:
             )
         self.name = f"arecord:{device}" if device else "arecord"
         self.rate, self.channels = rate, channels
-        period = _PERIOD_S if rate == SAMPLE_RATE else _BLOCK_S
+        self._block_s = _STEP_S if rate == SAMPLE_RATE else _BLOCK_S
         self._command = [
             command, "-q", "-t", "raw", "-f", "S16_LE", "-r", str(rate), "-c", str(channels),
-            "-B", str(_BUFFER_US), "-F", str(round(period * 1e6)), *(["-D", device] if device else []), "-",
+            "-B", str(_BUFFER_US), "-F", str(round(self._block_s * 1e6)), *(["-D", device] if device else []), "-",
         ]  # fmt: skip
         self._process: subprocess.Popen[bytes] | None = None
         self._odd = b""
         self._words = b""
-        self._overflow = False
+        self._overflow = self._stopping = False
 
     @property
     def pid(self) -> int | None:
@@ -87,8 +85,7 @@ class ArecordOpening:
             self._command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             bufsize=0, start_new_session=True, env={**os.environ, "LC_ALL": "C"},
         )  # fmt: skip
-        out, words = self._pipes()
-        os.set_blocking(words, False)
+        out, _ = self._pipes()
         if hasattr(fcntl, "F_SETPIPE_SZ"):
             with contextlib.suppress(
                 PermissionError
@@ -108,17 +105,19 @@ class ArecordOpening:
             self._listen_to_words()
             return None
         size = 2 * self.channels
-        wanted = round((_STEP_S if self.rate == SAMPLE_RATE else _BLOCK_S) * self.rate) * size - len(
-            self._odd
-        )
-        give_up, nap = time.monotonic() + timeout, 0.001 + (wanted - _waiting(out)) / (size * self.rate)
-        while _waiting(out) < wanted and time.monotonic() < give_up:
-            if self._process is None or self._process.poll() is not None:
-                break  # it has ended, and no more comes
-            time.sleep(min(timeout, nap))
-            nap = 0.003  # the last period is a little late
-        data = self._odd + os.read(out, wanted)
-        now = time.monotonic()
+        wanted = round(self._block_s * self.rate) * size
+        missing = wanted - len(self._odd) - _waiting(out)
+        if missing > 0 and not self._stopping:
+            # The device's periods are shorter than what was asked for: sleep through those that come between.
+            time.sleep(min(timeout, missing / (size * self.rate)))
+        data, now = self._odd, time.monotonic()
+        give_up = now + timeout
+        while len(data) < wanted and select.select([out], [], [], max(0.0, give_up - now))[0]:
+            piece = os.read(out, wanted - len(data))
+            now = time.monotonic()
+            if not piece:
+                break  # it has ended
+            data += piece
         self._listen_to_words()
         if len(data) == len(self._odd):
             return Chunk(np.empty((0, self.channels), np.int16), now, end=True)
@@ -131,13 +130,14 @@ class ArecordOpening:
 
     def _listen_to_words(self) -> None:
         _, words = self._pipes()
-        with contextlib.suppress(BlockingIOError):
-            if data := os.read(words, 4096):
-                self._overflow |= _OVERRUN.search(data) is not None
-                self._words = (self._words + data)[-2000:]
+        if _waiting(words):
+            data = os.read(words, 4096)
+            self._overflow |= _OVERRUN.search(data) is not None
+            self._words = (self._words + data)[-2000:]
 
     def stop(self) -> None:
         """See `Opening.stop`."""
+        self._stopping = True
         if self._process is not None:
             self._process.terminate()
 

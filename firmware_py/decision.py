@@ -149,6 +149,10 @@ class Decision:
         self._speaker = speaker
         self._steps: deque[np.ndarray] = deque(maxlen=WINDOW_STEPS)
 
+    def hear(self, features: np.ndarray) -> None:
+        """Take a step of which nothing is asked, for the detector to look back on."""
+        self._steps.append(features)
+
     def push(self, features: np.ndarray, logits: np.ndarray, reading: Reading) -> tuple[np.ndarray, State]:
         """Take the next step.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import Protocol
 
 import numpy as np
 
@@ -61,8 +62,18 @@ def _same(one: State, other: State) -> bool:
     return all(np.array_equal(values, others) for values, others in zip(one, other, strict=True))
 
 
+class FrontEnd(Protocol):
+    """What makes features of a step's samples."""
+
+    def push(self, x: np.ndarray) -> np.ndarray:
+        """The features of the next samples."""
+
+    def reset(self) -> None:
+        """The next sample is the first."""
+
+
 class Dozer:
-    """Runs an engine where the gate is open, and keeps the features of the steps before.
+    """Runs an engine where the gate is open, and keeps what it needs of the steps before.
 
     When the gate opens, the model first hears all that it would still remember, so that its answers are the same, bit
     for bit, as those of a model that never slept; no onset is lost. The first answer after a pause takes as long as
@@ -74,6 +85,11 @@ class Dozer:
         What runs the model.
     memory : int
         See `memory_steps`.
+    front : FrontEnd, optional
+        Where given, `sleep` takes samples, whose features are computed when it wakes, and `wake` must be called before
+        the front end hears the step that woke it. Its frames may not reach back further than one step.
+    keep : int
+        How many of the missed steps' features `wake` has to give at least, if there were so many.
 
     Attributes
     ----------
@@ -81,20 +97,37 @@ class Dozer:
         Steps that the model did not hear, so far.
     """
 
-    def __init__(self, engine: Engine, memory: int) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, memory: int, front: FrontEnd | None = None, keep: int = 0) -> None:
+        self._engine, self._memory, self._front = engine, memory, front
         self._state = engine.initial_state()
-        self._missed: deque[np.ndarray] = deque(maxlen=memory)
+        # One more where features are still to be computed: its samples are the past of the next one's frames.
+        self._missed: deque[np.ndarray] = deque(maxlen=max(memory, keep) + (front is not None))
+        self._forgot = False
         self.dozed = 0
 
-    def step(self, features: np.ndarray, awake: bool) -> Outputs | None:
-        """The model's answer to a step, or None where it sleeps."""
-        if not awake:
-            self._missed.append(features.copy())
-            self.dozed += 1
-            return None
-        self.dozed -= len(self._missed)
-        while self._missed:
-            _, self._state = self._engine.step(self._missed.popleft(), self._state)
+    def sleep(self, heard: np.ndarray) -> None:
+        """Take a step that the model does not hear: its features, or its samples where there is a front end."""
+        self._forgot |= len(self._missed) == self._missed.maxlen
+        self._missed.append(heard.copy())
+        self.dozed += 1
+
+    def wake(self) -> list[np.ndarray]:
+        """Let the model hear what it would still remember; the features of the last missed steps, oldest first."""
+        missed = list(self._missed)
+        self._missed.clear()
+        if self._front is not None and missed:
+            if self._forgot:
+                self._front.reset()
+                self._front.push(missed.pop(0))
+            missed = [self._front.push(samples) for samples in missed]
+        self._forgot = False
+        remembered = missed[max(0, len(missed) - self._memory) :]
+        for features in remembered:
+            _, self._state = self._engine.step(features, self._state)
+        self.dozed -= len(remembered)
+        return missed
+
+    def step(self, features: np.ndarray) -> Outputs:
+        """The model's answer to a step; `wake` comes first."""
         outputs, self._state = self._engine.step(features, self._state)
         return outputs

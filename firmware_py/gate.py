@@ -40,21 +40,34 @@ class Gate(Protocol):
     `firmware_py.doze`): either way its state is exact.
     """
 
-    def push(self, step: np.ndarray, features: np.ndarray) -> Reading:
+    @property
+    def reads_features(self) -> bool:
+        """It needs the log-mel; where not, nobody computes that of a step in which a dozing model sleeps."""
+
+    def push(self, step: np.ndarray, features: np.ndarray | None) -> Reading:
         """Say whether somebody is heard in the next step.
 
         Parameters
         ----------
         step : (n,) float32
             Its samples in -1..1.
-        features : (frames, mels) float32
-            Its log-mel, as the model gets it.
+        features : (frames, mels) float32 or None
+            Its log-mel, as the model gets it; None only where the gate does not read it.
         """
 
 
 def level_db(samples: np.ndarray) -> np.ndarray:
     """Root mean square along the last axis in dBFS, `FLOOR_DB` at least; silence is `FLOOR_DB`."""
-    power = np.mean(np.square(samples, dtype=np.float64), axis=-1)
+    return _decibels(_power(samples))
+
+
+def _power(samples: np.ndarray) -> np.ndarray:
+    """Mean square along the last axis."""
+    squares = np.square(samples, dtype=np.float64)
+    return np.asarray(np.add.reduce(squares, axis=-1) / squares.shape[-1])
+
+
+def _decibels(power: np.ndarray) -> np.ndarray:
     return np.maximum(10 * np.log10(np.maximum(power, 1e-30)), FLOOR_DB)
 
 
@@ -83,6 +96,7 @@ class LevelGate:
     """
 
     _CLOSE_BELOW_DB = 3.0
+    reads_features = False
 
     def __init__(
         self,
@@ -113,22 +127,42 @@ class LevelGate:
 
     def push(self, step: np.ndarray, features: np.ndarray | None = None) -> Reading:
         """Take a step's samples; it counts as speech when the gate was open at any hop of it."""
+        powers = np.empty(
+            len(step) // self._hop + 1
+        )  # of each hop, then of the step: decibels of all in one go
+        powers[:-1] = _power(step.reshape(-1, self._hop))
+        powers[-1] = np.add.reduce(powers[:-1]) / (len(powers) - 1)
+        *levels, whole = _decibels(powers).tolist()
+        return Reading(self._push_levels(levels), whole)
+
+    def _push_levels(self, levels: list[float]) -> bool:
+        """Whether it was open at any of the levels of a step."""
+        # An empty room is most of a year: where no level reaches the least that the threshold can be in this step, only
+        # the floor moves.
+        least = max(self._open_db, min(self._floor, *levels) + self._above_floor_db)
+        if not self._open and max(levels) < least:
+            self._lower_floor(levels)
+            self._loud_run = 0
+            return False
         heard = False
-        for level in level_db(step.reshape(-1, self._hop)).tolist():
+        for level in levels:
             heard |= self._push_level(level)
-        return Reading(heard, float(level_db(step)))
+        return heard
+
+    def _lower_floor(self, levels: list[float]) -> None:
+        # Digital silence tells nothing of the room: a muted microphone must not make its first noise stand out.
+        if min(levels) <= FLOOR_DB:
+            levels = [level for level in levels if level > FLOOR_DB]
+        while levels:
+            slot, place = divmod(self._seen, self._stretch_hops)
+            slot %= len(self._minima)
+            piece, levels = levels[: self._stretch_hops - place], levels[self._stretch_hops - place :]
+            self._minima[slot] = min(piece) if place == 0 else min(self._minima[slot], *piece)
+            self._floor = min(self._minima)
+            self._seen += len(piece)
 
     def _push_level(self, level: float) -> bool:
-        # Digital silence tells nothing of the room: a muted microphone must not make its first noise stand out.
-        if level > FLOOR_DB:
-            slot = self._seen // self._stretch_hops % len(self._minima)
-            if self._seen % self._stretch_hops == 0:
-                self._minima[slot] = level
-                self._floor = min(self._minima)
-            elif level < self._minima[slot]:
-                self._minima[slot] = level
-                self._floor = min(self._floor, level)
-            self._seen += 1
+        self._lower_floor([level])
         floor = self._floor
         threshold = max(self._open_db, floor + self._above_floor_db) if floor < math.inf else self._open_db
         if self._open:
@@ -158,6 +192,8 @@ class MelGate(LevelGate):
         Of `LevelGate`; levels are of the bands' mean power, some 20 dB lower than those of the samples.
     """
 
+    reads_features = True
+
     def __init__(
         self, spec: MelSpec, *, low_hz: float = 250.0, high_hz: float = 4000.0, **options: float
     ) -> None:
@@ -178,7 +214,5 @@ class MelGate(LevelGate):
             raise ValueError("the gate 'mel' needs the step's features")
         decibels = features[:, self._bands].astype(np.float64) * self._scale + self._mean
         levels = 10 * np.log10(np.mean(10 ** (decibels / 10), axis=1))
-        heard = False
-        for level in np.maximum(levels, FLOOR_DB).tolist():
-            heard |= self._push_level(level)
+        heard = self._push_levels(np.maximum(levels, FLOOR_DB).tolist())
         return Reading(heard, float(level_db(step)))

@@ -31,6 +31,7 @@ class SileroGate:
     """
 
     _RATE = 16_000
+    reads_features = False
 
     def __init__(
         self, *, open_at: float = 0.5, close_below: float = 0.35, hang_s: float = 0.6, detector: Any = None

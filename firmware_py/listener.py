@@ -190,8 +190,9 @@ class Listener:
             return samples
 
     def _answer(self, prediction: Prediction) -> None:
-        prediction = self._steady.push(prediction)
-        prediction = replace(prediction, latency_ms=(time.monotonic() - self._arrival) * 1e3)
+        label = self._steady.label_after(prediction)
+        latency_ms = (time.monotonic() - self._arrival) * 1e3
+        prediction = replace(prediction, steady=label, latency_ms=latency_ms)
         for sink in self._sinks:
             sink.prediction(prediction)
         if not self._queued_sinks:

@@ -21,7 +21,7 @@ from .stop import Stop
 
 __all__ = ["Clock", "LiveSource", "Opening"]
 
-_WAIT_S = 0.25
+_WAIT_S = 0.35  # longer than the longest block, which would else come a little after the waiting
 _DEAD_AFTER_S = 2.0  # a running stream that gives nothing for so long is opened anew
 _RETRY_S = (0.5, 2.0)  # between two looks for a lost microphone: at first, and after ten of them
 _SILENT_AFTER_S = 10.0  # one and the same value for so long is no room: the microphone is muted or broken

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -11,11 +12,11 @@ from edge_ser.dsp import LogMelStream
 from edge_ser.errors import EdgeSerError
 
 from .adaptation import SpeakerMean
-from .decision import Decision
+from .decision import WINDOW_STEPS, Decision
 from .doze import MOST_STEPS, Dozer, memory_steps
 from .engines import Engine, Outputs
-from .gate import Gate, LevelGate
-from .prediction import Prediction
+from .gate import Gate, LevelGate, Reading
+from .prediction import Prediction, State
 
 if TYPE_CHECKING:
     from edge_ser.bundle import Bundle
@@ -26,8 +27,11 @@ __all__ = ["Pipeline", "front_end", "speaker_mean"]
 class _Samples:
     """No front end: a model that hears samples computes its features itself, of a whole window."""
 
-    def push(self, samples: np.ndarray) -> np.ndarray:
-        return samples.copy()
+    def push(self, x: np.ndarray) -> np.ndarray:
+        return x.copy()
+
+    def reset(self) -> None:
+        pass
 
 
 def front_end(bundle: Bundle) -> LogMelStream | _Samples:
@@ -96,6 +100,11 @@ class Pipeline:
         adapt: bool = False,
     ) -> None:
         spec = bundle.spec
+        if bundle.vector is not None:
+            raise EdgeSerError(
+                f"{bundle.name} answers whole recordings from their feature vectors and does not stream: "
+                "use edge-ser predict"
+            )
         if spec.padding != "causal" and bundle.hears == "features":
             # With any other padding a step's frames need samples after the step, and `end` would not be true.
             raise EdgeSerError(
@@ -112,7 +121,11 @@ class Pipeline:
         self._decision = Decision(bundle.calibration, bundle.speech_detector, spec.frame_rate, speaker)
         self._front = front_end(bundle)
         self._state = engine.initial_state()
+        # Where the gate reads samples alone, the front end sleeps as well; frames longer than a step would need more
+        # of the past than is kept.
+        self._late = not self._gate.reads_features and spec.n_fft <= self.step_samples
         self._dozer = self._make_dozer() if doze else None
+        self._nothing = dict.fromkeys(bundle.labels, math.nan)
         self._step = np.zeros(self.step_samples, np.float32)
         self._filled = 0
         self._steps = 0
@@ -143,7 +156,7 @@ class Pipeline:
                 f"{self.bundle.name} remembers more than {MOST_STEPS} steps, so it cannot doze without changing its "
                 "answers; leave --doze out"
             )
-        return Dozer(self.engine, memory)
+        return Dozer(self.engine, memory, self._front if self._late else None, WINDOW_STEPS)
 
     def warm_up(self) -> None:
         """Run a step whose answer nobody gets, so that what is made at the first one does not delay a real one."""
@@ -192,31 +205,49 @@ class Pipeline:
                         on_prediction(prediction)
         return predictions
 
-    def _run_step(self) -> Prediction | None:
-        features = self._front.push(self._step)
-        reading = self._gate.push(self._step, features)
-        outputs: Outputs | None
-        if self._dozer is not None:
-            outputs = self._dozer.step(features, reading.open)
-        else:
+    def _hear(self) -> tuple[Outputs | None, dict[str, float], State, Reading]:
+        """The model's answer to a step, the probabilities it means, the state, and what the gate read."""
+        if self._dozer is None:
+            features = self._front.push(self._step)
+            reading = self._gate.push(self._step, features)
             outputs, self._state = self.engine.step(features, self._state)
-        scores = np.full(len(self.bundle.labels), np.nan) if outputs is None else outputs.logits
-        shares, state = self._decision.push(features, scores, reading)
+        else:
+            early = None if self._late else self._front.push(self._step)
+            reading = self._gate.push(self._step, early)
+            # A level that is no number wakes the front end, which says what is wrong with the samples.
+            if not reading.open and math.isfinite(reading.level_db):
+                self._dozer.sleep(self._step if early is None else early)
+                if early is not None:
+                    self._decision.hear(early)
+                return None, self._nothing, "silence", reading
+            missed = self._dozer.wake()
+            if early is None:
+                for features in missed:
+                    self._decision.hear(features)
+                features = self._front.push(self._step)
+            else:
+                features = early
+            outputs = self._dozer.step(features)
+        shares, state = self._decision.push(features, outputs.logits, reading)
+        return outputs, dict(zip(self.bundle.labels, map(float, shares), strict=True)), state, reading
+
+    def _run_step(self) -> Prediction | None:
+        outputs, emotion, state, reading = self._hear()
         self._filled = 0
         self._steps += 1
         if self._steps % self.every:
             return None
         lost, self._lost = self._lost, 0
+        order = self.bundle.adv.order
         if outputs is None:
-            values = np.full(len(self.bundle.adv.order), np.nan)
+            adv = dict.fromkeys(order, math.nan)
         else:  # networks with linear outputs go beyond the scale that the bundle promises
-            values = outputs.adv.clip(*self.bundle.adv.range)
-        adv = dict(zip(self.bundle.adv.order, map(float, values), strict=True))
+            adv = dict(zip(order, map(float, outputs.adv.clip(*self.bundle.adv.range)), strict=True))
         return Prediction(
             start=max(0, self._position - self._window),
             end=self._position,
             sample_rate=self.bundle.spec.sample_rate,
-            emotion=dict(zip(self.bundle.labels, map(float, shares), strict=True)),
+            emotion=emotion,
             state=state,
             level_db=reading.level_db,
             lost_samples=lost,

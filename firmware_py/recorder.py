@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import struct
@@ -15,7 +14,7 @@ import numpy as np
 
 from edge_ser.audio import SAMPLE_RATE, float_to_pcm16, pcm16_to_float
 from edge_ser.errors import EdgeSerError
-from edge_ser.files import fsync_folder, permissions_from_umask
+from edge_ser.files import fsync_folder, permissions_from_umask, sha256
 
 from .prediction import Prediction
 
@@ -146,7 +145,7 @@ class AnswerDigest:
     """Tells whether two runs gave the same answers, bit for bit; latencies do not count."""
 
     def __init__(self) -> None:
-        self._hash, self.count = hashlib.sha256(), 0
+        self._hash, self.count = sha256(), 0
 
     def add(self, prediction: Prediction) -> None:
         """Take the next answer."""

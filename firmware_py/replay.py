@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import struct
 import time
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from edge_ser.audio import pcm16_to_float
 from edge_ser.errors import EdgeSerError
-from edge_ser.files import parse_json_object
+from edge_ser.files import parse_json_object, sha256
 
 from .blocks import Block
 from .engines import Engine
@@ -32,7 +31,7 @@ def recording_settings(
     bundle: Bundle, engine: Engine, *, every: int, gate: str, doze: bool, adapt: bool, source: str
 ) -> dict[str, Any]:
     """What a recording says of the run that made it: enough to answer again in the same way."""
-    digest = hashlib.sha256(bundle.file(engine.name, engine.precision).read_bytes()).hexdigest()
+    digest = sha256(bundle.file(engine.name, engine.precision).read_bytes()).hexdigest()
     return {
         "model": bundle.name, "model_sha256": digest, "engine": engine.name, "precision": engine.precision,
         "every": every, "gate": gate, "doze": doze, "adapt": adapt, "source": source,

@@ -43,6 +43,10 @@ class Steady:
 
     def push(self, prediction: Prediction) -> Prediction:
         """The same prediction with `steady` filled in."""
+        return replace(prediction, steady=self.label_after(prediction))
+
+    def label_after(self, prediction: Prediction) -> str | None:
+        """Take the next prediction; the label from there on."""
         p = prediction
         took = (p.end - (self._last_end if self._last_end is not None else 0)) / p.sample_rate
         self._last_end = p.end
@@ -50,7 +54,7 @@ class Steady:
             self._quiet_s += took
             if self._quiet_s >= self._hold_s:
                 self._forget()
-            return replace(p, steady=self.label)
+            return self.label
         self._quiet_s = 0.0
         self._heard_s += took
         new = np.fromiter(p.emotion.values(), np.float64, len(p.emotion))
@@ -65,4 +69,4 @@ class Steady:
                 self.label = labels[best]
         elif self._shares[best] - self._shares[labels.index(self.label)] > self._margin:
             self.label = labels[best]
-        return replace(p, steady=self.label)
+        return self.label

@@ -3,8 +3,9 @@
 # models, listen, verify, bench. What runs is what a Raspberry Pi runs; how long it takes here says nothing of one.
 #   bash scripts/arm.sh [FOLDER]        the folder keeps root and wheels for the next time (default: a new one)
 # SUITE: bookworm (default, Python 3.11) or trixie (3.13). ARCH: arm64 (default), or armhf for boards of 32 bits, with
-# Debian's python3-numpy and the wheel without its dependencies. EXTRAS (default litert; none on armhf): what is
-# installed beside NumPy, or `none`. CPU: that QEMU shows. MIRROR: of Debian, in place of
+# Debian's python3-numpy and the wheel without its dependencies. EXTRAS (default litert,onnx; none on armhf): what is
+# installed beside NumPy, or `none`. CHECKPOINT: exported in every format here, where torch is, and verified there
+# (default: one of results/). CPU: that QEMU shows. MIRROR: of Debian, in place of
 # mmdebstrap's own with its security updates.
 # Needs root, qemu-user-static, mmdebstrap, and gcc-aarch64-linux-gnu or gcc-arm-linux-gnueabihf (without one the front
 # end runs on NumPy).
@@ -21,7 +22,7 @@ esac
 case $arch in
     arm64)
         emulator=qemu-aarch64 compiler=aarch64-linux-gnu-gcc platform=linux_aarch64 machine=aarch64
-        extras=${EXTRAS:-litert} cpu=${CPU:-cortex-a72} features="fp asimd evtstrm crc32 cpuid" part=0xd08
+        extras=${EXTRAS:-litert,onnx} cpu=${CPU:-cortex-a72} features="fp asimd evtstrm crc32 cpuid" part=0xd08
         for glibc in manylinux_2_17 manylinux2014 manylinux_2_27 manylinux_2_28; do platforms+=(--platform "${glibc}_aarch64"); done ;;
     armhf)
         emulator=qemu-arm compiler=arm-linux-gnueabihf-gcc platform=linux_armv7l machine=armv7l
@@ -87,7 +88,15 @@ run() { # our command, with bench's children under the emulator too
     "$work/python" -c "import sys; sys.executable = '$work/python'; from edge_ser.cli import main; sys.exit(main(sys.argv[1:]))" "$@"
 }
 engines=(numpy)
-[ "$extras" = none ] || engines+=(litert)
+for engine in litert onnx; do [[ ",$extras," != *",$engine,"* ]] || engines+=("$engine"); done
+checkpoint=$(realpath "${CHECKPOINT:-$here/results/ravdess-distil/fold0-seed0.safetensors}")
+rm -rf "$work/every"
+if (cd "$here" && "$python" -c "import torch, litert_torch, onnx") 2> /dev/null; then
+    say "every format of $(basename "$checkpoint"), made here"
+    (cd "$here" && "$python" -m edge_ser export "$checkpoint" --format all --calibrate sample --out "$work/every" -o json) > "$work/every.json"
+else
+    say "torch is not installed here: only the shipped model's files are verified"
+fi
 cd "$work"
 "$work/python" -c "import platform; assert platform.machine() == '$machine', platform.machine(); import numpy; print('$arch $suite: Python', platform.python_version(), 'NumPy', numpy.__version__)" >&2
 "$python" - << 'EOF'
@@ -104,6 +113,17 @@ for engine in "${engines[@]}"; do
 done
 say "verify"
 run verify stream72k sound.wav --seconds 3 --quick -o json > verify.json || { cat verify.json >&2; exit 1; }
+if [ -d every ]; then
+    say "verify every format"
+    run verify every sound.wav --seconds 3 --quick -o json > every-verify.json || { cat every-verify.json >&2; exit 1; }
+    "$python" - "${engines[@]}" << 'EOF'
+import json, sys
+made = {(r["engine"], r["precision"]) for r in json.load(open("every/bundle.json"))["files"] if r["engine"] in sys.argv[1:]}
+done = {(c["engine"], c["precision"]) for c in json.load(open("every-verify.json"))["checks"] if c["name"] == "chunks" and c["ok"]}
+assert made and made == done, f"made {sorted(made)}, run {sorted(done)}"
+print("verified", ", ".join(" ".join(pair) for pair in sorted(done)))
+EOF
+fi
 say "bench"
 run bench $(printf -- '--engine %s ' "${engines[@]}") --rounds 1 --steps 4 -o json > bench.json
 "$python" - << 'EOF'

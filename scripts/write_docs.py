@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.device_tables import TABLES as DEVICE
+from benchmarks.evaluation_tables import TABLES as EVALUATION
+from benchmarks.export_tables import TABLES as EXPORT
 from benchmarks.tables import TABLES as FRONT_END
 from edge_ser.commands._output import markdown_table
 from edge_ser.corpora.base import ADV
@@ -332,6 +334,8 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "runtimes": runtimes,
     **FRONT_END,
     **DEVICE,
+    **EXPORT,
+    **EVALUATION,
 }
 
 

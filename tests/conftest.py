@@ -28,3 +28,12 @@ def int8_bundle(tmp_path_factory):
         pytest.importorskip(module, reason=f"{module} is not installed (extra 'export')")
     formats = ("numpy", "numpy-int8", "onnx-int8", "tflite-int8")
     return make_bundle(tmp_path_factory.mktemp("bundles") / "rounded", formats=formats)
+
+
+@pytest.fixture(scope="session")
+def host_bundle(tmp_path_factory):
+    """A bundle of random weights for the engines of hosts, and full int8; skips as `full_bundle` does."""
+    for module in ("torch", "litert_torch", "ai_edge_quantizer", "tflite_micro"):
+        pytest.importorskip(module, reason=f"{module} is not installed (extras 'export' and 'micro')")
+    formats = ("numpy", "tflite-int8-full", "c-int8-full", "pt2")
+    return make_bundle(tmp_path_factory.mktemp("bundles") / "host", formats=formats)

@@ -41,8 +41,11 @@ FILES = {
     "onnx-int8": "model.int8.onnx",
     "tflite": "model.tflite",
     "tflite-int8": "model.int8.tflite",
+    "tflite-int8-full": "model.int8-full.tflite",
+    "c-int8-full": "model.h",
+    "pt2": "model.pt2",
 }
-ENGINES = {"numpy": "numpy", "onnx": "onnx", "tflite": "litert"}
+ENGINES = {"numpy": "numpy", "onnx": "onnx", "tflite": "litert", "c": "micro", "pt2": "torch"}
 
 
 def folded_shapes(config: dict[str, Any] = CONFIG) -> dict[str, tuple[int, ...]]:
@@ -128,6 +131,11 @@ def make_bundle(
     if wanted := set(formats) - {"numpy"}:
         source = source_of(seed, config)
         data |= {FILES[name]: _function(name)(source) for name in sorted(wanted)}
+    if "c-int8-full" in formats:
+        from export.metadata import about, with_metadata
+
+        name = FILES["c-int8-full"]
+        data[name] = with_metadata(data[name], "micro", about(manifest([], config)))
     if "numpy" not in formats:
         del data[FILES["numpy"]]
     entries = [
@@ -149,6 +157,13 @@ def torch_model(weights: dict[str, np.ndarray], config: dict[str, Any] = CONFIG)
     model = Stream72k(Stream72kConfig.from_dict(config), folded=True).eval()
     model.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
     return model
+
+
+def features_of_sounds(sounds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What the steps of the random weights are given of each sound."""
+    from edge_ser.evaluation.parity import features_of
+
+    return features_of(sounds, SPEC, CONFIG["step_frames"])
 
 
 def source_of(seed: int = 0, config: dict[str, Any] = CONFIG) -> Any:

@@ -24,6 +24,7 @@ SHARED = {
     "edge_ser.interface",
     "edge_ser.manifest",
     "edge_ser.tensors",
+    "edge_ser.vector_input",
 }
 
 #: Each part of the house and the parts of it that it may import. Longest prefix wins; a part may import itself.
@@ -37,12 +38,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "edge_ser.entries": {"edge_ser.errors"},
     "edge_ser.detector": {"edge_ser.entries", "edge_ser.errors"},
     "edge_ser.interface": {"edge_ser.entries", "edge_ser.errors"},
+    "edge_ser.vector_input": {"edge_ser.entries"},
     "edge_ser.manifest": {
         "edge_ser.detector",
         "edge_ser.dsp",
         "edge_ser.entries",
         "edge_ser.errors",
         "edge_ser.interface",
+        "edge_ser.vector_input",
     },
     "edge_ser.bundle": {"edge_ser.errors", "edge_ser.dsp", "edge_ser.files", "edge_ser.manifest"},
     "edge_ser.corpora": SHARED,
@@ -67,13 +70,35 @@ MAY_IMPORT: dict[str, set[str]] = {
         "edge_ser.models",
         "edge_ser.perturb",
         "edge_ser.recognizer",
+        "edge_ser.teachers",
         "firmware_py",
     },
     "edge_ser.recognizer": SHARED | {"firmware_py"},
+    "edge_ser.studies": SHARED
+    | {
+        "edge_ser.corpora",
+        "edge_ser.evaluation",
+        "edge_ser.features",
+        "edge_ser.models",
+        "edge_ser.perturb",
+        "edge_ser.teachers",
+        "edge_ser.training",
+        "firmware_py",
+    },
+    "edge_ser.vector_recognizer": SHARED | {"edge_ser.features", "firmware_py"},
     "edge_ser.commands": {"edge_ser", "export", "firmware_py"},
     "edge_ser.cli": {"edge_ser", "edge_ser.errors"},
     "edge_ser.__main__": {"edge_ser.cli"},
-    "export": SHARED | {"edge_ser.corpora", "edge_ser.models", "edge_ser.evaluation", "firmware_py"},
+    "export": SHARED
+    | {
+        "edge_ser.corpora",
+        "edge_ser.evaluation",
+        "edge_ser.features",
+        "edge_ser.models",
+        "edge_ser.teachers",
+        "edge_ser.vector_recognizer",
+        "firmware_py",
+    },
     "firmware_py": SHARED,
 }
 

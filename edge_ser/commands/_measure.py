@@ -9,17 +9,20 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from edge_ser.bundle import DEFAULT_MODEL
 from edge_ser.commands._output import write_table
 from edge_ser.corpora import Clip, Corpus
-from edge_ser.errors import EdgeSerError
+from edge_ser.errors import EdgeSerError, require
 from edge_ser.evaluation.evaluate import Device, fold_checkpoints
+from edge_ser.evaluation.score import Scored
 from edge_ser.recognizer import Recognizer
 
 if TYPE_CHECKING:
     from edge_ser.evaluation.streaming import Joined
 
-__all__ = ["check_use", "measure", "print_measured"]
+__all__ = ["check_use", "measure", "print_measured", "teacher_figures"]
 
 _TURNS = 10  # clips of a joined recording
 
@@ -42,6 +45,12 @@ def check_use(args: argparse.Namespace) -> None:
         raise EdgeSerError(
             "--pipeline is fitted here; name no model, and neither --robustness nor --streaming"
         )
+    if (args.teacher is None) != (args.encoder is None):
+        raise EdgeSerError("--teacher and --encoder go together: the heads, and what they hear with")
+    if args.teacher is not None and (args.model or args.checkpoints or args.pipeline or args.streaming):
+        raise EdgeSerError(
+            "--teacher is tested by itself, and cannot stream; name no other model and no --streaming"
+        )
     if not 0 < args.coverage <= 1:
         raise EdgeSerError(f"--coverage lies above 0 and is at most 1, not {args.coverage:g}")
     if args.clips < 1:
@@ -60,16 +69,32 @@ def measure(
     measured: dict[str, Any] = {}
     if not (args.robustness or args.streaming):
         return measured
-    from edge_ser.evaluation.battery import spread_over
-
-    clips = [c for c in corpus.clips if c.emotion is not None and (args.fold is None or c.fold == args.fold)]
-    clips = spread_over(clips, args.clips)
+    clips = _some(args, corpus)
     device = device_of(args.engine, args.precision) if args.checkpoints is not None else None
     if args.robustness:
         measured |= _robustness(args, corpus, clips, device, progress)
     if args.streaming:
         measured["streaming"] = _streaming(args, corpus, clips, device, progress)
     return measured
+
+
+def _some(args: argparse.Namespace, corpus: Corpus) -> list[Clip]:
+    from edge_ser.evaluation.battery import spread_over
+
+    clips = [c for c in corpus.clips if c.emotion is not None and (args.fold is None or c.fold == args.fold)]
+    return spread_over(clips, args.clips)
+
+
+def teacher_figures(
+    args: argparse.Namespace, corpus: Corpus, progress: Callable[[Iterable[Clip]], Iterable[Clip]]
+) -> tuple[dict[str, Any], list[Scored]]:
+    """A teacher's figures on ``--clips`` of a corpus, and its answers."""
+    require("torch", extra="train", purpose="evaluating teachers")
+    from edge_ser.evaluation.teacher import evaluate_teacher, teacher_listener
+
+    clips = _some(args, corpus)
+    listener = teacher_listener(args.teacher, args.encoder, corpus, clips, fold=args.fold)
+    return evaluate_teacher(listener, corpus, clips, progress)
 
 
 def _robustness(
@@ -86,7 +111,11 @@ def _robustness(
     from edge_ser.evaluation.paper_tests import paper_tests, pitch_groups
 
     with contextlib.ExitStack() as stack:
-        if args.checkpoints is not None:
+        if args.teacher is not None:
+            from edge_ser.evaluation.teacher import teacher_listener
+
+            listener = teacher_listener(args.teacher, args.encoder, corpus, clips, fold=args.fold)
+        elif args.checkpoints is not None:
             listener = stack.enter_context(
                 checkpoint_listener(args.checkpoints, corpus, fold=args.fold, device=device)
             )
@@ -135,6 +164,7 @@ def _passed(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
         "model": name,
         "tests": len(rows),
         "passed": sum(row["ok"] for row in rows) / len(rows),
+        "of emotion": float(np.mean([row["ok"] for row in rows if row["task"] == "emotion"])),
         **{g: sum(x) / len(x) for g, x in share.items() if x},
     }
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_ser.bundle import DEFAULT_MODEL, PRECISIONS
-from edge_ser.commands._measure import check_use, measure, print_measured
+from edge_ser.commands._measure import check_use, measure, print_measured, teacher_figures
 from edge_ser.commands._output import add_output_argument, write_table
 from edge_ser.corpora import ADV, Clip, load_corpus
 from edge_ser.dsp import MelSpec
@@ -20,7 +20,7 @@ from edge_ser.evaluation.answers import Answers
 from edge_ser.evaluation.evaluate import Device, by_seed
 from edge_ser.evaluation.protocols import PROTOCOLS, merged
 from edge_ser.evaluation.score import Scored
-from firmware_py.engines import AUTO, ENGINES
+from firmware_py.engines import AUTO, ENGINES, EVERY_ENGINE
 
 if TYPE_CHECKING:
     from edge_ser.recognizer import Recognizer
@@ -49,6 +49,8 @@ examples:
                                                                     a page with pictures, tests and worst clips
   edge-ser evaluate --corpus ravdess --checkpoints runs/ravdess --session
                                                                     when the model has got used to each speaker
+  edge-ser evaluate --corpus ravdess --teacher runs/teacher-ravdess --encoder openai/whisper-base --robustness \
+      --clips 64                                                    the same tests of a teacher
   edge-ser evaluate --pipeline svm.toml --corpus ravdess,emodb --protocol corpus --report out/svm
                                                                     scikit-learn, each corpus by the other
 
@@ -62,11 +64,20 @@ A pipeline is described, as a pickled one can run any code when it is read:
     parser.add_argument(
         "--checkpoints", type=Path, metavar="DIR", help="foldF-seedS.safetensors of edge-ser train"
     )
-    parser.add_argument("--fold", type=int, help="of the checkpoints, score only this fold's")
+    parser.add_argument(
+        "--teacher",
+        type=Path,
+        metavar="DIR",
+        help="foldF.safetensors of edge-ser teach; some clips are asked",
+    )
+    parser.add_argument(
+        "--encoder", metavar="SOURCE", help="what the teacher hears with, as for edge-ser teach"
+    )
+    parser.add_argument("--fold", type=int, help="of checkpoints or a teacher, score only this fold's")
     parser.add_argument(
         "--engine",
         default="auto",
-        choices=("auto", *ENGINES),
+        choices=("auto", *EVERY_ENGINE),
         help="what runs it; checkpoints run on torch unless an engine or a precision is named",
     )
     parser.add_argument(
@@ -111,7 +122,8 @@ A pipeline is described, as a pickled one can run any code when it is read:
         type=int,
         default=480,
         metavar="N",
-        help="clips for --robustness and --streaming, evenly over speakers and emotions (default %(default)s)",
+        help="clips for --robustness, --streaming and --teacher, evenly over speakers and emotions "
+        "(default %(default)s)",
     )
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the figures as JSON too")
     add_output_argument(parser, forms=("md", "json"))
@@ -126,11 +138,13 @@ def run(args: argparse.Namespace) -> int:
         return _finish(args, *_pipeline(args))
     if args.checkpoints is not None and args.model is not None:
         raise EdgeSerError("name a bundle or --checkpoints, not both")
-    if args.fold is not None and args.checkpoints is None:
-        raise EdgeSerError("--fold belongs to --checkpoints; a bundle has no folds")
+    if args.fold is not None and args.checkpoints is None and args.teacher is None:
+        raise EdgeSerError("--fold belongs to --checkpoints or --teacher; a bundle has no folds")
     corpus = load_corpus(args.corpus)
     scored: list[Scored] = []
-    if args.checkpoints is not None:
+    if args.teacher is not None:
+        result, scored = teacher_figures(args, corpus, _progress)
+    elif args.checkpoints is not None:
         require("torch", extra="train", purpose="evaluating checkpoints")
         result = evaluate_checkpoints(
             args.checkpoints,

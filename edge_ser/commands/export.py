@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import TYPE_CHECKING
 
 from edge_ser.commands._output import add_output_argument, write_table
-from edge_ser.errors import require
+from edge_ser.errors import EdgeSerError, require
+
+if TYPE_CHECKING:
+    from edge_ser.bundle import Bundle
+    from export.exporter import Exported
 
 __all__ = ["add_arguments", "run"]
 
@@ -19,9 +24,19 @@ _COLUMNS = {
     "limit": "limit",
     "mean_abs_error": "mean",
     "agreement": "same emotion",
+    "metric_drop": "UAR lost",
+    "working_memory.total": "bytes at work",
+    "latency_ms.p50": "ms a step",
     "ok": "ok",
     "note": "",
 }
+
+
+#: Options that say nothing of pipelines and teachers.
+_OF_CHECKPOINTS = (
+    "calibrate", "calibration", "calibration_clips", "calibration_seed", "mixed", "sensitivity", "validation", "report",
+    "figures", "accept_drop",
+)  # fmt: skip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,8 +53,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "  edge-ser export CHECKPOINT --out mine --format numpy,int8           fp32 for NumPy, int8 for every engine\n"
         "  edge-ser export wav2small.safetensors --out mine --window 3         a network that hears 3 s at once\n"
         "  edge-ser export CHECKPOINT --out mine --figures results/mine.json   with the figures on its card\n"
+        "  edge-ser export CHECKPOINT --out mine --validation ravdess:0 --sensitivity --report out/mine\n"
+        "                                                                      what is lost, layer by layer\n"
+        "  edge-ser export CHECKPOINT --out mine --format int8 --mixed 2       the two most sensitive layers float32\n"
+        "  edge-ser export heads.safetensors --teacher ENCODER --out large     a teacher of edge-ser teach, for hosts\n"
+        "  edge-ser export svm.toml --corpus ravdess --out svm                 a pipeline of scikit-learn\n"
     )
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="written by edge-ser train")
+    parser.add_argument(
+        "checkpoint",
+        metavar="CHECKPOINT",
+        help="written by edge-ser train, or the TOML of a pipeline as edge-ser evaluate --pipeline takes it",
+    )
     parser.add_argument("--out", required=True, metavar="DIR", help="the bundle's folder")
     parser.add_argument("--format", default="all", metavar="F,...", help="formats, or all (the default)")
     parser.add_argument("--name", help="the model's name (default: the folder's)")
@@ -68,6 +92,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "training speakers of the checkpoint's corpora, as far as they are here)",
     )
     parser.add_argument(
+        "--calibration",
+        choices=("minmax", "percentile", "mse"),
+        help="how static ranges follow from that: all that was met, all but the outermost 0.01 per cent on either "
+        "side, or the least squared error (default minmax)",
+    )
+    parser.add_argument(
+        "--calibration-clips", type=int, metavar="N", help="clips that are drawn for it (default 64)"
+    )
+    parser.add_argument("--calibration-seed", type=int, metavar="N", help="seed of the draw (default 0)")
+    parser.add_argument(
+        "--mixed",
+        metavar="N|auto|ERROR",
+        help="in int8 files the N most sensitive layers stay float32; or as many as it takes to come within the limits "
+        "(auto), or to a mean error",
+    )
+    parser.add_argument(
+        "--sensitivity",
+        action="store_true",
+        help="measure what each layer costs in int8, and files that keep more and more of them in float32",
+    )
+    parser.add_argument(
+        "--validation",
+        metavar="CORPUS[:FOLD]",
+        help="clips of speakers that were not trained on, to measure what UAR and CCC lose",
+    )
+    parser.add_argument(
+        "--report", metavar="DIR", help="write report.html, with pictures, and figures.json there"
+    )
+    parser.add_argument(
         "--form",
         choices=("window", "clip"),
         help="of a network that does not stream: a window of one length (the default), or a clip of any",
@@ -84,20 +137,61 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="write files that are over their limits too, marked in bundle.json and on the card",
     )
+    parser.add_argument(
+        "--teacher",
+        metavar="ENCODER",
+        help="CHECKPOINT holds the heads of edge-ser teach; their encoder's folder",
+    )
+    parser.add_argument("--corpus", help="of a pipeline: what it is fitted on")
+    parser.add_argument(
+        "--hold-out", type=int, metavar="FOLD", help="of a pipeline: a fold to leave out of that"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace the bundle at DIR")
     add_output_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Do it; 1 when a format was refused."""
+    if args.report is not None:
+        require("matplotlib", extra="plot", purpose="a report with pictures")
+    if args.checkpoint.lower().endswith(".toml"):
+        exported, bundle = _pipeline(args)
+    elif args.teacher is not None:
+        exported, bundle = _teacher(args)
+    else:
+        exported, bundle = _checkpoint(args)
+    rows = [row.to_dict() for row in exported]
+    about = next((row.about for row in exported if row.about), {})  # none where no file was made
+    place = str(bundle.path) if bundle else None
+    document = {"bundle": place, **about, "formats": rows, "ok": bundle is not None}
+    write_table(rows, args.output, columns=_COLUMNS, document=document)
+    if args.report is not None and about:
+        from export.report import write_report
+        from firmware_py.machine import describe_machine, machine_line
+
+        here = {"machine": machine_line(describe_machine())}
+        _say(f"report: {write_report(args.report, document | here)}")
+    _say(f"wrote the bundle {bundle.path}" if bundle else "nothing was written: a format was refused")
+    return 0 if bundle else 1
+
+
+def _checkpoint(args: argparse.Namespace) -> tuple[list[Exported], Bundle | None]:
     require("torch", extra="export", purpose="converting a checkpoint")
     from edge_ser.evaluation.parity import hard_sounds, recordings
     from export.exporter import export_checkpoint, read_figures
     from export.formats import choose_formats
+    from export.sensitivity import parse_mixed
 
+    if args.corpus is not None or args.hold_out is not None:
+        raise EdgeSerError("--corpus and --hold-out belong to a pipeline; a checkpoint has been trained")
     formats = choose_formats(args.format)
     feeding = {"window_s": args.window, "hop_s": args.hop, "takes": args.input, "form": args.form}
-    exported, bundle = export_checkpoint(
+    calibration = {
+        "method": args.calibration, "count": args.calibration_clips, "seed": args.calibration_seed
+    }  # fmt: skip
+    if args.calibration_clips is not None and args.calibration_clips < 1:
+        raise EdgeSerError(f"--calibration-clips must be at least 1, not {args.calibration_clips}")
+    return export_checkpoint(
         args.checkpoint,
         args.out,
         formats,
@@ -106,21 +200,71 @@ def run(args: argparse.Namespace) -> int:
         licence=args.licence,
         figures=[read_figures(path) for path in args.figures],
         calibrate=args.calibrate,
+        calibration={key: value for key, value in calibration.items() if value is not None},
+        mixed=None if args.mixed is None else parse_mixed(args.mixed),
+        sensitivity=args.sensitivity,
+        validate=args.validation,
         accept_drop=args.accept_drop,
         feeding={key: value for key, value in feeding.items() if value is not None},
         overwrite=args.overwrite,
         say=_say,
     )
-    rows = [row.to_dict() for row in exported]
-    ok = bundle is not None
-    write_table(
-        rows,
-        args.output,
-        columns=_COLUMNS,
-        document={"bundle": str(bundle.path) if bundle else None, "formats": rows, "ok": ok},
+
+
+def _pipeline(args: argparse.Namespace) -> tuple[list[Exported], Bundle | None]:
+    from edge_ser.corpora import load_corpus
+    from edge_ser.evaluation.pipelines import read_pipeline
+    from export.formats import choose_formats
+    from export.pipelines import export_pipeline
+
+    spec = read_pipeline(args.checkpoint)
+    if args.corpus is None:
+        raise EdgeSerError(f"{args.checkpoint} describes a pipeline, which is fitted here: say --corpus")
+    unfit = ("window", "hop", "input", "form", "audio", *_OF_CHECKPOINTS)
+    if given := [option for option in unfit if getattr(args, option)]:
+        raise EdgeSerError(f"--{given[0].replace('_', '-')} says nothing of a pipeline; leave it out")
+    return export_pipeline(
+        spec,
+        load_corpus(args.corpus),
+        args.out,
+        choose_formats(args.format),
+        hold_out=args.hold_out,
+        name=args.name,
+        licence=args.licence,
+        overwrite=args.overwrite,
+        say=_say,
     )
-    _say(f"wrote the bundle {bundle.path}" if bundle else "nothing was written: a format was refused")
-    return 0 if ok else 1
+
+
+def _teacher(args: argparse.Namespace) -> tuple[list[Exported], Bundle | None]:
+    require("torch", extra="export", purpose="converting a teacher")
+    require("transformers", extra="teach", purpose="converting a teacher")
+    from edge_ser.evaluation.parity import hard_sounds, recordings
+    from edge_ser.teachers.checkpoints import read_about
+    from edge_ser.teachers.linear import LinearTeacher
+    from export.formats import choose_formats
+    from export.teachers import NOT_EXPORTED, export_teacher
+
+    about = read_about(args.checkpoint)
+    kind = about.get("kind", "linear")
+    if kind in NOT_EXPORTED:
+        raise EdgeSerError(f"{args.checkpoint} cannot be exported: it is {kind}: {NOT_EXPORTED[kind]}")
+    unfit = ("corpus", "hold_out", "input", *_OF_CHECKPOINTS)
+    if given := [option for option in unfit if getattr(args, option)]:
+        raise EdgeSerError(f"--{given[0].replace('_', '-')} says nothing of a teacher; leave it out")
+    feeding = {"window_s": args.window, "hop_s": args.hop, "form": args.form}
+    return export_teacher(
+        LinearTeacher.load(args.checkpoint, args.teacher),
+        args.out,
+        choose_formats(args.format),
+        hard_sounds(6.0) | recordings(args.audio, 6.0),
+        about,
+        name=args.name,
+        licence=args.licence,
+        overwrite=args.overwrite,
+        say=_say,
+        **{key: value for key, value in feeding.items() if value is not None},
+    )
 
 
 def _say(text: str) -> None:

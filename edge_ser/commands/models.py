@@ -89,11 +89,16 @@ def _networks(args: argparse.Namespace) -> int:
     if args.bundles:
         raise EdgeSerError("--networks lists the networks that can be trained; name no model with it")
     require("torch", extra="train", purpose="counting networks")
-    from edge_ser.models import describe
+    from edge_ser.models import describe, describe_classifiers, describe_others
 
-    rows = describe()
+    rows = describe() + describe_classifiers() + describe_others()
     if args.output == "md":
-        rows = [row | {"largest": f"{row['activation_bytes'] / 1024:.0f} KB"} for row in rows]
+        rows = [
+            row | {"largest": f"{row['activation_bytes'] / 1024:.0f} KB"}
+            if "activation_bytes" in row
+            else row
+            for row in rows
+        ]
     write_table(rows, args.output, columns=_NETWORK_COLUMNS, document={"networks": rows})
     return 0
 

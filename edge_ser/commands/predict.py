@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge_ser.audio import SAMPLE_RATE, AudioBlocks
-from edge_ser.bundle import DEFAULT_MODEL
+from edge_ser.audio import SAMPLE_RATE, AudioBlocks, load_audio
+from edge_ser.bundle import DEFAULT_MODEL, load_bundle
 from edge_ser.commands._output import add_output_argument, write_table
 from edge_ser.errors import EdgeSerError
 from firmware_py.decision import heard_as
+from firmware_py.engines import AUTO, EVERY_ENGINE, open_engine
 
 if TYPE_CHECKING:
     from edge_ser.recognizer import Recognizer
+    from edge_ser.vector_recognizer import VectorRecognizer
     from firmware_py.prediction import Prediction
 
 __all__ = ["add_arguments", "run"]
@@ -56,7 +58,7 @@ examples:
         "--model", default=DEFAULT_MODEL, help=f"a bundle's name or folder (default {DEFAULT_MODEL})"
     )
     parser.add_argument(
-        "--engine", default="auto", choices=("auto", "numpy", "litert", "onnx"), help="runtime (default auto)"
+        "--engine", default=AUTO, choices=(AUTO, *EVERY_ENGINE), help="runtime (default auto)"
     )
     parser.add_argument("--precision", default="fp32", help="of the model's file (default fp32)")
     parser.add_argument(
@@ -73,10 +75,8 @@ examples:
 
 def run(args: argparse.Namespace) -> int:
     """Do it; 2 when a file could not be done."""
-    from edge_ser.recognizer import Recognizer
-
     pictures = _pictures(args.plot, args.files)
-    recognizer = Recognizer.load(args.model, engine=args.engine, precision=args.precision)
+    recognizer = _open(args)
     if recognizer.sample_rate != SAMPLE_RATE:
         raise EdgeSerError(
             f"{recognizer.bundle.name} wants {recognizer.sample_rate} Hz, files are read at {SAMPLE_RATE} Hz; "
@@ -115,8 +115,28 @@ def run(args: argparse.Namespace) -> int:
     return 2 if failed else 0
 
 
-def _listen(recognizer: Recognizer, file: str, *, keep_audio: bool) -> tuple[list[Prediction], np.ndarray]:
+def _open(args: argparse.Namespace) -> Recognizer | VectorRecognizer:
+    bundle = load_bundle(args.model)
+    if bundle.vector is None:
+        from edge_ser.recognizer import Recognizer
+
+        return Recognizer(bundle, open_engine(bundle, args.engine, args.precision))
+    if args.plot is not None:
+        raise EdgeSerError(
+            f"{bundle.name} has one answer a recording and no course over time; leave --plot out"
+        )
+    from edge_ser.vector_recognizer import VectorRecognizer
+
+    return VectorRecognizer.open(bundle, args.engine, args.precision)
+
+
+def _listen(
+    recognizer: Recognizer | VectorRecognizer, file: str, *, keep_audio: bool
+) -> tuple[list[Prediction], np.ndarray]:
     """Every prediction of a file; the audio too if it is to be drawn, else never more than a block of it."""
+    if not hasattr(recognizer, "stream"):
+        wave = load_audio(file)
+        return [recognizer.predict(wave)], wave
     stream = recognizer.stream()
     predictions: list[Prediction] = []
     kept: list[np.ndarray] = []
@@ -141,7 +161,9 @@ def _step(file: str, prediction: Prediction) -> dict[str, Any]:
     return {"file": file, **{key: full[key] for key in keys}}
 
 
-def _answer(file: str, predictions: Sequence[Prediction], recognizer: Recognizer) -> dict[str, Any]:
+def _answer(
+    file: str, predictions: Sequence[Prediction], recognizer: Recognizer | VectorRecognizer
+) -> dict[str, Any]:
     """The last prediction, which speaks for the whole file: a pause at its end does not make it silent."""
     last = predictions[-1]
     row = _step(file, last)

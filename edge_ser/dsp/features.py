@@ -22,20 +22,20 @@ from edge_ser.dsp.levels import amplitude_to_db, pcen, power_to_db
 from edge_ser.dsp.pitch import yin
 from edge_ser.dsp.rhythm import level_rises, onset_strength, tempo, tempogram
 from edge_ser.dsp.spectral import (
-    SubBands,
     band_energy,
     spectral_bandwidth,
     spectral_centroid,
     spectral_contrast,
     spectral_flatness,
     spectral_rolloff,
-    subbands,
 )
 from edge_ser.dsp.spectrum import Framing, fft_frequencies, melspectrogram, spectrogram, stft
 from edge_ser.dsp.streaming import DeltaStream, FrameState, FrameStream, RowStream
+from edge_ser.dsp.subbands import SubBands, mel_subbands, subbands
 from edge_ser.dsp.table import FEATURES, FRAME_FEATURES, FeatureSpec, column_names, frame_features
 from edge_ser.dsp.temporal import rms, zero_crossing_rate
 from edge_ser.dsp.tonal import chroma_stft, estimate_tuning, tonnetz
+from edge_ser.dsp.windows import WindowFigures, leakage, tone_spectrum, window_figures, window_response
 
 __all__ = [
     "FEATURES",
@@ -47,6 +47,7 @@ __all__ = [
     "Framing",
     "RowStream",
     "SubBands",
+    "WindowFigures",
     "amplitude_to_db",
     "band_energy",
     "chroma_stft",
@@ -57,7 +58,9 @@ __all__ = [
     "features_backend",
     "fft_frequencies",
     "frame_features",
+    "leakage",
     "level_rises",
+    "mel_subbands",
     "melspectrogram",
     "mfcc",
     "onset_strength",
@@ -74,9 +77,12 @@ __all__ = [
     "subbands",
     "tempo",
     "tempogram",
+    "tone_spectrum",
     "tonnetz",
     "use_features_backend",
     "window",
+    "window_figures",
+    "window_response",
     "yin",
     "zero_crossing_rate",
 ]

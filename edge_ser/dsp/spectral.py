@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import NamedTuple, Unpack
+from typing import Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -19,21 +19,18 @@ from edge_ser.dsp.spectrum import (
     SAMPLE_RATE,
     Floats,
     Framing,
-    checked_spectrogram,
     fft_frequencies,
     given_or_computed,
 )
 from edge_ser.errors import EdgeSerError
 
 __all__ = [
-    "SubBands",
     "band_energy",
     "spectral_bandwidth",
     "spectral_centroid",
     "spectral_contrast",
     "spectral_flatness",
     "spectral_rolloff",
-    "subbands",
 ]
 
 
@@ -342,51 +339,3 @@ def _bank(frequencies: bytes, edges: tuple[float, ...]) -> npt.NDArray[np.float6
     weights = bank.astype(np.float64)
     weights.setflags(write=False)
     return weights
-
-
-class SubBands(NamedTuple):
-    """Three numbers of each part of a spectrum, each (frames, bands) float32; see `subbands`."""
-
-    centroid: Floats
-    bandwidth: Floats
-    energy: Floats
-
-
-def subbands(S: npt.ArrayLike, bands: Sequence[tuple[int, int]], freq: npt.ArrayLike) -> SubBands:
-    """Centroid, bandwidth and energy within parts of a spectrum, such as ranges of mel bands.
-
-    Parameters
-    ----------
-    S : (frames, bins)
-        Spectrogram, not negative; linear or mel.
-    bands : sequence of (int, int)
-        First and last bin + 1 of each part.
-    freq : (bins,)
-        Frequencies of the bins in Hz.
-
-    Returns
-    -------
-    SubBands
-        Centroid and bandwidth in Hz, energy as the sum of `S`; all 0 where a part is silent.
-
-    Raises
-    ------
-    EdgeSerError
-        A value is out of its range.
-    """
-    spectra = checked_spectrogram(S)
-    if spectra.min(initial=0.0) < 0:
-        raise EdgeSerError("S must not be negative: give magnitudes or powers, not decibels")
-    hz = _frequencies(freq, spectra.shape[1], 0.0, 0)
-    if not bands or any(not 0 <= low < high <= spectra.shape[1] for low, high in bands):
-        raise EdgeSerError(
-            f"bands must be pairs of bins, 0 <= first < last <= {spectra.shape[1]}, not {bands!r}"
-        )
-    compute = implementation()
-    columns = []
-    for low, high in bands:
-        part, part_hz = np.ascontiguousarray(spectra[:, low:high]), hz[low:high]
-        centre = compute.centroid(part, part_hz)
-        spread = compute.bandwidth(part, part_hz, centre, 2.0, True)
-        columns.append((centre, spread, compute.weigh(part, np.ones((1, high - low)))[:, 0]))
-    return SubBands(*(np.stack(values, axis=1) for values in zip(*columns, strict=True)))

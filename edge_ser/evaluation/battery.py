@@ -72,7 +72,8 @@ def conditions_table(
         said, adv = answers[name]
         row = {"condition": name, "uar": uar(truth, said), "lost": base - uar(truth, said)}
         row["same_label"] = float(np.mean(said == clean[0]))
-        row |= {f"moved {d}": float(np.mean(np.abs(adv[:, k] - clean[1][:, k]))) for k, d in enumerate(ADV)}
+        moved = np.abs(adv - clean[1]).mean(0)
+        row |= {f"moved {d}": float(moved[k]) for k, d in enumerate(ADV) if np.isfinite(moved[k])}
         rows.append(row)
     return rows
 

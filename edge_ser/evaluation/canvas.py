@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -16,7 +17,18 @@ from edge_ser.files import write_atomic
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["EMOTION_COLOURS", "FAINT", "INK", "check_picture", "colours_of", "figure_at"]
+__all__ = [
+    "ACCENT",
+    "EMOTION_COLOURS",
+    "FAINT",
+    "INK",
+    "OTHER",
+    "as_svg",
+    "check_picture",
+    "colours_of",
+    "figure_at",
+    "svg",
+]
 
 EMOTION_COLOURS: Mapping[str, str] = {
     "angry": "#d1343b",
@@ -33,6 +45,7 @@ EMOTION_COLOURS: Mapping[str, str] = {
 
 _SPARE_COLOURS = ("#3aa3c9", "#b5651d", "#e377c2", "#17375e", "#a6d75b", "#f4c2c2")
 INK, FAINT = "#2b2f36", "#d9dce1"
+ACCENT, OTHER = "#3f72b0", "#ee8550"
 _STYLE = {
     "font.size": 10,
     "text.color": INK,
@@ -94,6 +107,24 @@ def figure_at(path: str | os.PathLike[str], inches: tuple[float, float], dpi: in
         dated: dict[str, Any] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(suffix, {})
         figure.savefig(data, format=suffix[1:], metadata=dated)
     write_atomic(path, data.getvalue())
+
+
+def svg(inches: tuple[float, float], draw: Callable[[Figure], None]) -> bytes:
+    """What `draw` puts on a figure of a size, as SVG text; the same drawing gives the same bytes."""
+
+    def drawn(path: Path) -> None:
+        with figure_at(path, inches, dpi=100) as figure:
+            draw(figure)
+
+    return as_svg(drawn)
+
+
+def as_svg(plot: Callable[..., None], *args: Any, **options: Any) -> bytes:
+    """What a function that draws into a file would write, as SVG text."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "picture.svg"
+        plot(path, *args, **options)
+        return path.read_bytes()
 
 
 def colours_of(names: Sequence[str]) -> list[str]:

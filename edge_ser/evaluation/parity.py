@@ -31,6 +31,7 @@ __all__ = [
     "compare_all",
     "device_answers",
     "engine_answers",
+    "errors",
     "features_of",
     "hard_sounds",
     "inputs_of",
@@ -96,6 +97,8 @@ LIMITS = {
     "int8": Limit(0.2, mean=0.015, agreement=0.97, rounded=True),
 }
 LIMITS |= {"int8-weights": LIMITS["int8"], "int8-dynamic": LIMITS["int8"]}
+#: Every value between layers is a byte, states and answers too; see docs/export.md for what they keep.
+LIMITS["int8-full"] = Limit(0.25, mean=0.025, agreement=0.95, rounded=True)
 
 
 def hard_sounds(seconds: float = 12.0, sample_rate: int = 16000) -> dict[str, np.ndarray]:
@@ -337,11 +340,16 @@ def compare(answers: np.ndarray, reference: np.ndarray, *, rounded: bool = False
     mine, theirs = _shares(answers), _shares(reference)
     named = np.take_along_axis(theirs, mine.argmax(1)[:, None], 1)[:, 0]
     agreement = float(np.mean(theirs.max(1) - named <= _TIE))
-    if rounded:
-        answers = np.concatenate([answers[:, :3], mine], 1)
-        reference = np.concatenate([reference[:, :3], theirs], 1)
-    error = np.abs(answers.astype(np.float64) - reference)
+    error = errors(answers, reference, rounded=rounded)
     return Difference(float(error.max()), float(error.mean()), agreement)
+
+
+def errors(answers: np.ndarray, reference: np.ndarray, *, rounded: bool = False) -> np.ndarray:
+    """Absolute errors (steps, 3 + labels) of what `compare` compares."""
+    if rounded:
+        answers = np.concatenate([answers[:, :3], _shares(answers)], 1)
+        reference = np.concatenate([reference[:, :3], _shares(reference)], 1)
+    return np.abs(answers.astype(np.float64) - reference)
 
 
 def compare_all(

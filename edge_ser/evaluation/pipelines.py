@@ -22,7 +22,7 @@ from edge_ser.evaluation.metrics import uar
 from edge_ser.evaluation.protocols import Plan, Split, plan
 from edge_ser.evaluation.score import Scored, summarise
 
-__all__ = ["KINDS", "PipelineSpec", "evaluate_pipeline", "read_pipeline"]
+__all__ = ["KINDS", "PipelineSpec", "evaluate_pipeline", "fitted", "read_pipeline", "shares_of", "vectors_of"]
 
 #: What a step may be: scikit-learn's class, and whether it answers (and is last).
 KINDS: Mapping[str, tuple[str, bool]] = {
@@ -143,7 +143,8 @@ def evaluate_pipeline(
         The protocol does not suit the corpus, a recording cannot be read by the features, or scikit-learn refuses.
     """
     made = plan(corpus, protocol)
-    vectors, excluded = _vectors(spec, made, jobs)
+    paths = sorted({clip.path for split in made.splits for clip in (*split.train, *split.test)})
+    vectors, excluded = vectors_of(spec, paths, jobs)
     labels = tuple(x for x in corpus.labels if any(c.emotion == x for s in made.splits for c in s.test))
     scored: list[Scored] = []
     for number, split in enumerate(made.splits):
@@ -166,14 +167,15 @@ def evaluate_pipeline(
     return result, Answers.of(result, scored, labels)
 
 
-def _vectors(spec: PipelineSpec, made: Plan, jobs: int) -> tuple[dict[Path, np.ndarray], list[Exclusion]]:
-    """A vector for each clip that can be read; the others, with the reason."""
+def vectors_of(
+    spec: PipelineSpec, paths: Sequence[Path], jobs: int = 1
+) -> tuple[dict[Path, np.ndarray], list[Exclusion]]:
+    """A vector for each recording that can be read, kept on disk; the others, with the reason."""
     from functools import partial
 
     from edge_ser.features import Cache, extract, feature_vector, load_spec
 
     what = load_spec(spec.features)
-    paths = sorted({clip.path for split in made.splits for clip in (*split.train, *split.test)})
     vectors, excluded = {}, []
     work = partial(feature_vector, spec=what)
     for path, one in zip(
@@ -193,7 +195,14 @@ def _matrix(clips: Sequence[Clip], vectors: Mapping[Path, np.ndarray]) -> tuple[
     return there, np.stack([vectors[clip.path] for clip in there]) if there else np.zeros((0, 0))
 
 
-def _fitted(spec: PipelineSpec, clips: Sequence[Clip], x: np.ndarray) -> Any:
+def fitted(spec: PipelineSpec, clips: Sequence[Clip], x: np.ndarray) -> Any:
+    """A new scikit-learn pipeline that learnt the emotions of clips from their vectors (clips, features).
+
+    Raises
+    ------
+    EdgeSerError
+        scikit-learn refuses.
+    """
     model = spec.build()
     try:
         return model.fit(x, [clip.emotion for clip in clips])
@@ -208,9 +217,9 @@ def _fold(
     test, held = _matrix(split.test, vectors)
     if not train or not test:
         return []
-    model = _fitted(spec, train, x)
+    model = fitted(spec, train, x)
     shares = np.zeros((len(test), len(labels)))
-    given = _shares(model, held)
+    given = shares_of(model, held)
     for column, name in enumerate(model.classes_):
         if name in labels:
             shares[:, labels.index(name)] = given[:, column]
@@ -225,7 +234,7 @@ def _fold(
     ]  # fmt: skip
 
 
-def _shares(model: Any, x: np.ndarray) -> np.ndarray:
+def shares_of(model: Any, x: np.ndarray) -> np.ndarray:
     """Probabilities, or the softmax of decisions where a classifier has none: ranks are its own, sizes are not."""
     if hasattr(model, "predict_proba"):
         return np.asarray(model.predict_proba(x))
@@ -248,7 +257,7 @@ def _curve(spec: PipelineSpec, made: Plan, vectors: Mapping[Path, np.ndarray]) -
             chosen = {speakers[i] for i in order[:size]}
             train, x = _matrix([clip for clip in split.train if clip.speaker in chosen], vectors)
             if test and len({clip.emotion for clip in train}) > 1:
-                said = _fitted(spec, train, x).predict(held)
+                said = fitted(spec, train, x).predict(held)
                 truth = [str(clip.emotion) for clip in test]
                 reached.setdefault(size, []).append(uar(truth, said))
     return learning_curve(reached)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,27 +12,16 @@ import numpy as np
 
 from edge_ser.audio import load_audio, wav_bytes
 from edge_ser.corpora import ADV
-from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.answers import Answers
 from edge_ser.evaluation.calibrate import calibration
 from edge_ser.evaluation.drawings import pictures
 from edge_ser.evaluation.figures import details
-from edge_ser.files import write_atomic, write_json
+from edge_ser.evaluation.page import cards, heading, page, picture, table, warning, write_pages
 
 __all__ = ["all_figures", "write_report"]
 
 _PLAYED = 8  # worst clips with a player
 _LONGEST_S = 15  # of a clip that is put into the page
-
-_STYLE = """
-body{font:15px/1.45 system-ui,sans-serif;color:#2b2f36;max-width:1080px;margin:24px auto;padding:0 16px}
-h1{font-size:26px;margin-bottom:2px}h2{font-size:19px;margin-top:34px;border-bottom:1px solid #d9dce1}
-table{border-collapse:collapse;margin:10px 0}td,th{padding:3px 10px;border-bottom:1px solid #e8eaee;text-align:left}
-td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}.warn{background:#fff3d6;padding:8px 12px}
-.big{font-size:30px;font-weight:700}.cards{display:flex;gap:34px;flex-wrap:wrap;margin:14px 0}
-.cards div{min-width:110px}
-.soft{color:#666d78}.no{color:#b3261e}.yes{color:#1d7a46}img{max-width:100%}img.confusion{max-width:620px}audio{height:30px;width:260px}
-"""
 
 _HEADINGS = {
     "confusion": ("Confusion", "Share of the true class, and clips."),
@@ -81,17 +70,8 @@ def write_report(folder: str | Path, answers: Answers, figures: Mapping[str, Any
     MissingExtraError
         matplotlib is not installed.
     """
-    target = Path(folder)
-    drawn = pictures(answers, figures)
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise EdgeSerError(f"cannot make the folder {target}: {error.strerror}") from error
-    write_json(target / "predictions.json", answers.to_dict())
-    write_json(target / "figures.json", figures)
-    page = target / "report.html"
-    write_atomic(page, _page(answers, figures, drawn).encode("utf-8"))
-    return page
+    written = _page(answers, figures, pictures(answers, figures))
+    return write_pages(folder, written, {"predictions": answers.to_dict(), "figures": figures})
 
 
 def _page(answers: Answers, figures: Mapping[str, Any], drawn: Mapping[str, bytes]) -> str:
@@ -104,52 +84,49 @@ def _page(answers: Answers, figures: Mapping[str, Any], drawn: Mapping[str, byte
         _cards(f),
     ]
     if "folds" in f:
-        parts += ["<h2>Folds</h2>", _table(f["folds"])]
+        parts += ["<h2>Folds</h2>", table(f["folds"])]
     if "classes" in f:
         areas = [{**row, **f["curves"].get(row["label"], {})} for row in f["classes"]]
-        parts += ["<h2>Classes</h2>", _table(areas)]
+        parts += ["<h2>Classes</h2>", table(areas)]
     for name in ("confusion", "curves", "speakers"):
         parts += _picture(name, drawn)
     if "speakers" in f:
-        parts.append(_table(f["speakers"]))
+        parts.append(table(f["speakers"]))
     for name in ("sex", "language", "intensity", "corpus"):
         if isinstance(f.get(name), list):
-            parts += [f"<h2>By {name}</h2>", _table(f[name])]
+            parts += [f"<h2>By {name}</h2>", table(f[name])]
     parts += _picture("adv", drawn)
     if "adv" in f:
-        parts += [_table([_adv_row(name, f["adv"][name]) for name in ADV])]
+        parts += [table([_adv_row(name, f["adv"][name]) for name in ADV])]
     parts += _picture("calibration", drawn)
     if fitted := f.get("calibration", {}).get("fitted"):
-        parts.append(_table([{k: v for k, v in fitted.items() if k != "reliability"}]))
+        parts.append(table([{k: v for k, v in fitted.items() if k != "reliability"}]))
     for name in ("robustness", "streaming"):
         parts += _picture(name, drawn)
     if robust := f.get("robustness"):
-        parts += [f"<p>{html.escape(robust['protocol'])}</p>", _table(robust["conditions"])]
+        parts += [f"<p>{html.escape(robust['protocol'])}</p>", table(robust["conditions"])]
     if tests := f.get("tests"):
         parts += [
             "<h2>Tests of correctness, fairness and robustness</h2>",
             f"<p>{html.escape(tests['protocol'])}</p>",
         ]
-        parts += [_table(tests["summary"]), _table(tests["tests"])]
+        parts += [table(tests["summary"]), table(tests["tests"])]
     if stream := f.get("streaming"):
         if "streaming" not in drawn:
             parts.append(f"<h2>{_HEADINGS['streaming'][0]}</h2>")
-        parts += [f"<p>{html.escape(stream['protocol'])}</p>", _table([stream["figures"]])]
+        parts += [f"<p>{html.escape(stream['protocol'])}</p>", table([stream["figures"]])]
     if session := f.get("session"):
         parts += [
             "<h2>By clips of the speaker heard before</h2>",
             f"<p>Without labels, in {session['orders']} random orders: UAR {session['uar']:.3f}, each clip alone "
             f"{session['uar_alone']:.3f}, each emotion of a speaker in one piece {session['by_mood']:.3f}.</p>",
-            _table(session["heard"]),
+            table(session["heard"]),
         ]
     if curve := f.get("learning_curve"):
-        parts += ["<h2>By the number of speakers in training</h2>", _table(curve)]
+        parts += ["<h2>By the number of speakers in training</h2>", table(curve)]
     parts += _worst(answers)
     parts += _left_out(f)
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
-        f"<style>{_STYLE}</style></head><body>{''.join(parts)}</body></html>\n"
-    )
+    return page(title, parts)
 
 
 def _warnings(f: Mapping[str, Any]) -> list[str]:
@@ -164,36 +141,26 @@ def _warnings(f: Mapping[str, Any]) -> list[str]:
         )
     if f.get("absent"):
         told.append(f"No clips of {', '.join(f['absent'])}: averages over classes do not cover them.")
-    return [f"<p class=warn>{html.escape(text)}</p>" for text in told]
+    return [warning(text) for text in told]
 
 
 def _cards(f: Mapping[str, Any]) -> str:
-    cards = []
+    shown = []
     if "uar" in f:
         low_high = f["uar"]["ci95"]
         note = f"95 % over speakers {low_high[0]:.3f} to {low_high[1]:.3f}" if low_high else "one speaker"
-        cards.append(("UAR", f"{f['uar']['mean']:.3f}", f"{note}; trivial {f['baseline_uar']:.3f}"))
-        cards.append(("accuracy", f"{f['accuracy']:.3f}", f"macro F1 {f['macro_f1']:.3f}"))
-        cards.append(("ECE", f"{f['calibration']['ece']:.3f}", "as answered"))
+        shown.append(("UAR", f"{f['uar']['mean']:.3f}", f"{note}; trivial {f['baseline_uar']:.3f}"))
+        shown.append(("accuracy", f"{f['accuracy']:.3f}", f"macro F1 {f['macro_f1']:.3f}"))
+        shown.append(("ECE", f"{f['calibration']['ece']:.3f}", "as answered"))
     for name in ADV if "adv" in f else ():
         one = f["adv"][name]
         ci = one.get("ccc_ci95")
-        cards.append((f"CCC {name}", f"{one['ccc']:.3f}", f"{ci[0]:.3f} to {ci[1]:.3f}" if ci else ""))
-    return "<div class=cards>" + "".join(
-        f"<div><div class=soft>{name}</div><div class=big>{value}</div><div class=soft>{note}</div></div>"
-        for name, value, note in cards
-    ) + "</div>"  # fmt: skip
+        shown.append((f"CCC {name}", f"{one['ccc']:.3f}", f"{ci[0]:.3f} to {ci[1]:.3f}" if ci else ""))
+    return cards(shown)
 
 
 def _picture(name: str, drawn: Mapping[str, bytes]) -> list[str]:
-    if name not in drawn:
-        return []
-    heading, text = _HEADINGS[name]
-    data = base64.b64encode(drawn[name]).decode("ascii")
-    return [
-        f"<h2>{heading}</h2>" + (f"<p class=soft>{text}</p>" if text else ""),
-        f'<img class="{name}" alt="{heading}" src="data:image/svg+xml;base64,{data}">',
-    ]
+    return picture(drawn[name], *_HEADINGS[name], kind=name) if name in drawn else []
 
 
 def _adv_row(name: str, one: Mapping[str, Any]) -> dict[str, Any]:
@@ -203,32 +170,6 @@ def _adv_row(name: str, one: Mapping[str, Any]) -> dict[str, Any]:
     for end in ("low", "high"):
         row[f"{end} end reached"] = ends[end] and ends[end]["reached"]
     return row
-
-
-def _cell(value: Any) -> tuple[str, str]:
-    if value is None:
-        return "-", ""
-    if isinstance(value, bool | np.bool_):
-        return f"<span class={'yes' if value else 'no'}>{'yes' if value else 'no'}</span>", ""
-    if isinstance(value, float):
-        return f"{value:.3f}", " class=n"
-    if isinstance(value, int):
-        return str(value), " class=n"
-    if isinstance(value, Mapping):
-        return " / ".join(_cell(item)[0] for item in value.values()), " class=n"
-    if isinstance(value, list | tuple):
-        return ", ".join(_cell(item)[0] for item in value), ""
-    return html.escape(str(value)), ""
-
-
-def _table(rows: Sequence[Mapping[str, Any]]) -> str:
-    keys = list(dict.fromkeys(key for row in rows for key in row))
-    head = "".join(f"<th>{html.escape(key.replace('_', ' '))}</th>" for key in keys)
-    body = []
-    for row in rows:
-        cells = [_cell(row.get(key)) for key in keys]
-        body.append("<tr>" + "".join(f"<td{kind}>{text}</td>" for text, kind in cells) + "</tr>")
-    return f"<table><tr>{head}</tr>{''.join(body)}</table>"
 
 
 def _worst(answers: Answers) -> list[str]:
@@ -249,8 +190,7 @@ def _worst(answers: Answers) -> list[str]:
     head = (
         "<tr><th>listen</th><th>clip</th><th>speaker</th><th>true</th><th>said</th><th>confidence</th></tr>"
     )
-    heading = "<h2>Worst clips</h2><p class=soft>Wrong, and most sure of it.</p>"
-    return [heading, f"<table>{head}{''.join(rows)}</table>"]
+    return [heading("Worst clips", "Wrong, and most sure of it."), f"<table>{head}{''.join(rows)}</table>"]
 
 
 def _player(path: Path) -> str:
@@ -267,4 +207,4 @@ def _left_out(f: Mapping[str, Any]) -> list[str]:
         {"what": f"{n} clips", "why": f"the model does not know {label}"} for label, n in unscored.items()
     ]
     rows += [{"what": one["what"], "why": one["reason"]} for one in f.get("left_out", ())]
-    return ["<h2>Left out</h2>", _table(rows) if rows else "<p>Nothing.</p>"]
+    return ["<h2>Left out</h2>", table(rows) if rows else "<p>Nothing.</p>"]

@@ -119,6 +119,11 @@ def verify_bundle(
         minutes = _QUICK_MINUTES if quick else LONG_MINUTES
     if minutes < _QUICK_MINUTES:
         raise EdgeSerError(f"a drift shows in {_QUICK_MINUTES} minutes or more, not in {minutes}")
+    if bundle.vector is not None:
+        raise EdgeSerError(
+            f"{bundle.name} answers feature vectors; edge-ser export compared it with scikit-learn, and there is no "
+            "stream to verify"
+        )
     checks: list[Check] = []
 
     def add(*found: Check) -> None:

@@ -26,7 +26,7 @@ from edge_ser.dsp.compute import features_backend, use_features_backend
 from edge_ser.errors import EdgeSerError, MissingExtraError
 from edge_ser.features.cache import Cache, CacheError, DamagedEntryError
 
-__all__ = ["Compute", "Result", "code_version", "extract"]
+__all__ = ["Compute", "Result", "begin_worker", "code_version", "extract"]
 
 # Short files go to a worker together, up to so many and so long: handing over one alone costs 6 % of its time.
 _CHUNK_FILES, _CHUNK_BYTES = 8, 1 << 18
@@ -185,6 +185,11 @@ def _begin(job: _Job) -> None:
     global _job
     _job = job
     use_features_backend(job.backend)
+    begin_worker()
+
+
+def begin_worker() -> None:
+    """In a new process of a pool: leave Ctrl-C to the parent, and end when it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends Ctrl-C to all; the parent decides
     threading.Thread(target=_follow_parent, daemon=True).start()
 

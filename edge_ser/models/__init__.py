@@ -7,13 +7,24 @@ from typing import Any, NamedTuple
 
 from edge_ser.errors import EdgeSerError
 from edge_ser.models.base import Network, NetworkConfig
+from edge_ser.models.classifiers import describe_classifiers
 from edge_ser.models.cnn14 import Cnn14
+from edge_ser.models.mel_cnn import ImageConfig, MelCnn3, MelCnn4, MelCnn5, PooledCnn3, PooledCnn4
 from edge_ser.models.mobilenetv4 import MobileNetV4L, MobileNetV4M, MobileNetV4S
+from edge_ser.models.others import describe_others
 from edge_ser.models.resnet import ResNet50
 from edge_ser.models.stream72k import Stream72k, Stream72kConfig
 from edge_ser.models.wav2small import Wav2Small, Wav2Small17k, Wav2SmallConfig
 
-__all__ = ["ARCHITECTURES", "Architecture", "architecture", "build_model", "describe"]
+__all__ = [
+    "ARCHITECTURES",
+    "Architecture",
+    "architecture",
+    "build_model",
+    "describe",
+    "describe_classifiers",
+    "describe_others",
+]
 
 
 class Architecture(NamedTuple):
@@ -33,6 +44,11 @@ ARCHITECTURES = {
     "mobilenetv4-l": Architecture(MobileNetV4L, NetworkConfig, "MobileNetV4-Conv-L"),
     "cnn14": Architecture(Cnn14, NetworkConfig, "CNN14 of PANNs (arXiv 1912.10211), a large teacher"),
     "resnet50": Architecture(ResNet50, NetworkConfig, "ResNet-50 (arXiv 1512.03385), a large teacher"),
+    "cnn-3": Architecture(MelCnn3, ImageConfig, "three convolutions on a mel image of 128 x 128"),
+    "cnn-4": Architecture(MelCnn4, ImageConfig, "four convolutions on such an image"),
+    "cnn-5": Architecture(MelCnn5, ImageConfig, "five convolutions on such an image"),
+    "pooled-cnn-3": Architecture(PooledCnn3, ImageConfig, "three convolutions and the mean over time"),
+    "pooled-cnn-4": Architecture(PooledCnn4, ImageConfig, "four convolutions and the mean over time"),
 }
 
 

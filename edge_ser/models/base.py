@@ -212,6 +212,10 @@ class ClipNetwork(Network):
         pooled = self.dropout(pooled)
         return torch.sigmoid(self.adv(pooled)), self.logits(pooled)
 
+    def forward(self, features: Tensor) -> Tensor:
+        """Logits (B, labels) of clips (B, T, n_mels) of one length: the network as a classifier and no more."""
+        return self.logits(self.dropout(self.body(features, None)))
+
     def rehearse(self, spec: MelSpec) -> float:
         """As `Network.rehearse`."""
         features = torch.zeros(1, round(CLIP_S * spec.frame_rate), self.config.n_mels)

@@ -210,12 +210,8 @@ class Stream72k(Network):
         shapes += [(c.window_segments, c.heads + 2 * c.channels)]
         return tuple(torch.zeros(batch, *shape) for shape in shapes)
 
-    def _segments(self, features: Tensor, state: State, valid: Tensor | None) -> tuple[Tensor, State]:
-        """Features (B, T, n_mels) to the moments of each segment (B, S, heads + 2 channels).
-
-        They are the weights' sum, the weighted mean, and the weighted sum of squares about that mean.
-        """
-        c = self.config
+    def trunk(self, features: Tensor, state: State) -> tuple[Tensor, State]:
+        """What is before the pool: features (B, T, n_mels) to (B, channels, T / 2), and the states of its layers."""
         new = []
         x = features[:, None]
         pending = list(state)
@@ -228,6 +224,15 @@ class Stream72k(Network):
         for block in self.blocks:
             x, kept = block(x, pending.pop(0))
             new.append(kept)
+        return x, tuple(new)
+
+    def _segments(self, features: Tensor, state: State, valid: Tensor | None) -> tuple[Tensor, State]:
+        """Features (B, T, n_mels) to the moments of each segment (B, S, heads + 2 channels).
+
+        They are the weights' sum, the weighted mean, and the weighted sum of squares about that mean.
+        """
+        c = self.config
+        x, new = self.trunk(features, state)
         if x.dtype == torch.bfloat16:  # in training; sums over time are float32
             x = x.float()
         weight = torch.exp(c.bound * torch.tanh(self.attend(x) / c.bound))  # (B, heads, T / 2)
@@ -245,7 +250,7 @@ class Stream72k(Network):
         apart = x - mean  # apart * apart, as TFLite has no power of five dimensions
         spread = (weight * apart * apart).sum(4).flatten(1, 2)
         rows = [weight.sum(4).flatten(1, 2), mean.squeeze(4).flatten(1, 2), spread]
-        return torch.cat(rows, 1).transpose(1, 2), tuple(new)
+        return torch.cat(rows, 1).transpose(1, 2), new
 
     def _merge(self, segments: Tensor) -> Tensor:
         """Moments of a window's segments (..., N, heads + 2 channels) to mean and deviation (..., 2 channels)."""

@@ -12,6 +12,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edge_ser.dsp import MelSpec
@@ -21,9 +22,10 @@ from edge_ser.errors import EdgeSerError
 from edge_ser.models.base import ClipNetwork, NetworkConfig
 from edge_ser.models.layers import ConvNorm, max_pool
 
-__all__ = ["Wav2Small", "Wav2Small17k", "Wav2SmallConfig"]
+__all__ = ["FrontEnd", "Wav2Small", "Wav2Small17k", "Wav2SmallConfig"]
 
 _CHANNELS = 13
+_PART = 256  # samples; about the root of a clip's
 _MELS = 26
 _PUBLISHED = MelSpec(
     win_length=64, n_fft=64, hop_length=32, n_mels=_MELS, fmin=0.0, fmax=8000.0, padding="reflect"
@@ -43,8 +45,8 @@ class Wav2SmallConfig(NetworkConfig):
             )
 
 
-class _FrontEnd(nn.Module):
-    """Samples to log-mel as frozen convolutions, the numbers of `edge_ser.dsp.log_mel` up to rounding."""
+class FrontEnd(nn.Module):
+    """Samples to log-mel as frozen convolutions, the numbers of `edge_ser.dsp.log_mel` in decibels up to rounding."""
 
     def __init__(self, spec: MelSpec) -> None:
         super().__init__()
@@ -78,6 +80,18 @@ class _FrontEnd(nn.Module):
         return 10 * torch.log10(bands.clamp_min(self.floor)).transpose(1, 2)
 
 
+def _mean(x: Tensor) -> Tensor:
+    """Mean of each row of (B, samples): (B, 1).
+
+    Added up in parts, as a convolution of ones: runtimes add the samples of a clip one to another, and of a click in
+    silence they lose so much of the silence's level that the answers move by 1e-5.
+    """
+    ones = torch.ones(1, 1, _PART, dtype=x.dtype, device=x.device)
+    # Zeros on either side, so that the last part is a whole one at any length; those left over are zeros.
+    sums = F.conv1d(x[:, None], ones, stride=_PART, padding=_PART - 1)
+    return sums.sum(2) / x.shape[1]
+
+
 class _Wav2Small(ClipNetwork):
     """What both have: front end, convolutions, and linear outputs."""
 
@@ -86,7 +100,7 @@ class _Wav2Small(ClipNetwork):
 
     def __init__(self, config: Wav2SmallConfig, hidden: int, *, dropout: float) -> None:
         super().__init__(config, hidden, dropout=dropout)
-        self.front_end = _FrontEnd(self.spec)
+        self.front_end = FrontEnd(self.spec)
         wide = [ConvNorm(1 if i == 0 else _CHANNELS, _CHANNELS, 3) for i in range(7)]
         self.before, self.after = nn.ModuleList(wide[:3]), nn.ModuleList(wide[3:])
 
@@ -113,11 +127,9 @@ class _Wav2Small(ClipNetwork):
 
     def hear(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
         """As `ClipNetwork.hear`."""
-        x = waveform - waveform.mean(1, keepdim=True)
-        x = x - x.mean(
-            1, keepdim=True
-        )  # what float32 left of it, which in front of the logarithm would be heard
-        x = x / torch.sqrt((x * x).mean(1, keepdim=True) + POWER_FLOOR)
+        x = waveform - _mean(waveform)
+        x = x - _mean(x)  # what float32 left of it, which in front of the logarithm would be heard
+        x = x / torch.sqrt(_mean(x * x) + POWER_FLOOR)
         return self.answer(self.body(self.front_end(x), None))
 
     def body(self, features: Tensor, frames: Tensor | None) -> Tensor:

@@ -14,7 +14,7 @@ from edge_ser.errors import EdgeSerError
 from edge_ser.files import parse_json_object
 from edge_ser.tensors import read_metadata, read_safetensors, write_safetensors
 
-__all__ = ["check_encoder", "read_teacher", "refuse_alone", "write_teacher"]
+__all__ = ["check_encoder", "read_about", "read_teacher", "refuse_alone", "write_teacher"]
 
 _KEY = "edge_ser_teacher"
 _ALWAYS = {"encoder", "centred", "identity"}
@@ -23,6 +23,20 @@ _ALWAYS = {"encoder", "centred", "identity"}
 def write_teacher(path: str | Path, arrays: Mapping[str, npt.NDArray[Any]], meta: dict[str, Any]) -> None:
     """Write a teacher's arrays and description."""
     write_safetensors(path, dict(arrays), {_KEY: json.dumps(meta, sort_keys=True)})
+
+
+def read_about(path: str | Path) -> dict[str, Any]:
+    """A teacher's description; a file that does not say its ``kind`` is linear, the first kind there was.
+
+    Raises
+    ------
+    EdgeSerError
+        No such file, or no teacher.
+    """
+    metadata = read_metadata(path)
+    if _KEY not in metadata:
+        raise EdgeSerError(f"{path} is no teacher of edge-ser: train one with edge-ser teach")
+    return parse_json_object(metadata[_KEY].encode(), str(path))
 
 
 def read_teacher(
@@ -43,10 +57,7 @@ def read_teacher(
     EdgeSerError
         No such file, or one of another kind or not whole.
     """
-    metadata = read_metadata(path)
-    if _KEY not in metadata:
-        raise EdgeSerError(f"{path} is no teacher of edge-ser: train one with edge-ser teach")
-    meta = parse_json_object(metadata[_KEY].encode(), str(path))
+    meta = read_about(path)
     if (own := meta.get("kind", "linear")) != kind:
         raise EdgeSerError(f"{path} is a teacher of another kind than {kind}: name it with --kind {own}")
     arrays = {name: array.astype(np.float32) for name, array in read_safetensors(path).items()}

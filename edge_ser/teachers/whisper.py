@@ -56,6 +56,8 @@ class WhisperEncoder(nn.Module):
     """
 
     frame_rate = 50.0
+    #: Recordings are scaled to it first; and so many decades below the loudest band are heard.
+    peak, decades = _PEAK, _RANGE
 
     def __init__(self, encoder: Any) -> None:
         super().__init__()

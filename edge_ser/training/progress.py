@@ -15,9 +15,9 @@ T = TypeVar("T")
 class ProgressBar:
     """A bar on standard error; use it as a context manager."""
 
-    def __init__(self, what: str, total: int, unit: str, *, leave: bool) -> None:
+    def __init__(self, what: str, total: int, unit: str, *, leave: bool, quiet: bool) -> None:
         tqdm = require("tqdm", extra="train", purpose="progress bars")
-        self._bar = tqdm.tqdm(total=total, desc=what, unit=unit, leave=leave)
+        self._bar = tqdm.tqdm(total=total, desc=what, unit=unit, leave=leave, disable=quiet)
 
     def __enter__(self) -> ProgressBar:
         return self
@@ -35,12 +35,18 @@ class ProgressBar:
             yield item
             self._bar.update()
 
+    def say(self, what: str) -> None:
+        """Show what is being done."""
+        self._bar.set_postfix_str(what)
+
     def epoch(self, record: dict[str, float]) -> None:
         """Show an epoch's record."""
         self._bar.n = int(record["epoch"])
         self._bar.set_postfix(loss=f"{record['loss']:.3f}")
 
 
-def progress_bar(what: str, total: int, unit: str = "it", *, leave: bool = False) -> ProgressBar:
-    """A bar over `total` things that stays on the screen afterwards if it is to be left."""
-    return ProgressBar(what, total, unit, leave=leave)
+def progress_bar(
+    what: str, total: int, unit: str = "it", *, leave: bool = False, quiet: bool = False
+) -> ProgressBar:
+    """A bar over `total` things that stays on the screen afterwards if it is to be left; a quiet one is not shown."""
+    return ProgressBar(what, total, unit, leave=leave, quiet=quiet)

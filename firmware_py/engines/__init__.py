@@ -13,7 +13,7 @@ from .base import Engine, Outputs, State
 if TYPE_CHECKING:
     from edge_ser.bundle import Bundle
 
-__all__ = ["AUTO", "ENGINES", "Engine", "Outputs", "State", "choose_engine", "open_engine"]
+__all__ = ["AUTO", "ENGINES", "EVERY_ENGINE", "Engine", "Outputs", "State", "choose_engine", "open_engine"]
 
 AUTO = "auto"
 
@@ -24,6 +24,12 @@ _TABLE: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "numpy": ("firmware_py.engines.numpy_engine", "NumpyEngine", ()),
 }
 ENGINES = tuple(_TABLE)  # in `auto`'s order: the fastest first
+# Of hosts alone, to prove what is exported; no board runs them.
+_TABLE |= {
+    "torch": ("firmware_py.engines.torch_engine", "TorchEngine", ("torch",)),
+    "micro": ("firmware_py.engines.micro_engine", "MicroEngine", ("tflite_micro",)),
+}
+EVERY_ENGINE = tuple(_TABLE)
 
 
 def choose_engine(bundle: Bundle, precision: str = "fp32") -> str:
@@ -39,7 +45,7 @@ def choose_engine(bundle: Bundle, precision: str = "fp32") -> str:
     Returns
     -------
     str
-        A name of `ENGINES`.
+        A name of `EVERY_ENGINE`.
 
     Raises
     ------
@@ -65,7 +71,7 @@ def open_engine(bundle: Bundle, engine: str = AUTO, precision: str = "fp32") -> 
     bundle : Bundle
         The model.
     engine : str
-        ``numpy``, ``litert``, ``onnx``, or ``auto`` (see `choose_engine`; the engine's `name` says which it became).
+        One of `EVERY_ENGINE`, or ``auto`` (see `choose_engine`; the engine's `name` says which it became).
     precision : str
         One that the bundle lists for the engine.
 
@@ -84,7 +90,7 @@ def open_engine(bundle: Bundle, engine: str = AUTO, precision: str = "fp32") -> 
     if engine == AUTO:
         engine = choose_engine(bundle, precision)
     if engine not in _TABLE:
-        raise EdgeSerError(f"unknown engine {engine!r}; choose one of {', '.join((*ENGINES, AUTO))}")
+        raise EdgeSerError(f"unknown engine {engine!r}; choose one of {', '.join((*EVERY_ENGINE, AUTO))}")
     module, name, _ = _TABLE[engine]
     path = bundle.file(engine, precision)
     opened: Engine = getattr(importlib.import_module(module), name)(bundle, path, precision)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ import numpy as np
 from edge_ser.errors import EdgeSerError, require
 
 from .base import Outputs, State
+from .int8_tensors import Rounded, Rounding, rounding_of
 from .tensor_order import TensorOrder
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ __all__ = ["LiteRTEngine"]
 def _interpreter_module(precision: str) -> Any:
     """`ai_edge_litert`, or its predecessor where only that is installed and it is known to be right."""
     if find_spec("ai_edge_litert") is None and find_spec("tflite_runtime") is not None:
-        if precision in ("int8", "int8-dynamic"):
+        if precision in ("int8", "int8-dynamic", "int8-full"):
             # tflite-runtime 2.14 runs ai-edge-quantizer's int8 files without complaint and answers wrongly.
             raise EdgeSerError(
                 f"tflite_runtime gives wrong answers on {precision} files; "
@@ -80,6 +81,10 @@ class LiteRTEngine:
         )
         self._inputs = [dict(inputs)[name] for name in self._order.inputs]
         self._outputs = [dict(outputs)[name] for name in self._order.outputs]
+        details = (*self._interpreter.get_input_details(), *self._interpreter.get_output_details())
+        self._rounded = Rounded.of(
+            self._order, {one["index"]: _rounding(one, path) for one in details}, self._inputs, self._outputs
+        )
 
     def _signature(self) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
         """Names and tensor indices of the inputs and outputs."""
@@ -93,13 +98,19 @@ class LiteRTEngine:
         )
 
     def initial_state(self) -> State:
-        """All zeros, as bundle.json declares them."""
-        return self._order.initial_state()
+        """All zeros, as bundle.json declares them, in the file's own type."""
+        return self._rounded.initial_state()
 
     def step(self, features: np.ndarray, state: State) -> tuple[Outputs, State]:
         """One step; see `Engine.step`."""
         interpreter = self._interpreter
-        for index, value in zip(self._inputs, self._order.given(features, state), strict=True):
+        for index, value in zip(self._inputs, self._rounded.given(features, state), strict=True):
             interpreter.set_tensor(index, value)
         interpreter.invoke()
-        return self._order.taken([interpreter.get_tensor(index) for index in self._outputs])  # copies
+        return self._rounded.taken([interpreter.get_tensor(index) for index in self._outputs])  # copies
+
+
+def _rounding(detail: Mapping[str, Any], path: Path) -> Rounding | None:
+    found = detail["quantization_parameters"]
+    name = f"{path.name}: {detail['name']}"
+    return rounding_of(detail["dtype"], found["scales"], found["zero_points"], name)

@@ -148,6 +148,9 @@ def test_write_wav_reads_back_and_clips(tmp_path: Path) -> None:
     np.testing.assert_array_equal(load_audio(path), np.float32([0, 0.5, -0.25, 32767 / 32768, -1]))
     with wave.open(str(path)) as file:
         assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (16000, 1, 2)
+    write_wav(path, np.zeros(8, np.float32), 8000)
+    with wave.open(str(path)) as file:
+        assert (file.getframerate(), file.getnframes()) == (8000, 8)
 
 
 def test_write_wav_leaves_the_old_file_when_it_fails(tmp_path: Path) -> None:

@@ -13,13 +13,15 @@ from firmware_py.engines import open_engine
 MUTATIONS = 1000
 
 
-@pytest.mark.parametrize("engine", ["numpy", "onnx", "litert"])
-def test_a_thousand_mutations_of_a_file_are_refused(full_bundle, tmp_path, engine):
+@pytest.mark.parametrize("engine", ["numpy", "onnx", "litert", "torch", "micro"])
+def test_a_thousand_mutations_of_a_file_are_refused(request, tmp_path, engine):
+    bundle = request.getfixturevalue("host_bundle" if engine in ("torch", "micro") else "full_bundle")
+    precision = "int8-full" if engine == "micro" else "fp32"
     folder = tmp_path / "copy"
     folder.mkdir()
-    for file in full_bundle.path.iterdir():
+    for file in bundle.path.iterdir():
         (folder / file.name).write_bytes(file.read_bytes())
-    path = folder / full_bundle.file(engine).name
+    path = folder / bundle.file(engine, precision).name
     whole = path.read_bytes()
     chance = random.Random(f"{engine} 6")
     for _ in range(MUTATIONS):
@@ -39,7 +41,7 @@ def test_a_thousand_mutations_of_a_file_are_refused(full_bundle, tmp_path, engin
             load_bundle(folder)
         assert "\n" not in str(caught.value) and path.name in str(caught.value)
     path.write_bytes(whole)
-    assert open_engine(load_bundle(folder), engine).name == engine
+    assert open_engine(load_bundle(folder), engine, precision).name == engine
 
 
 def test_a_file_that_grew_to_gigabytes_is_not_read(full_bundle, tmp_path):

@@ -15,7 +15,8 @@ from edge_ser.evaluation.parity import LIMITS
 from export.calibration import calibrate_on_sample
 from export.formats import FORMATS, choose_formats, format_for
 from export.source import Source
-from firmware_py.engines import ENGINES
+from firmware_py.engines import EVERY_ENGINE
+from firmware_py.engines.micro_engine import Header
 from tests.support import CONFIG, SPEC, random_weights, state_shapes, torch_model
 
 INPUTS = ["features", *state_shapes()]
@@ -26,9 +27,9 @@ def test_rows_are_consistent():
     assert len({row.key for row in FORMATS}) == len(FORMATS)
     assert len({row.file for row in FORMATS}) == len(FORMATS)
     for row in FORMATS:
-        assert row.engine in ENGINES
+        assert row.engine in EVERY_ENGINE
         assert row.precision in PRECISIONS
-        assert set(row.forms) <= set(FORMS) and bool(row.why_not) == (row.forms != FORMS)
+        assert set(row.forms) <= set(FORMS) and bool(row.why_not) == (row.forms[:3] != FORMS[:3])
         assert row.limit == LIMITS[row.precision]
         assert row.device
         assert row.calibrated == row.precision.startswith("int8")
@@ -38,6 +39,8 @@ def test_choice():
     assert choose_formats("all") == FORMATS
     assert [row.key for row in choose_formats("tflite, NUMPY")] == ["numpy-fp32", "tflite-fp32"]
     assert choose_formats(["onnx-fp32", "onnx"]) == choose_formats("onnx")
+    assert [row.key for row in choose_formats("c,pt2")] == ["c-int8-full", "pt2-fp32"]
+    assert [row.key for row in choose_formats("int8-full")] == ["tflite-int8-full", "c-int8-full"]
     assert [row.key for row in choose_formats("int8,onnx")] == [
         "numpy-int8", "onnx-fp32", "onnx-int8", "tflite-int8"]  # fmt: skip
     with pytest.raises(EdgeSerError, match=r"no format 'tensorrt'; choose all or some of numpy-fp32"):
@@ -63,14 +66,25 @@ def made(full_bundle, int8_bundle):
     return files, printed.getvalue(), source
 
 
-def test_the_same_model_gives_the_same_bytes(made, full_bundle, int8_bundle):
+def test_the_same_model_gives_the_same_bytes(made, full_bundle, int8_bundle, host_bundle):
     for row in FORMATS:
-        if row.precision in ("fp32", "int8"):
-            bundle = full_bundle if row.precision == "fp32" else int8_bundle
-            again = bundle.file(row.engine, row.precision).read_bytes()
+        there = (row.engine, row.precision)
+        found = [one for one in (full_bundle, int8_bundle, host_bundle) if there in one.variants()]
+        if row.name == "c":  # the array in the header
+            again = Header.parse(host_bundle.file(*there).read_text(), "it").model
         else:
-            again = row.function(made[2])
+            again = found[0].file(*there).read_bytes() if found else row.function(made[2])
         assert again == made[0][row.key], row.key
+
+
+def test_refusals():
+    rows = {row.key: row for row in FORMATS}
+    assert rows["onnx-fp32"].refusal("clip", "waveform") is None
+    assert "no form 'clip': TFLite's memory" in rows["tflite-int8-full"].refusal("clip")
+    assert rows["tflite-int8-full"].refusal("window") is None
+    assert "takes no waveform: eight bits" in rows["c-int8-full"].refusal("window", "waveform")
+    absent = dataclasses.replace(rows["pt2-fp32"], needs=("torch", "no_such_package"), optional=True)
+    assert absent.refusal("step") == "pt2-fp32 needs no_such_package, which is not installed"
 
 
 def test_nothing_of_the_machine_is_in_a_file(made, request):

@@ -5,6 +5,8 @@ import sys
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edge_ser.dsp import LogMelStream, MelSpec
 from edge_ser.errors import EdgeSerError
@@ -76,6 +78,21 @@ def test_the_floor_forgets():
     used = gate(floor_s=2.0)
     states([tone(-75)] * 4 + [tone(-40)] * 12, used)
     assert used.floor_db == pytest.approx(-40, abs=0.1)
+
+
+LEVELS = [FLOOR_DB, -90.0, -75.0, -70.0, -63.0, -56.0, -54.0, -50.0, -30.0]
+
+
+@given(
+    st.lists(st.lists(st.sampled_from(LEVELS), min_size=4, max_size=4), max_size=40),
+    st.sampled_from([0.1, 0.7, 2.0]),
+)
+def test_a_step_is_its_hops_one_by_one(steps, floor_s):
+    whole, single = gate(floor_s=floor_s), gate(floor_s=floor_s)
+    for levels in steps:
+        opened = [single._push_level(level) for level in levels]
+        assert whole._push_levels(levels) == any(opened)
+        assert vars(whole) == vars(single)
 
 
 # --- by the bands of voices, and by Silero

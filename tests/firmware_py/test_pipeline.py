@@ -12,6 +12,7 @@ from edge_ser.errors import EdgeSerError
 from firmware_py.doze import memory_steps
 from firmware_py.engines import ENGINES, open_engine
 from firmware_py.gate import Reading
+from firmware_py.gates import open_gate
 from firmware_py.pipeline import Pipeline
 from firmware_py.prediction import probabilities
 
@@ -117,6 +118,8 @@ def test_warming_up_changes_nothing(numpy_bundle):
 
 def test_state_comes_from_gate_and_calibration(numpy_bundle):
     class Fixed:
+        reads_features = False
+
         def __init__(self, heard):
             self.heard = heard
 
@@ -152,15 +155,18 @@ def test_a_front_end_that_looks_ahead_is_refused(numpy_bundle):
 # --- dozing
 
 
-@pytest.mark.parametrize("every", [1, 3])
-def test_a_model_that_dozed_answers_as_one_that_never_slept(numpy_bundle, every):
+@pytest.mark.parametrize(("every", "gate"), [(1, "level"), (3, "level"), (1, "mel")])
+def test_a_model_that_dozed_answers_as_one_that_never_slept(numpy_bundle, every, gate):
     rng = np.random.default_rng(3)
     loud = rng.random(150) < 0.35
     loud[40:90] = False  # longer than the model remembers
-    wave = noise(150 * STEP) * np.repeat(np.where(loud, 1.0, 1e-3), STEP).astype(np.float32)
+    wave = noise(150 * STEP) * np.repeat(np.where(loud, 1.0, 1e-4), STEP).astype(np.float32)
 
     def run(doze):
-        pipeline = Pipeline(numpy_bundle, open_engine(numpy_bundle, "numpy"), every=every, doze=doze)
+        pipeline = Pipeline(
+            numpy_bundle, open_engine(numpy_bundle, "numpy"), every=every, doze=doze,
+            gate=open_gate(gate, numpy_bundle.spec),
+        )  # fmt: skip
         return pipeline.push(wave), pipeline
 
     (awake, _), (dozing, pipeline) = run(False), run(True)
@@ -173,6 +179,25 @@ def test_a_model_that_dozed_answers_as_one_that_never_slept(numpy_bundle, every)
             assert one.state == "silence" and other.label == "" and other.to_json()["arousal"] is None
         else:
             assert one == other
+
+
+def test_the_front_end_sleeps_with_the_model(numpy_bundle):
+    pipeline = Pipeline(numpy_bundle, open_engine(numpy_bundle, "numpy"), doze=True)
+    heard = []
+    front, push = pipeline._front, pipeline._front.push
+    front.push = lambda samples: heard.append(len(samples)) or push(samples)
+    pipeline.push(np.zeros(100 * STEP, np.float32))
+    assert not heard and pipeline.dozed == 100 * STEP
+    pipeline.push(noise(STEP))
+    assert len(heard) == 29  # a step for its past, 27 that the model remembers, and the loud one
+
+
+def test_samples_that_are_no_numbers_are_refused_asleep_too(numpy_bundle):
+    pipeline = Pipeline(numpy_bundle, open_engine(numpy_bundle, "numpy"), doze=True)
+    wave = np.zeros(2 * STEP, np.float32)
+    wave[STEP + 7] = np.nan
+    with pytest.raises(EdgeSerError, match="NaN or infinite"):
+        pipeline.push(wave)
 
 
 def test_what_remembers_for_ever_cannot_doze(numpy_bundle):

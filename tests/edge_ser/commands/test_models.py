@@ -62,6 +62,7 @@ def test_networks(capsys):
     assert rows["wav2small-72k"]["parameters"] + rows["wav2small-72k"]["frozen"] == 72_659
     assert rows["mobilenetv4-s"]["parameters"] == 2_496_291
     assert rows["stream72k"]["streams"] is True
+    assert rows["random-forest"]["parameters"] is None and rows["mlp"]["parameters"] > 200_000
     assert set(rows["cnn14"]) >= {"hidden", "buffers", "macs_per_second", "activation_bytes", "about"}
 
 
@@ -69,6 +70,8 @@ def test_networks_for_people_and_with_a_model_beside(monkeypatch, capsys):
     models = pytest.importorskip("edge_ser.models")
     row = models.describe(["resnet50"])
     monkeypatch.setattr(models, "describe", lambda: row)
+    monkeypatch.setattr(models, "describe_classifiers", list)
+    monkeypatch.setattr(models, "describe_others", list)
     assert main(["models", "--networks"]) == 0
     out = capsys.readouterr().out
     assert "| resnet50 |   23507907 |" in out and "| 1600 KB" in out

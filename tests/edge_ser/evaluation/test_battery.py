@@ -79,6 +79,16 @@ def test_a_perfect_model_passes_everything_and_a_random_one_does_not() -> None:
     assert all(row["ok"] for row in bars(table, some, perfect(some)["clean"], LABELS))
 
 
+def test_a_model_without_ratings_is_tested_on_emotion_alone() -> None:
+    some = clips()
+    silent = {name: (said, np.full_like(adv, np.nan)) for name, (said, adv) in perfect(some).items()}
+    rows = paper_tests(silent, some, LABELS)
+    every = paper_tests(perfect(some), some, LABELS)
+    assert rows == [row for row in every if row["task"] == "emotion"]
+    table = conditions_table(silent, some, LABELS)
+    assert set(table[0]) == {"condition", "uar", "lost", "same_label"}
+
+
 def test_what_is_lost_in_a_condition_is_seen() -> None:
     some = clips()
     answers = perfect(some)

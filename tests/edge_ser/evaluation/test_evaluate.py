@@ -109,6 +109,10 @@ def test_robustness_and_streaming_from_the_command(
         (["--clips", "0"], "--clips"),
         (["--pipeline", "x.toml", "--robustness"], "neither --robustness"),
         (["--pipeline", "none.toml"], "no pipeline"),
+        (["--teacher", "t"], "--teacher and --encoder go together"),
+        (["--teacher", "t", "--encoder", "e", "--streaming"], "cannot stream"),
+        (["--teacher", "t", "--encoder", "e"], "has no folds"),
+        (["--fold", "1"], "belongs to --checkpoints or --teacher"),
     ],
 )
 def test_options_that_do_not_go_together(
@@ -244,6 +248,21 @@ def test_int8_beside_float32(folds: Path, checkpoints: Path, capsys: pytest.Capt
         assert result["adv"][name]["ccc"] == pytest.approx(plain["adv"][name]["ccc"], abs=0.1)
     assert main([*call, "--engine", "numpy"]) == 0
     assert "numpy int8 loses" in capsys.readouterr().out
+
+
+def test_int8_of_a_fold_in_noise_and_in_a_stream(
+    folds: Path, checkpoints: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("noise", "esc10", "rir"):
+        need_corpus(name)
+    call = ["evaluate", "--corpus", str(folds), "--checkpoints", str(checkpoints), "--fold", "1"]
+    call += ["--precision", "int8", "--engine", "numpy", "--clips", "4", "--robustness", "--streaming"]
+    assert main([*call, "-o", "json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    for part in ("robustness", "tests"):
+        assert "4 of " in result[part]["protocol"] and "through numpy int8" in result[part]["protocol"]
+    assert len(result["robustness"]["conditions"]) == 36 and result["streaming"]["figures"]["turns"] >= 1
+    assert result["calibration"]["ece"] >= 0 and {one["fold"] for one in result["folds"]} == {1}
 
 
 def test_float32_through_a_device_is_torch(folds: Path, checkpoints: Path) -> None:

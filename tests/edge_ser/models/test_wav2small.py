@@ -202,3 +202,15 @@ def test_arousal_is_linear() -> None:
 def test_another_front_end_is_refused() -> None:
     with pytest.raises(EdgeSerError, match="26 bands, not 64"):
         Wav2SmallConfig(labels=(), n_mels=64)
+
+
+def test_the_mean_of_a_click_in_silence_keeps_the_silences_level():
+    """Added up in parts: every sample counts, at any length, also where one is a million times the others."""
+    from edge_ser.models.wav2small import _PART, _mean
+
+    for length in (1, 65, _PART - 1, _PART, _PART + 1, 80_000):
+        wave = torch.full((2, length), 1e-5)
+        wave[1, length // 3] = 1.0
+        torch.testing.assert_close(
+            _mean(wave).double(), wave.double().mean(1, keepdim=True), rtol=1e-5, atol=0
+        )

@@ -1,0 +1,107 @@
+"""Tables of what issue 5 asks of the student, from the files under results/, for `scripts/write_docs.py`."""
+
+import json
+from pathlib import Path
+
+from edge_ser.commands._output import markdown_table
+from firmware_py.machine import machine_line
+
+__all__ = ["TABLES"]
+
+
+def _read(path: Path):
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def bars(results: Path) -> str:
+    """Each limit, the student's figure in int8, on what, and whether it holds."""
+    folds = _read(results / "ravdess-distil-int8-calibration.json")
+    one = _read(results / "ravdess-distil-fold0-int8.json")
+    speech = _read(results / "speech-detector.json")["speech_detector"]
+    report = _read(results / "reporting.json")
+    fitted = folds["calibration"]["fitted"]
+    by_sex = {row["group"]: row["uar"] for row in folds["sex"]}
+    few = f"fold 0, {one['streaming']['figures']['turns']} clips"
+    every = f"all folds, {folds['clips']} clips"
+    limits = {row["test"]: row for row in one["robustness"]["bars"]}
+    gain = max(limits["UAR lost at +20 dB"]["figure"], limits["UAR lost at -20 dB"]["figure"])
+    stable = one["streaming"]["figures"]["stable_in_time"]
+    [passed] = (row["passed"] for row in one["tests"]["summary"] if row["model"] != "random")
+    seconds = max(run["cpu_s"] for run in report["runs"])
+
+    def row(bar, limit, figure, shown, on, *, least=False):
+        holds = figure >= limit if least else figure <= limit
+        return {"asked": bar, "figure": shown, "holds": "yes" if holds else "**no**", "measured on": on}
+
+    noise = limits["UAR lost in real noise at 10 dB"]["figure"]
+    phone = limits["UAR lost on a telephone"]["figure"]
+    gap = abs(by_sex["f"] - by_sex["m"])
+    rows = [
+        row("UAR lost in real noise at 10 dB, at most .08", 0.08, noise, f"{noise:+.3f}", few),
+        row("UAR lost at 20 dB more or less, at most .01", 0.01, gain, f"{gain:+.3f}", few),
+        row("UAR lost on a telephone, at most .08", 0.08, phone, f"{phone:+.3f}", few),
+        row("UAR between the sexes, at most .05", 0.05, gap, f"{gap:.3f}", every),
+        row("ECE at most .05", 0.05, fitted["ece"], f"{fitted['ece']:.3f}", f"{every}, fitted to the others"),
+        row(
+            "80 % answered: accuracy at least .06 higher", 0.06, fitted["gain"],
+            f"{fitted['gain']:+.3f} at {fitted['coverage']:.1%}", f"{every}, by the others' rule", least=True,
+        ),
+        row(
+            "sounds that are no speech: no emotion for 95 %", 0.95, speech["rejected"],
+            f"{speech['rejected']:.1%}", f"{speech['sounds']} sounds", least=True,
+        ),
+        row(
+            "speech refused: at most 3 %", 0.03, speech["refused"], f"{speech['refused']:.1%}",
+            f"{speech['speech']} clips of seven corpora",
+        ),
+        row(
+            "paper's tests passed: more than 79 %", 0.79, passed, f"{passed:.1%}",
+            f"{few}, {one['tests']['summary'][0]['tests']} tests", least=True,
+        ),
+        row(
+            "label stable within 1.5 s: 80 % of those right", 0.8, stable, f"{stable:.1%}",
+            f"{few}, joined", least=True,
+        ),
+        row(
+            "a report in three minutes on two cores", 180, seconds, f"{seconds:.0f} s of one core",
+            f"{report['clips']} clips, {report['model']}, litert",
+        ),
+        {
+            "asked": "the same report twice", "figure": "bytes equal" if report["identical"] else "differ",
+            "holds": "yes" if report["identical"] else "**no**", "measured on": f"{report['clips']} clips",
+        },
+    ]  # fmt: skip
+    return f"{markdown_table(rows)}\n\nThe report: {machine_line(report['machine'])}"
+
+
+def beside_the_teacher(results: Path) -> str:
+    """The paper's tests of student and teacher on the same clips."""
+    student = _read(results / "ravdess-distil-fold0-int8.json")
+    teacher = _read(results / "teacher-ravdess-fold0-robustness.json")
+    rows = []
+    for name, one in (("student, int8", student), ("teacher", teacher)):
+        summary = {row["model"]: row for row in one["tests"]["summary"]}
+        [own] = (row for model, row in summary.items() if model != "random")
+        of_emotion = [row for row in one["tests"]["tests"] if row["task"] == "emotion"]
+        lost = {row["condition"]: row["lost"] for row in one["robustness"]["conditions"]}
+        clean = one["robustness"]["conditions"][0]["uar"]
+        rows.append(
+            {
+                "model": name,
+                "UAR clean": f"{clean:.3f}",
+                "tests of emotion": len(of_emotion),
+                "passed": f"**{sum(row['ok'] for row in of_emotion) / len(of_emotion):.1%}**",
+                **{
+                    group: f"{sum(r['ok'] for r in of_emotion if r['group'] == group)}/"
+                    f"{sum(r['group'] == group for r in of_emotion)}"
+                    for group in ("correctness", "fairness", "robustness")
+                },
+                "all tests": f"{own['passed']:.1%} of {own['tests']}",
+                "lost at 10 dB": f"{lost['real noise 10 dB']:+.3f}",
+                "in a real room": f"{lost['real room']:+.3f}",
+            }
+        )
+    return f"{teacher['robustness']['protocol']}:\n\n{markdown_table(rows)}"
+
+
+TABLES = {"bars": bars, "beside_the_teacher": beside_the_teacher}

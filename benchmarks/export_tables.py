@@ -1,0 +1,83 @@
+"""Tables of formats and what they cost, from the table of formats and the files under results/."""
+
+import json
+from pathlib import Path
+
+from edge_ser.commands._output import markdown_table
+from export.formats import FORMATS
+from firmware_py.machine import machine_line
+
+__all__ = ["TABLES"]
+
+
+def _read(path: Path):
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def formats(results: Path) -> str:
+    """The table of formats as it is in the code."""
+    rows = []
+    for row in FORMATS:
+        limit = f"{row.limit.largest:g}"
+        if row.limit.mean is not None:
+            limit += f", mean {row.limit.mean:g}, same emotion {row.limit.agreement:.0%}"
+        rows.append(
+            {
+                "format": f"`{row.key}`",
+                "file": f"`{row.file}`",
+                "run by": row.engine,
+                "forms": ", ".join(row.forms),
+                "limit": limit,
+                "for": row.device,
+                "rounded": row.method or "-",
+            }
+        )
+    return markdown_table(rows)
+
+
+def beside_wav2small(results: Path) -> str:
+    """What a step costs beside Wav2Small's, from `python -m benchmarks.beside_wav2small`."""
+    data = _read(results / "beside-wav2small.json")
+    peer = data["peer"]
+    rows = [
+        {
+            "engine": f"{run['engine']} {run['precision']}",
+            "model ms": f"{run['model_ms']:.3f}",
+            "of Wav2Small's": f"**1/{run['model_cheaper']:.0f}**",
+            "pipeline ms": f"{run['pipeline_ms']:.3f}",
+            "of Wav2Small's in its own": f"1/{run['pipeline_cheaper']:.0f}",
+        }
+        for run in data["runs"]
+    ]
+    note = (
+        f"Processor time of a step of 250 ms, medians over {data['rounds']} rounds in one process; Wav2Small 72 K on "
+        f"ONNX Runtime takes {peer['model_ms']:.1f} ms for its window of {peer['window_s']:g} s. "
+        f"{machine_line(data['machine'])}"
+    )
+    return f"{markdown_table(rows)}\n\n{note}"
+
+
+def rivals(results: Path) -> str:
+    """What eight bits cost the networks that do not stream, from `python -m benchmarks.rivals_int8`."""
+    data = _read(results / "rivals-int8.json")
+    rows = [
+        {
+            "network": one["model"],
+            "format": row["format"],
+            "takes": row["input"],
+            "KB": row["kb"],
+            "UAR": f"{row['uar']:.3f}",
+            "drop": f"{row['drop']:+.4f}",
+            "same emotion": f"{row['same_label']:.1%}",
+        }
+        for one in data["models"]
+        for row in one["rows"]
+    ]
+    whole = "; ".join(
+        f"{one['model']}, {one['epochs']} epochs: {one['torch_uar_whole_clip']:.3f} in torch on whole recordings"
+        for one in data["models"]
+    )
+    return f"{markdown_table(rows)}\n\n{data['protocol']}. {whole}."
+
+
+TABLES = {"formats": formats, "beside_wavsmall": beside_wav2small, "rivals": rivals}

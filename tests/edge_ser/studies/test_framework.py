@@ -1,0 +1,186 @@
+"""A study is found, run in parts, stopped, resumed and reported; whatever is wrong is said."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("sklearn")
+pytest.importorskip("matplotlib")
+
+from edge_ser.cli import main
+from edge_ser.errors import EdgeSerError
+from edge_ser.evaluation.class_answers import Figure
+from edge_ser.studies import Line, Outcome, StudyRun, Unit, find_study, registry, studies
+from tests.edge_ser.studies.miniature import write_package, write_sounds
+
+
+@pytest.fixture
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the miniature study and its sounds are."""
+    name = write_package(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(registry, "HOUSES", [*registry.HOUSES, name])
+    yield tmp_path
+    for module in [m for m in sys.modules if m.split(".")[0] == name]:
+        del sys.modules[module]
+
+
+def command(house: Path, *more: str) -> int:
+    return main(["study", "sounds", "--data", str(house / "corpora"), "--out", str(house / "out"), *more])
+
+
+def test_every_study_is_found_and_can_be_listed(house: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "sounds" in [study.name for study in studies()]
+    assert main(["study", "--list", "-o", "json"]) == 0
+    listed = json.loads(capsys.readouterr().out)["studies"]
+    assert {"study", "letter", "title", "needs", "options", "about"} == set(listed[-1])
+    with pytest.raises(EdgeSerError, match="did you mean sounds"):
+        find_study("sound")
+
+
+def test_both_protocols_side_by_side(house: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_sounds(house)
+    assert command(house, "-o", "json", "--seeds", "2", "--record", str(house / "results" / "x.json")) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert json.loads((house / "out" / "study.json").read_text()) == told
+    assert json.loads((house / "results" / "x.json").read_text()) == told
+    lines = {line["key"]: line for line in told["lines"]}
+    one = lines["nearest-2"]
+    assert one["honest"]["value"] == one["as_published"]["value"] == 1.0 and one["gap"] == 0
+    assert one["honest"]["n"] == 36 and one["honest"]["ci95"] == [1.0, 1.0]
+    assert one["as_published"]["ci95"] is None  # an interval over speakers means nothing where they leak
+    assert one["honest"]["spread"] == 0 and one["reached"] is None
+    assert lines["nearest-1"]["reached"] is True
+    page = (house / "out" / "report.html").read_text()
+    assert "leaks" in page and "<svg" not in page and "data:image/svg+xml;base64," in page
+    assert "http" not in page.replace("http://www.w3.org", "")
+    assert not (house / "out" / "work").exists()
+
+
+def test_one_protocol_alone_and_the_table(house: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_sounds(house)
+    assert command(house, "--protocol", "honest", "--quick") == 0
+    out = capsys.readouterr().out
+    assert "nearest mean of 2" in out and "Two figures of level" in out
+    told = json.loads((house / "out" / "study.json").read_text())
+    assert list(told["protocols"]) == ["honest"] and told["lines"][0]["as_published"] is None
+    assert "quick run" in (house / "out" / "report.html").read_text()
+
+
+def test_a_stopped_study_goes_on(house: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_sounds(house)
+    assert command(house, "--protocol", "honest") == 0
+    done = {path: path.stat().st_mtime_ns for path in (house / "out" / "parts").iterdir()}
+    (house / "corpora" / "stop").touch()
+    assert command(house) == 130  # what is missing is begun, and stopped
+    (house / "corpora" / "stop").unlink()
+    assert command(house) == 0
+    assert all(path.stat().st_mtime_ns == time for path, time in done.items())  # not done again
+    assert len(list((house / "out" / "parts").iterdir())) == 2 * len(done)
+
+
+def test_two_processes_give_the_same(house: Path) -> None:
+    write_sounds(house)
+    assert command(house, "--jobs", "2") == 0
+    both = json.loads((house / "out" / "study.json").read_text())
+    for path in (house / "out" / "parts").iterdir():
+        path.unlink()
+    assert command(house) == 0
+    assert json.loads((house / "out" / "study.json").read_text())["lines"] == both["lines"]
+
+
+def test_an_unreadable_clip_is_listed(house: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    home = write_sounds(house)
+    (home / "fsdd" / "recordings" / "0_a_0.wav").write_bytes(b"RIFF, but no more")
+    assert command(house) == 0
+    assert "1 clips left out" in capsys.readouterr().err
+    [left] = json.loads((house / "out" / "study.json").read_text())["left_out"]
+    assert left["what"].endswith("0_a_0.wav") and left["reason"]
+    assert "0_a_0.wav" in (house / "out" / "report.html").read_text()
+
+
+def test_one_class_only_is_refused(house: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_sounds(house, classes=(1,))
+    assert command(house) == 2
+    assert "one class only (1)" in capsys.readouterr().err
+
+
+def test_a_missing_corpus_says_where_to_get_it(house: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (house / "corpora").mkdir()
+    assert command(house) == 2
+    said = capsys.readouterr().err
+    assert "github.com/Jakobovski" in said and "fsdd/recordings/0_george_0.wav" in said
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["study"], "--list"),
+        (["study", "nosuch", "--out", "x"], "there is no study"),
+        (["study", "sounds"], "--out DIR is needed"),
+        (["study", "sounds", "--out", "x", "--seeds", "0"], "at least one"),
+        (["study", "sounds", "--out", "x", "--data", "nowhere"], "no folder"),
+        (["study", "sounds", "--out", "x", "--jobs", "0"], "one job"),
+        (["study", "sounds", "--out", "x", "--set", "colour=red"], "of this study (none)"),
+    ],
+)
+def test_bad_use(
+    house: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], argv, said
+) -> None:
+    monkeypatch.chdir(house)
+    assert main(argv) == 2
+    assert said in capsys.readouterr().err
+
+
+def _once(run: StudyRun, *, value: float) -> dict[str, float]:
+    return {"value": value}
+
+
+def _object(run: StudyRun) -> dict[str, object]:
+    return {"value": {1, 2}}
+
+
+def _nan(run: StudyRun) -> dict[str, float]:
+    return {"value": float("nan")}
+
+
+def test_parts_are_told_apart_by_their_settings(tmp_path: Path) -> None:
+    run = StudyRun("x", tmp_path)
+    units = [Unit("same", _once, {"value": value}) for value in (1.0, 2.0)]
+    assert [part["value"] for part in run.parts(units)] == [1.0, 2.0]
+    with pytest.raises(EdgeSerError, match="are the same"):
+        run.parts([units[0], units[0]])
+    with pytest.raises(EdgeSerError, match="cannot be kept"):
+        run.part("object", _object)
+    with pytest.raises(EdgeSerError, match="cannot be kept"):
+        run.part("nan", _nan)
+
+
+def test_a_damaged_part_is_named(tmp_path: Path) -> None:
+    run = StudyRun("x", tmp_path)
+    run.part("one", _once, value=1.0)
+    [place] = (tmp_path / "parts").iterdir()
+    place.write_bytes(place.read_bytes()[:50])
+    with pytest.raises(EdgeSerError, match="damaged"):
+        run.part("one", _once, value=1.0)
+
+
+def test_what_a_run_and_an_outcome_refuse(tmp_path: Path) -> None:
+    for bad in ({"scale": "huge"}, {"protocols": ("random",)}, {"protocols": ()}, {"seeds": ()}):
+        with pytest.raises(EdgeSerError):
+            StudyRun("x", tmp_path, **bad)
+    line = Line("a", "A", honest=Figure(0.5))
+    for lines in ([], [line, line], [Line("a", "A", honest=Figure(float("nan")))]):
+        with pytest.raises(EdgeSerError):
+            Outcome(lines, [])
+    with pytest.raises(EdgeSerError, match="unknown protocol"):
+        Outcome([line], [], protocols={"other": ""})
+
+
+def test_reached_allows_the_tolerance_and_no_more() -> None:
+    assert Line("a", "A", 0.75, Figure(0.7201)).reached is True
+    assert Line("a", "A", 0.75, Figure(0.7199)).reached is False
+    assert Line("a", "A", 0.75).reached is None and Line("a", "A", None, Figure(0.5)).reached is None

@@ -1,0 +1,124 @@
+"""The shared fit: it learns, goes on after a stop as if there had been none, chooses by validation alone."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from torch import nn  # noqa: E402
+
+from edge_ser.errors import EdgeSerError  # noqa: E402
+from edge_ser.training.classify import Examples, Schedule, classify, fit_classifier  # noqa: E402
+
+
+def points(n: int = 60, seed: int = 0, **more) -> Examples:
+    """Three clouds in the plane."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n) % 3
+    centres = np.array([[0, 2], [2, -1], [-2, -1]], np.float32)
+    return Examples(centres[labels] + rng.normal(0, 0.4, (n, 2)).astype(np.float32), labels=labels, **more)
+
+
+def network(seed: int = 0) -> nn.Module:
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Linear(2, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.2), nn.Linear(16, 3))
+
+
+@pytest.mark.parametrize("rate", ["constant", "one-cycle", "plateau"])
+@pytest.mark.parametrize("optimiser", ["adam", "adamw", "sgd"])
+def test_it_learns_under_every_schedule(rate: str, optimiser: str) -> None:
+    lr = 0.1 if optimiser == "sgd" else 0.02
+    schedule = Schedule(epochs=12, batch=16, lr=lr, optimiser=optimiser, rate=rate, clip=1.0)
+    fitted = fit_classifier(network(), points(), schedule, valid=points(30, 1))
+    chances = classify(fitted.model, points(30, 2))
+    assert chances.shape == (30, 3) and np.allclose(chances.sum(1), 1)
+    assert np.mean(chances.argmax(1) == points(30, 2).labels) > 0.9
+    assert [record["epoch"] for record in fitted.records] == list(range(1, 13))
+    assert fitted.epoch == 12 and not fitted.diverged
+
+
+@pytest.mark.parametrize("rate", ["one-cycle", "plateau"])
+def test_a_stopped_fit_goes_on_as_if_not(rate: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge_ser.training.classify._SAVE_S", 0.0)
+    schedule = Schedule(epochs=6, batch=16, lr=0.02, rate=rate, keep="best")
+    straight = fit_classifier(network(), points(), schedule, valid=points(30, 1))
+
+    class Stop(Exception):
+        pass
+
+    def stop(record: dict[str, float]) -> None:
+        if record["epoch"] == 4:
+            raise Stop
+
+    with pytest.raises(Stop):
+        fit_classifier(network(), points(), schedule, valid=points(30, 1), folder=tmp_path, report=stop)
+    again = fit_classifier(network(9), points(), schedule, valid=points(30, 1), folder=tmp_path)
+    assert again.records == straight.records and again.epoch == straight.epoch
+    for name, value in straight.model.state_dict().items():
+        assert torch.equal(value, again.model.state_dict()[name]), name
+    done = fit_classifier(network(9), points(), schedule, valid=points(30, 1), folder=tmp_path)
+    assert done.records == straight.records  # a finished one is not trained on
+    with pytest.raises(EdgeSerError, match="another fit"):
+        fit_classifier(network(), points(), schedule, valid=points(30, 1), folder=tmp_path, seed=1)
+
+
+def test_the_best_epoch_is_kept_and_early_stop_ends_it() -> None:
+    wrong = points(30, 1)
+    wrong.labels[:] = (wrong.labels + 1) % 3  # the better the fit, the worse this validation
+    schedule = Schedule(epochs=40, batch=16, lr=0.02, stop_after=3, keep="best")
+    fitted = fit_classifier(network(), points(), schedule, valid=wrong)
+    losses = [record["valid_loss"] for record in fitted.records]
+    assert len(losses) == int(np.argmin(losses)) + 1 + 3 < 40
+    right = [record["valid_accuracy"] for record in fitted.records]
+    assert fitted.epoch == int(np.argmax(right)) + 1
+    chances = classify(fitted.model, wrong)
+    assert np.mean(chances.argmax(1) == wrong.labels) == max(right)
+
+
+def test_augmentation_is_for_training_alone() -> None:
+    seen = []
+
+    def augment(arrays, rng):
+        seen.append(1)
+        return (arrays[0] + rng.normal(0, 0.1, 2).astype(np.float32),)
+
+    examples = points(augment=augment)
+    schedule = Schedule(epochs=1, batch=16)
+    fit_classifier(network(), examples, schedule, valid=points(9, 1, augment=augment))
+    assert len(seen) == 60
+    assert torch.equal(examples.batch([0, 1])[0], examples.batch([0, 1])[0])
+
+
+def test_shorter_examples_are_filled_up() -> None:
+    arrays = [np.ones((2, n), np.float32) for n in (3, 5)]
+    [batch] = Examples(arrays, labels=[0, 1], fill=-1.0).batch([0, 1])
+    assert batch.shape == (2, 2, 5) and (batch[0, :, 3:] == -1).all() and (batch[1] == 1).all()
+
+
+def test_a_rest_of_one_is_no_batch() -> None:
+    fitted = fit_classifier(network(), points(33), Schedule(epochs=1, batch=16))  # batch norm refuses one
+    assert len(fitted.records) == 1
+    one = nn.Linear(2, 3)
+    assert len(fit_classifier(one, points(3), Schedule(epochs=2, batch=1)).records) == 2
+
+
+def test_divergence_is_an_error_or_a_finding() -> None:
+    schedule = Schedule(epochs=30, batch=16, lr=3e38, optimiser="sgd")
+    with pytest.raises(EdgeSerError, match="lower the rate"):
+        fit_classifier(nn.Linear(2, 3), points(), schedule)
+    fitted = fit_classifier(nn.Linear(2, 3), points(), schedule, may_diverge=True)
+    assert fitted.diverged and len(fitted.records) < 30
+
+
+def test_what_is_refused() -> None:
+    with pytest.raises(EdgeSerError, match="no clips for it"):
+        fit_classifier(network(), points(), Schedule(keep="best"))
+    for bad in ({"optimiser": "lion"}, {"rate": "cosine"}, {"keep": "first"}, {"epochs": 0}, {"lr": 0.0}):
+        with pytest.raises(EdgeSerError):
+            Schedule(**bad)
+    with pytest.raises(EdgeSerError, match="of one number"):
+        Examples(np.zeros((3, 2)), labels=[0, 1])
+    with pytest.raises(EdgeSerError, match="of one number"):
+        Examples(labels=[0, 1])
