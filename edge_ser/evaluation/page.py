@@ -21,6 +21,7 @@ h1{font-size:26px;margin-bottom:2px}h2{font-size:19px;margin-top:34px;border-bot
 h3{font-size:15px;margin:18px 0 0}
 summary{cursor:pointer;color:#3f72b0}
 table{border-collapse:collapse;margin:10px 0}td,th{padding:3px 10px;border-bottom:1px solid #e8eaee;text-align:left}
+td:first-child{white-space:nowrap}
 td.n,th.n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
 .warn{background:#fff3d6;padding:8px 12px}
 .big{font-size:30px;font-weight:700}.cards{display:flex;gap:34px;flex-wrap:wrap;margin:14px 0}
