@@ -331,9 +331,31 @@ def sensitivity(results: Path) -> str:
     return "\n\n".join(tables)
 
 
+def ranges(results: Path) -> str:
+    """Static int8 by each way to choose ranges; from ``edge-ser export --calibration``."""
+    files = {"minmax": "export", "percentile": "export-percentile", "mse": "export-mse"}
+    return markdown_table(
+        [
+            {
+                "ranges": f"`{method}`",
+                "format": f"`{row['format']}-{row['precision']}`",
+                "largest error": f"{row['max_abs_error']:.1e}",
+                "at": row["note"].removeprefix("largest at "),
+                "mean": f"{row['mean_abs_error']:.1e}",
+                "UAR lost": f"{row['validation']['uar_drop']:+.4f}",
+                "same label": f"{row['validation']['same_label']:.1%}",
+            }
+            for method, name in files.items()
+            for row in read(results / f"{name}.json")["formats"]
+            if row["precision"] == "int8" and row["format"] != "numpy"
+        ]
+    )
+
+
 TABLES: dict[str, Callable[[Path], str]] = {
     "hour": hour,
     "exported": exported,
+    "ranges": ranges,
     "sensitivity": sensitivity,
     "accuracy": accuracy,
     "shipped": shipped,
