@@ -247,12 +247,18 @@ def _rounded(quantisation: Mapping[str, Any]) -> str:
     """How int8 files came about."""
     seen = quantisation["calibration"]
     clips = ", ".join(f"{count} of {name}" for name, count in seen["clips"].items())
+    ranges = f", ranges by {seen['method']}" if "method" in seen else ""
+    mixed = "".join(
+        f" In `{key}` so are {', '.join(layers)}." for key, layers in quantisation.get("mixed", {}).items()
+    )
     methods = "\n".join(f"- `{key}`: {method}" for key, method in quantisation["methods"].items())
     return (
         f"Files in int8:\n\n{methods}\n\n"
         f"Ranges and corrections were learnt from {seen['source']}: {clips}, {seen['steps']:,} steps"
         + ("" if seen["seed"] is None else f", drawn with seed {seen['seed']}")
-        + f". States, sums and heads are float32, and so are the layers {', '.join(quantisation['float_layers'])}."
+        + f"{ranges}. States, sums and heads are float32, and so are the layers "
+        + f"{', '.join(quantisation['float_layers'])}."
+        + mixed
     )
 
 

@@ -49,6 +49,7 @@ def error_picture(rows: Sequence[Row]) -> bytes:
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[len(sounds), len(OUTPUTS)])
         _heat(upper, by_sound, sounds, "largest error, by sound")
         _heat(lower, by_output, OUTPUTS, "by output")
+        upper.tick_params(labelbottom=False)
         lower.set_xticks(
             range(len(rows)), [name_of(row) for row in rows], rotation=35, ha="right", fontsize=9
         )
@@ -68,11 +69,10 @@ def _heat(axes: Axes, columns: Sequence[Sequence[float | None]], names: Sequence
         dark = not np.isnan(value) and norm(max(value, _LEAST)) > 0.55
         axes.text(x, y, text, ha="center", va="center", fontsize=8, color="white" if dark else INK)
     axes.set_yticks(range(len(names)), names, fontsize=9)
-    axes.tick_params(length=0, labelbottom=False)
+    axes.tick_params(length=0)
     axes.set_title(title)
     for spine in axes.spines.values():
         spine.set_visible(False)
-    axes.tick_params(labelbottom=True)
 
 
 def cost_picture(rows: Sequence[Row]) -> bytes:
@@ -99,8 +99,7 @@ def cost_picture(rows: Sequence[Row]) -> bytes:
             left += width
         _ends(work, places, left, "{:.0f}")
         work.set(xlabel="kB", title="working memory of a step")
-        work.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, columnspacing=0.8,
-                    handlelength=1.0)  # fmt: skip
+        figure.legend(loc="outside lower center", ncols=3, fontsize=8)
         middle = [row["latency_ms"]["p50"] for row in rows]
         time.barh(places, middle, color=ACCENT, height=0.62)
         _ends(time, places, middle, "{:.2f}")

@@ -22,6 +22,7 @@ __all__ = [
     "FLOAT_LAYERS",
     "Layer",
     "Observed",
+    "biased_layers",
     "corrected_bias",
     "float_layers",
     "hear",
@@ -77,13 +78,17 @@ def float_layers(model: Network) -> tuple[str, ...]:
 
 def int8_layers(model: Network, kept: Collection[str] = ()) -> dict[str, Layer]:
     """Layers whose weights become int8, by name, in the order of the model; `model` is folded, `kept` stays float."""
-    layers = {}
     kept = {*float_layers(model), *kept}
-    for name, module in _convolutions(model):
-        if name not in kept:
-            assert module.bias is not None  # the folded form has one everywhere
-            layers[name] = Layer(module.weight.detach().numpy(), module.bias.detach().numpy())
-    return layers
+    return {name: layer for name, layer in biased_layers(model).items() if name not in kept}
+
+
+def biased_layers(model: Network) -> dict[str, Layer]:
+    """All convolutions with a bias, which in a folded model are all but those of a front end, by name."""
+    return {
+        name: Layer(module.weight.detach().numpy(), module.bias.detach().numpy())
+        for name, module in _convolutions(model)
+        if module.bias is not None
+    }
 
 
 def _convolutions(model: Network) -> Iterator[tuple[str, nn.Conv1d | nn.Conv2d]]:

@@ -51,7 +51,7 @@ def _page(document: Mapping[str, Any]) -> str:
         *_warnings(document, rows),
         _cards(rows, there),
         "<h2>Files</h2>",
-        table([_line(row) for row in rows]),
+        table(_without_gaps([_line(row) for row in rows])),
     ]
     if there:
         parts += picture(
@@ -136,7 +136,6 @@ def _line(row: Row) -> dict[str, Any]:
     lost = figures.get("ccc_drop")
     return {
         "format": name_of(row),
-        "file": row["file"] if row["bytes"] else row["note"],
         "kB": row["bytes"] and f"{row['bytes'] / 1e3:.1f}",
         "largest error": row["max_abs_error"],
         "limit": row["limit"],
@@ -150,7 +149,13 @@ def _line(row: Row) -> dict[str, Any]:
         "p95": time and time["p95"],
         "float layers": ", ".join(row["float_layers"]) or None,
         "ok": row["ok"] if row["applies"] else "has no such form",
+        "why not": None if row["bytes"] else row["note"],
     }
+
+
+def _without_gaps(lines: Sequence[Row]) -> list[Row]:
+    """Rows without the columns in which nothing stands."""
+    return [{key: line[key] for key in line if any(one[key] is not None for one in lines)} for line in lines]
 
 
 def _details(rows: Sequence[Row]) -> list[str]:
@@ -177,6 +182,7 @@ def _memory(row: Row) -> dict[str, Any]:
     memory = row["working_memory"]
     return {
         "format": name_of(row),
+        "file": row["file"],
         **{
             f"{part}, kB": f"{memory[part] / 1e3:.1f}"
             for part in ("weights", "states", "activations", "total")

@@ -11,7 +11,7 @@ import numpy as np
 from edge_ser.errors import EdgeSerError, require
 from export import flatbuffer
 from export.chatter import hush
-from export.quantise import Layer, corrected_bias, int8_layers, round_weight
+from export.quantise import Layer, biased_layers, corrected_bias, round_weight
 
 if TYPE_CHECKING:
     from export.source import Source
@@ -76,25 +76,39 @@ def to_tflite_dynamic(source: Source) -> bytes:
 
 def _rounded(source: Source, kind: str) -> bytes:
     graph = flatbuffer.read(source.tflite)
-    layers, integer, trained = source.int8_layers, source.integer_layers, int8_layers(source.model)
-    places = {name: place(graph, name, trained[name]) for name in layers}
+    integer, even = source.integer_layers, biased_layers(source.even)
+    found = {
+        name: place(graph, name, layer)
+        for name, layer in biased_layers(source.model).items()
+        # a float layer beside a rounded one is evened out with it
+        if name in source.int8_layers or not _equal(layer, even[name])
+    }
     ranges: dict[str, tuple[float, float]] = {}
-    for name, there in places.items():
-        layer, met = layers[name], source.observed[name]
-        # The quantiser rounds weights as we do, so it is known here what that will shift.
-        bias = corrected_bias(layer, *round_weight(layer.weight), met.mean)
-        there.weight.data = there.arranged(layer.weight).view(np.uint8).reshape(-1)
-        there.bias.data = bias.view(np.uint8)
+    for name, there in found.items():
+        weight, bias = even[name]
+        if name in source.int8_layers:
+            # The quantiser rounds weights as we do, so it is known here what that will shift.
+            bias = corrected_bias(even[name], *round_weight(weight), source.observed[name].mean)
+        there.weight.data = there.arranged(weight).view(np.uint8).reshape(-1)
+        there.bias.data = np.ascontiguousarray(bias).view(np.uint8)
         if name in integer and kind == "static":
+            met = source.observed[name]
             ranges[there.taken.name.decode()] = met.taken
             ranges[there.given.name.decode()] = met.rectified if there.relu else met.given
     outputs = {
-        there.given.name.decode(): kind if name in integer else "weights" for name, there in places.items()
+        found[name].given.name.decode(): kind if name in integer else "weights" for name in source.int8_layers
     }
-    graph = flatbuffer.read(_quantised(flatbuffer.pack(graph), outputs, ranges))
+    content = flatbuffer.pack(graph)
+    if not outputs:  # all layers are kept
+        return content
+    graph = flatbuffer.read(_quantised(content, outputs, ranges))
     flatbuffer.tidy(graph)
-    _check(graph, len(places))
+    _check(graph, len(outputs))
     return flatbuffer.pack(graph)
+
+
+def _equal(one: Layer, other: Layer) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
 def _quantised(

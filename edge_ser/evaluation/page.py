@@ -21,7 +21,9 @@ h1{font-size:26px;margin-bottom:2px}h2{font-size:19px;margin-top:34px;border-bot
 h3{font-size:15px;margin:18px 0 0}
 summary{cursor:pointer;color:#3f72b0}
 table{border-collapse:collapse;margin:10px 0}td,th{padding:3px 10px;border-bottom:1px solid #e8eaee;text-align:left}
-td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}.warn{background:#fff3d6;padding:8px 12px}
+td:first-child{white-space:nowrap}
+td.n,th.n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
+.warn{background:#fff3d6;padding:8px 12px}
 .big{font-size:30px;font-weight:700}.cards{display:flex;gap:34px;flex-wrap:wrap;margin:14px 0}
 .cards div{min-width:110px}
 .soft{color:#666d78}.no{color:#b3261e}.yes{color:#1d7a46}img{max-width:100%}img.confusion{max-width:620px}audio{height:30px;width:260px}
@@ -122,7 +124,7 @@ def _cell(value: Any) -> tuple[str, str]:
     if isinstance(value, bool | np.bool_):
         return f"<span class={'yes' if value else 'no'}>{'yes' if value else 'no'}</span>", ""
     if isinstance(value, float):
-        return f"{value:.3f}" if value == 0 or abs(value) >= 1e-3 else f"{value:.1e}", " class=n"
+        return f"{value:.3f}" if value == 0 or abs(value) >= 0.01 else f"{value:.2g}", " class=n"
     if isinstance(value, int):
         return str(value), " class=n"
     if isinstance(value, Mapping):

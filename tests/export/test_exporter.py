@@ -17,6 +17,7 @@ from edge_ser.tensors import read_safetensors
 from export.calibration import calibrate_on_sample
 from export.exporter import export_checkpoint, read_figures, temporary_bundle
 from export.formats import FORMATS, choose_formats
+from export.sensitivity import Mixed
 from firmware_py.engines import ENGINES
 from tests.support import CONFIG, SPEC
 
@@ -143,6 +144,37 @@ def test_int8_over_any_of_its_limits_is_refused(checkpoint, tmp_path, limit, ok)
     _, bundle = export_checkpoint(checkpoint, tmp_path / "mine", [NUMPY[0], row], SOUNDS, calibrate="sample")
     assert (bundle is not None) == ok
     assert (tmp_path / "mine").exists() == ok
+
+
+def test_mixed_precision_and_its_record(checkpoint, tmp_path):
+    """The most sensitive layer stays float32; bundle.json and the card say which, and how ranges were chosen."""
+    row = choose_formats("numpy-int8")
+    sounds = {"noise": SOUNDS["noise"][:32000]}
+    rows, bundle = export_checkpoint(
+        checkpoint,
+        tmp_path / "mine",
+        row,
+        sounds,
+        calibrate="sample",
+        calibration={"method": "percentile"},
+        mixed=Mixed(count=1),
+    )
+    [done] = rows
+    assert done.kept == (done.sweep.effects[0].layer,) == done.sweep.trials[0].kept
+    assert len(done.sweep.effects) == 11 and len(done.sweep.trials) == 1
+    assert len(done.data) == done.sweep.trials[0].size == bundle.file("numpy", "int8").stat().st_size
+    assert read_safetensors(bundle.file("numpy", "int8"))[f"{done.kept[0]}.weight"].dtype == np.float32
+    record = json.loads((bundle.path / "bundle.json").read_text())["quantisation"]
+    assert record["mixed"] == {"numpy-int8": list(done.kept)}
+    assert record["calibration"]["method"] == "percentile"
+    assert len(record["calibration"]["sounds"]) == 1 and len(record["calibration"]["sounds"][0]) == 16
+    card = bundle.card.read_text()
+    assert f"In `numpy-int8` so are {done.kept[0]}." in card and "ranges by percentile" in card
+    document = done.to_dict()
+    assert document["float_layers"] == list(done.kept)
+    assert [one["sound"] for one in document["sounds"]] == ["noise"]
+    assert document["macs_per_step"] > 1e6 and document["latency_ms"]["p50"] > 0
+    json.dumps(document, allow_nan=False)
 
 
 def test_spoilt_int8_weights_are_refused(checkpoint, tmp_path):
@@ -325,6 +357,9 @@ def test_the_command_all_formats(checkpoint, tmp_path, capsys, monkeypatch):
         (["--audio", "none.wav"], "none.wav"),
         (["--figures", "none.json"], "none.json"),
         (["--format", "int8", "--calibrate", "none.csv"], "none.csv"),
+        (["--calibration-clips", "0"], "at least 1"),
+        (["--mixed", "most"], "--mixed is a number of layers"),
+        (["--validation", "none.csv:1"], "none.csv"),
     ],
 )
 def test_bad_use_is_one_sentence(checkpoint, tmp_path, capsys, options, words):

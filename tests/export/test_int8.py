@@ -95,6 +95,23 @@ def test_tflite_has_float_states_and_integer_products(int8_bundle):
     assert path.stat().st_size < 107_000
 
 
+def test_layers_that_stay_float_are_evened_out_with_the_others(int8_bundle, source, tmp_path):
+    """Mixed precision is the same function: the fewer layers are rounded, the smaller the error, down to none."""
+    from edge_ser.evaluation.parity import compare, engine_answers, one_pass_answers
+    from firmware_py.engines.litert_engine import LiteRTEngine
+
+    pytest.importorskip("ai_edge_quantizer")
+    features = np.random.default_rng(1).normal(-0.5, 1, (20, 20, 64)).astype(np.float32)
+    wanted = one_pass_answers(source.model, features)
+    errors = []
+    for kept in (["mix.conv", "blocks.0.pointwise.conv"], list(source.int8_layers)):
+        path = tmp_path / f"{len(kept)}.tflite"
+        path.write_bytes(to_tflite_int8(source.keeping(kept)))
+        engine = LiteRTEngine(int8_bundle, path, "int8")
+        errors.append(compare(engine_answers(engine, features), wanted, rounded=True).largest)
+    assert 1e-4 < errors[0] < 0.1 and errors[1] < 1e-5
+
+
 @pytest.mark.parametrize("function", [to_numpy_int8, to_onnx_int8, to_tflite_int8], ids=lambda f: f.__name__)
 def test_without_a_calibration_set(source, function):
     bare = Source(source.model)
