@@ -208,4 +208,4 @@ class _Notes:
         self.peaks = np.maximum(self.peaks, given.double().transpose(0, 1).flatten(1).amax(1).numpy())
 
     def result(self) -> Observed:
-        return Observed(self.taken, self.given, self.total / self.count, self.peaks)
+        return Observed(self.taken, self.given, self.total / max(self.count, 1), self.peaks)
