@@ -80,4 +80,19 @@ def rivals(results: Path) -> str:
     return f"{markdown_table(rows)}\n\n{data['protocol']}. {whole}."
 
 
-TABLES = {"formats": formats, "beside_wavsmall": beside_wav2small, "rivals": rivals}
+def full_int8(results: Path) -> str:
+    """What eight bits throughout cost stream72k, from `edge-ser evaluate --precision int8-full`."""
+    one = _read(results / "ravdess-distil-fold0-int8-full.json")
+    lost = one["quantisation"]
+    row = {
+        "corpus": f"{one['corpus']}, fold 0",
+        "clips": sum(fold["n"] for fold in one["folds"]),
+        "UAR in torch": f"{lost['fp32_uar']:.3f}",
+        "UAR in `tflite-int8-full`": f"**{one['uar']['mean']:.3f}**",
+        "drop": f"{lost['drop']:+.4f}",
+        "same emotion": f"{lost['same_label']:.1%}",
+    }
+    return markdown_table([row])
+
+
+TABLES = {"formats": formats, "full_int": full_int8, "beside_wavsmall": beside_wav2small, "rivals": rivals}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.parity import LIMITS, Limit
 from edge_ser.manifest import FORMS
+from export.to_executorch import to_executorch
 from export.to_fp16 import to_onnx_fp16, to_tflite_fp16
 from export.to_numpy import to_numpy, to_numpy_int8
 from export.to_onnx import to_onnx
@@ -59,7 +60,7 @@ class Format:
     waveform : str
         Why its input cannot be a waveform, as the end of a sentence; empty where it can.
     optional : bool
-        Where a package of `needs` is missing the row is refused, and the others are made.
+        Where a package of `needs` is missing, the row is refused and the others are made.
     rounds : str
         Attribute of `Source` that names the layers it rounds and can leave float32 one by one; empty where it has none.
     """
@@ -286,6 +287,19 @@ FORMATS = (
         "programs in torch of the same version, without our source code",
         LIMITS["fp32"],
         to_pt2,
+    ),
+    Format(
+        "executorch",
+        "fp32",
+        "executorch",
+        "model.pte",
+        ("torch", "executorch"),
+        "ExecuTorch's runtime on phones, with XNNPACK",
+        LIMITS["fp32"],
+        to_executorch,
+        forms=("step", "window"),
+        why_not="its memory is planned once, for inputs of one size",
+        optional=True,
     ),
 )
 

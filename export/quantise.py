@@ -231,7 +231,7 @@ class _Notes:
 
     def result(self) -> Observed:
         rectified = (0.0, max(self.given[1], 0.0))
-        return Observed(self.taken, self.given, rectified, self.total / self.count, self.peaks)
+        return Observed(self.taken, self.given, rectified, self.total / max(self.count, 1), self.peaks)
 
 
 class _Counts:

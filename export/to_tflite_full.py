@@ -66,6 +66,7 @@ def quantised(source: Source) -> bytes:
         named = source.named()
     content = convert(named)
     graph = flatbuffer.read(content)
+    _pad_with_zeros(graph)
     layers = int8_layers(source.even)
     for name, layer in layers.items():
         bias = corrected_bias(layer, *round_weight(layer.weight), source.observed[name].mean)
@@ -146,6 +147,33 @@ class _Partition:
             limits[find(index)] = (min(low, before[0]), max(high, before[1]))
         computed = [index for index in group if self._name(index) in ranges and not self._constant(index)]
         return {self._name(index): limits[find(index)] for index in computed}  # a weight has its own scales
+
+
+def _pad_with_zeros(graph: Any) -> None:
+    """Pads before a maximum are of minus infinity, which no byte is; behind a ReLU zeros win as little."""
+    schema = require("ai_edge_litert.schema_py_generated", extra="export", purpose="exporting to TFLite")
+    kinds, relu = schema.BuiltinOperator, schema.ActivationFunctionType.RELU
+    codes = [code.builtinCode for code in graph.operatorCodes]
+    part = graph.subgraphs[0]
+    made_by = {int(index): operation for operation in part.operators for index in operation.outputs}
+    for operation in part.operators:
+        before = (
+            made_by.get(int(operation.inputs[0])) if codes[operation.opcodeIndex] == kinds.PADV2 else None
+        )
+        if before is None or getattr(before.builtinOptions, "fusedActivationFunction", None) != relu:
+            continue
+        if kinds.PAD not in codes:
+            code = schema.OperatorCodeT()
+            code.builtinCode = code.deprecatedBuiltinCode = kinds.PAD
+            code.version = 2  # the first that takes bytes
+            graph.operatorCodes.append(code)
+            codes.append(kinds.PAD)
+        operation.opcodeIndex = codes.index(kinds.PAD)
+        operation.inputs = operation.inputs[:2]
+        operation.builtinOptionsType, operation.builtinOptions = (
+            schema.BuiltinOptions.PadOptions,
+            schema.PadOptionsT(),
+        )
 
 
 def _ranges(content: bytes, source: Source) -> dict[str, tuple[float, float]]:

@@ -27,6 +27,7 @@ ENGINES = tuple(_TABLE)  # in `auto`'s order: the fastest first
 # Of hosts alone, to prove what is exported; no board runs them.
 _TABLE |= {
     "torch": ("firmware_py.engines.torch_engine", "TorchEngine", ("torch",)),
+    "executorch": ("firmware_py.engines.executorch_engine", "ExecutorchEngine", ("executorch",)),
     "micro": ("firmware_py.engines.micro_engine", "MicroEngine", ("tflite_micro",)),
 }
 EVERY_ENGINE = tuple(_TABLE)

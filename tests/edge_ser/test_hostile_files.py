@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 
+import numpy as np
 import pytest
 
 from edge_ser.bundle import load_bundle
 from edge_ser.errors import EdgeSerError
 from firmware_py.engines import open_engine
+from tests.support import manifest
 
 MUTATIONS = 1000
 
@@ -22,8 +24,14 @@ def test_a_thousand_mutations_of_a_file_are_refused(request, tmp_path, engine):
     for file in bundle.path.iterdir():
         (folder / file.name).write_bytes(file.read_bytes())
     path = folder / bundle.file(engine, precision).name
+    refuse_mutations(folder, path, f"{engine} 6")
+    assert open_engine(load_bundle(folder), engine, precision).name == engine
+
+
+def refuse_mutations(folder, path, seed):
+    """Change a file of a bundle a thousand times; it is left as it was."""
     whole = path.read_bytes()
-    chance = random.Random(f"{engine} 6")
+    chance = random.Random(seed)
     for _ in range(MUTATIONS):
         data = bytearray(whole)
         kind = chance.randrange(4)
@@ -41,7 +49,36 @@ def test_a_thousand_mutations_of_a_file_are_refused(request, tmp_path, engine):
             load_bundle(folder)
         assert "\n" not in str(caught.value) and path.name in str(caught.value)
     path.write_bytes(whole)
-    assert open_engine(load_bundle(folder), engine, precision).name == engine
+
+
+def test_a_pipelines_file_is_refused_as_well(tmp_path):
+    pytest.importorskip("skl2onnx", reason="skl2onnx is not installed (extra 'export')")
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    from edge_ser.bundle import write_bundle
+    from edge_ser.dsp import MelSpec
+    from export.pipelines import pipeline_to_onnx
+
+    x = np.random.default_rng(0).normal(size=(40, 5)).astype(np.float32)
+    model = make_pipeline(LogisticRegression()).fit(x, np.where(x[:, 0] > 0, "angry", "sad"))
+    content = pipeline_to_onnx(model, 5, decides=False)
+    config = {"labels": ["angry", "sad"], "step_frames": 1}
+    entries = manifest([{"path": "model.onnx", "engine": "onnx", "precision": "fp32", "form": "vector"}])
+    entries |= {
+        "architecture": "pipeline",
+        "config": config,
+        "labels": config["labels"],
+        "spec": MelSpec().to_dict(),
+        "states": [],
+        "inputs": [{"name": "vector", "shape": [1, 5], "dtype": "float32"}],
+        "vector": {"name": "speech", "description": {}, "size": 5},
+    }
+    entries["outputs"] = [entries["outputs"][0], {"name": "logits", "shape": [1, 2], "dtype": "float32"}]
+    bundle = write_bundle(tmp_path / "vector", entries, {"model.onnx": content})
+    refuse_mutations(bundle.path, bundle.file("onnx"), "vector 6")
+    outputs, state = open_engine(load_bundle(bundle.path), "onnx").step(x[0], ())
+    assert outputs.logits.shape == (2,) and state == ()
 
 
 def test_a_file_that_grew_to_gigabytes_is_not_read(full_bundle, tmp_path):

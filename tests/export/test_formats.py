@@ -62,12 +62,14 @@ def made(full_bundle, int8_bundle):
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
         source = Source(torch_model(random_weights()), calibrate_on_sample(SPEC, CONFIG["step_frames"]))
-        files = {row.key: row.function(source) for row in FORMATS}
+        files = {row.key: row.function(source) for row in FORMATS if row.refusal("step") is None}
     return files, printed.getvalue(), source
 
 
 def test_the_same_model_gives_the_same_bytes(made, full_bundle, int8_bundle, host_bundle):
     for row in FORMATS:
+        if row.key not in made[0]:
+            continue
         there = (row.engine, row.precision)
         found = [one for one in (full_bundle, int8_bundle, host_bundle) if there in one.variants()]
         if row.name == "c":  # the array in the header

@@ -66,6 +66,21 @@ def test_a_spoilt_archive_is_one_sentence(host_bundle, tmp_path):
             TorchEngine(host_bundle, path, "fp32")
 
 
+def test_executorch_where_it_is(host_bundle, tmp_path):
+    """The same model again; the package is large, so most machines have it not."""
+    pytest.importorskip("executorch", reason="executorch is not installed (extra 'executorch')")
+    from edge_ser.bundle import write_bundle
+    from export.to_executorch import to_executorch
+
+    content = to_executorch(source_of())
+    assert content == to_executorch(source_of())
+    files = [{"path": "model.pte", "engine": "executorch", "precision": "fp32"}]
+    bundle = write_bundle(tmp_path / "pte", manifest(files), {"model.pte": content})
+    features = features_of_sounds({"noise": hard_sounds(4.0)["noise"]})["noise"]
+    found = engine_answers(open_engine(bundle, "executorch"), features)
+    np.testing.assert_allclose(found, one_pass_answers(source_of().model, features), atol=1e-4)
+
+
 def test_auto_takes_a_boards_engine_first(host_bundle):
     assert choose_engine(host_bundle) == "numpy"
     assert choose_engine(host_bundle, "int8-full") == "litert"

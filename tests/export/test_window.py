@@ -171,6 +171,8 @@ def test_other_networks_and_forms(name, feeding, tmp_path):
         assert made == {("onnx", "fp32"), ("torch", "fp32")}
     else:
         assert ("litert", "int8-full") in made
+        sizes = {row.format.key: len(row.data) for row in rows if row.ok}
+        assert sizes["tflite-int8-full"] < 1.1 * sizes["tflite-int8"]  # and so nearly all of it is bytes
         assert (("micro", "int8-full") in made) == (name == "wav2small-72k")
     if "form" not in feeding:
         return

@@ -137,7 +137,10 @@ def test_numpy_refuses_weights_that_do_not_fit():
 
 
 def test_unknown_engine_and_precision(numpy_bundle):
-    with pytest.raises(EdgeSerError, match="unknown engine 'tpu'; choose one of litert, onnx, numpy, auto"):
+    with pytest.raises(
+        EdgeSerError,
+        match="unknown engine 'tpu'; choose one of litert, onnx, numpy, torch, executorch, micro, auto",
+    ):
         open_engine(numpy_bundle, "tpu")
     with pytest.raises(EdgeSerError, match="no model file for numpy int8; it has: numpy fp32"):
         open_engine(numpy_bundle, "numpy", "int8")
