@@ -178,9 +178,12 @@ def _findings(
     gaps = {line.title: line.gap for line in lines if line.gap is not None}
     if gaps:
         most = max(gaps, key=lambda title: gaps[title])
+        mean = float(np.mean(list(gaps.values())))
         told.append(
-            f"A random split gives {np.mean(list(gaps.values())):+.3f} more than actors never heard, on average over "
-            f"{len(gaps)} lines; most at {most} ({gaps[most]:+.3f})."
+            f"Actors that are known from training are worth {mean:+.3f} on average over {len(gaps)} lines, most for "
+            f"{most} ({gaps[most]:+.3f})."
+            if mean > 0
+            else f"Over {len(gaps)} lines a random split is no easier than unheard actors ({mean:+.3f} on average)."
         )
     both = [line for line in lines if line.as_published and line.honest]
     if len(both) > 1:
@@ -202,7 +205,7 @@ def _findings(
     if reached:
         short = [line.title for line in reached if not line.reached]
         told.append(f"As published {len(reached) - len(short)} of {len(reached)} published figures are reached"
-                    + (f"; short of theirs fall {', '.join(short)}." if short else "."))  # fmt: skip
+                    + (f"; short of theirs fall {'; '.join(short)}." if short else "."))  # fmt: skip
     by_key = {line.key: line for line in lines}
     for key, what in (
         ("cnn-3-augmented", "Masks and noise"),
