@@ -27,6 +27,7 @@ examples:
   edge-ser plot speech.wav --out speech.png
   edge-ser plot speech.wav --out windows.png --what waveform,windows --n-fft 1024
   edge-ser plot speech.wav --out paper.pdf --what mel,mfcc
+  edge-ser plot noisy.wav --out quiet.png --denoise 1
 """
     parser.add_argument("file", metavar="FILE", help="a sound file")
     parser.add_argument(
@@ -47,10 +48,18 @@ examples:
     parser.add_argument(
         "--window", choices=WINDOWS, default="hann", help="of all panels but windows (default hann)"
     )
+    parser.add_argument(
+        "--denoise",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="share of the steady background that is taken away first, 0 to 1 (default 0)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Draw it."""
+    from edge_ser.dsp.denoise import spectral_gate
     from edge_ser.evaluation.canvas import check_picture
     from edge_ser.evaluation.portrait import plot_recording
 
@@ -59,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
         raise EdgeSerError(f"there is no folder {args.out.parent} for the picture")
     plot_recording(
         args.out,
-        load_audio(args.file),
+        spectral_gate(load_audio(args.file), reduction=args.denoise),
         what=[name.strip() for name in args.what.split(",") if name.strip()],
         n_fft=args.n_fft,
         hop_length=args.hop,

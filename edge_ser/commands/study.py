@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,13 @@ examples:
         metavar="DIR",
         help="folder with a folder for each corpus (default $EDGE_SER_DATA, or ../shared/data)",
     )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="an option of the study's own (--list -o json tells them)",
+    )
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the report and all parts of it")
     parser.add_argument("--record", type=Path, metavar="FILE", help="write the figures to this JSON file too")
     add_output_argument(parser)
@@ -90,6 +98,7 @@ def run(args: argparse.Namespace) -> int:
         seeds=tuple(range(args.seeds or study.seeds[scale])),
         jobs=args.jobs,
         data=args.data,
+        options=_options(study.options, args.set),
     )
     args.out.mkdir(parents=True, exist_ok=True)
     try:
@@ -110,6 +119,17 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _options(known: Mapping[str, str], given: Sequence[str]) -> dict[str, str]:
+    options = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or name not in known:
+            there = ", ".join(known) if known else "none"
+            raise EdgeSerError(f"--set takes NAME=VALUE of an option of this study ({there}), not {text!r}")
+        options[name] = value
+    return options
+
+
 def _row(line: dict[str, Any]) -> dict[str, Any]:
     honest = line["honest"] or {}
     ends = honest.get("ci95")
@@ -126,6 +146,7 @@ def _list(form: str) -> int:
             "letter": one.letter,
             "title": one.title,
             "needs": list(one.needs),
+            "options": dict(one.options),
             "about": one.about,
         }
         for one in studies()

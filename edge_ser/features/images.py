@@ -75,12 +75,11 @@ def mel_image(
     spec: MelSpec,
     columns: int | None = None,
     fit: Literal["resize", "pad"] = "resize",
-    span_db: float = 80.0,
+    span_db: float | None = None,
 ) -> Image:
-    """A recording as an image of log-mel bands, in -1..1 below and up to its own loudest point.
+    """A recording as an image of log-mel bands.
 
-    The image does not tell how loud a recording is. Use `functools.partial` of it with
-    `edge_ser.studies.StudyRun.features`.
+    Use `functools.partial` of it with `edge_ser.studies.StudyRun.features`.
 
     Parameters
     ----------
@@ -91,9 +90,11 @@ def mel_image(
     columns : int, optional
         Frames of the image; as many as there are when left out.
     fit : {"resize", "pad"}
-        Interpolate every recording to that width, or see `fitted_width`; padding is silence (-1).
-    span_db : float
-        Decibels from -1 to 1; what lies further below the loudest point is -1.
+        Interpolate every recording to that width, or see `fitted_width`; padding is silence.
+    span_db : float, optional
+        The image lies in -1..1, up to its own loudest point and so many decibels down, and does not tell how loud the
+        recording is. When left out its values are those of the front end (``mean`` and ``scale``), as networks of
+        `edge_ser.models` hear them.
 
     Returns
     -------
@@ -104,12 +105,15 @@ def mel_image(
     EdgeSerError
         The front end has no decibels, the span is not above 0, or the audio is too short or not finite.
     """
-    if spec.log != "db" or not span_db > 0:
+    if spec.log != "db" or (span_db is not None and not span_db > 0):
         raise EdgeSerError("a mel image is made of decibels, over a span above 0")
-    levels = (log_mel(wave, spec) * spec.scale + spec.mean).T
-    if not levels.size:
+    image = log_mel(wave, spec).T
+    if not image.size:
         raise EdgeSerError(f"{np.size(wave)} samples are less than one frame of {spec.n_fft}")
-    image = np.maximum(2.0 * (levels - levels.max()) / span_db + 1.0, -1.0).astype(np.float32)
+    silence = ((10 if spec.power == 2 else 20) * np.log10(spec.floor) - spec.mean) / spec.scale
+    if span_db is not None:
+        image = np.maximum(2.0 * (image - image.max()) * spec.scale / span_db + 1.0, -1.0)
+        silence = -1.0
     if columns is None:
-        return image
-    return fitted_width(image, columns, -1.0) if fit == "pad" else resized(image, len(image), columns)
+        return np.ascontiguousarray(image, np.float32)
+    return fitted_width(image, columns, silence) if fit == "pad" else resized(image, len(image), columns)

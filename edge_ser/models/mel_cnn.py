@@ -15,7 +15,16 @@ from edge_ser.errors import EdgeSerError
 from edge_ser.models.base import ClipNetwork, NetworkConfig
 from edge_ser.models.layers import ConvNorm, blank
 
-__all__ = ["ConvStack", "ImageConfig", "MelCnn3", "MelCnn4", "MelCnn5", "PooledCnn3", "PooledCnn4"]
+__all__ = [
+    "ConvStack",
+    "ImageConfig",
+    "MelCnn3",
+    "MelCnn4",
+    "MelCnn5",
+    "OnImages",
+    "PooledCnn3",
+    "PooledCnn4",
+]
 
 SIDE = 128
 """Bands and frames of the image that `MelCnn` sees."""
@@ -184,3 +193,21 @@ class PooledCnn4(PooledCnn):
     """Four convolutions."""
 
     widths = (16, 32, 64, 128)
+
+
+class OnImages(nn.Module):
+    """A network that hears clips (B, T, n_mels), given them as images (B, n_mels, T); its logits.
+
+    Parameters
+    ----------
+    network : ClipNetwork
+    """
+
+    def __init__(self, network: ClipNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (B, labels)."""
+        logits: Tensor = self.network(images.transpose(1, 2))
+        return logits

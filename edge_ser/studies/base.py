@@ -193,6 +193,8 @@ class Study:
         Of a `edge_ser.studies.run.StudyRun`; must do its work in parts so that it can be stopped.
     seeds : mapping of str to int
         Models of each setting, by scale.
+    options : mapping
+        What else can be set (``--set NAME=VALUE``), by name what it means; `StudyRun.options` has what was.
     """
 
     name: str
@@ -204,3 +206,4 @@ class Study:
     seeds: Mapping[str, int] = dataclasses.field(
         default_factory=lambda: {"full": 3, "quick": 1, "miniature": 1}
     )
+    options: Mapping[str, str] = dataclasses.field(default_factory=dict)

@@ -92,6 +92,8 @@ class StudyRun:
         Processes.
     data : Path or None
         Folder with one folder a corpus, or what else the study documents; `edge_ser.corpora.data_root` if None.
+    options : mapping
+        Of `Study.options`, those that were set.
     quiet : bool
         No bars: set in other processes.
 
@@ -108,6 +110,7 @@ class StudyRun:
     seeds: tuple[int, ...] = (0,)
     jobs: int = 1
     data: Path | None = None
+    options: Mapping[str, str] = dataclasses.field(default_factory=dict)
     quiet: bool = False
     _seconds: dict[str, float] = dataclasses.field(default_factory=dict, compare=False, repr=False)
 

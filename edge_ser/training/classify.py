@@ -220,6 +220,7 @@ def fit_classifier(
     if schedule.validates and valid is None:
         raise EdgeSerError("this schedule chooses by validation, and there are no clips for it")
     torch.set_num_threads(schedule.threads)
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # twice as fast on a CPU
     fit = _Fit(model, train, valid, schedule, seed)
     place = None if folder is None else folder / "classify.pt"
     if place is not None:

@@ -14,7 +14,7 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ from edge_ser.training.recipe import DataPart
 from edge_ser.training.tables import read_part, read_toml
 from edge_ser.training.views import CONTENT, ViewMaker, computed, content_keys
 
-__all__ = ["TeachPart", "TeachRecipe", "figures_name", "run_teacher"]
+__all__ = ["TeachPart", "TeachRecipe", "figures_name", "heard_statistics", "run_teacher"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -201,6 +201,18 @@ def run_teacher(
     return result
 
 
+def heard_statistics(encoder: Encoder) -> tuple[str, Callable[[npt.NDArray[np.float32]], npt.NDArray[Any]]]:
+    """What names an encoder's statistics in the cache, and the function of a recording that gives them as float16."""
+
+    def hear(wave: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
+        heard = statistics(encoder, wave)
+        if not np.abs(heard).max() <= np.finfo(np.float16).max:  # so written because of NaN
+            raise EdgeSerError("the encoder's states are no numbers or beyond 65504; use another encoder")
+        return heard.astype(np.float16)
+
+    return f"statistics {encoder.identity}", hear
+
+
 def _hear_statistics(
     recipe: TeachRecipe,
     encoder: Encoder,
@@ -211,14 +223,7 @@ def _hear_statistics(
     runs_dir: Path,
 ) -> tuple[Material, list[list[str]]]:
     """Statistics of all views of all clips, and the views' content keys."""
-
-    def hear(wave: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
-        heard = statistics(encoder, wave)
-        if not np.abs(heard).max() <= np.finfo(np.float16).max:  # so written because of NaN
-            raise EdgeSerError("the encoder's states are no numbers or beyond 65504; use another encoder")
-        return heard.astype(np.float16)
-
-    what = f"statistics {encoder.identity}"
+    what, hear = heard_statistics(encoder)
     with progress_bar("hearing", len(clips)) as bar:
         rows = computed(clips, maker, {what: hear, **CONTENT}, Cache(runs_dir / "cache"), bar.wrap)
     heard = np.array(rows.pop(what), np.float16)

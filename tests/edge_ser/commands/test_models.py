@@ -62,6 +62,7 @@ def test_networks(capsys):
     assert rows["wav2small-72k"]["parameters"] + rows["wav2small-72k"]["frozen"] == 72_659
     assert rows["mobilenetv4-s"]["parameters"] == 2_496_291
     assert rows["stream72k"]["streams"] is True
+    assert rows["random-forest"]["parameters"] is None and rows["mlp"]["parameters"] > 200_000
     assert set(rows["cnn14"]) >= {"hidden", "buffers", "macs_per_second", "activation_bytes", "about"}
 
 

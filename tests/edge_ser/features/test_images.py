@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from edge_ser.dsp import MelSpec
+from edge_ser.dsp import MelSpec, log_mel
 from edge_ser.errors import EdgeSerError
 from edge_ser.features.images import fitted_width, mel_image, resized
 
@@ -33,13 +33,20 @@ def test_shorter_ones_are_padded_and_longer_ones_interpolated() -> None:
 
 
 def test_an_image_ends_at_its_loudest_point_and_does_not_tell_loudness() -> None:
-    image = mel_image(wave(), SPEC, 50)
+    image = mel_image(wave(), SPEC, 50, span_db=80)
     assert image.shape == (40, 50) and image.dtype == np.float32
-    assert mel_image(wave(), SPEC).max() == 1.0 and image.min() >= -1.0
-    assert np.allclose(mel_image(wave() * 0.1, SPEC), mel_image(wave(), SPEC), atol=1e-4)
+    assert mel_image(wave(), SPEC, span_db=80).max() == 1.0 and image.min() >= -1.0
+    louder, softer = (mel_image(wave() * gain, SPEC, span_db=80) for gain in (1.0, 0.1))
+    assert np.allclose(louder, softer, atol=1e-4)
     quiet = np.concatenate([wave(), np.zeros(16000, np.float32)])
-    assert (mel_image(quiet, SPEC)[:, -10:] == -1).all()
-    assert (mel_image(wave(), SPEC, 100, "pad")[:, -10:] == -1).all()
+    assert (mel_image(quiet, SPEC, span_db=80)[:, -10:] == -1).all()
+    assert (mel_image(wave(), SPEC, 100, "pad", 80.0)[:, -10:] == -1).all()
+
+
+def test_without_a_span_it_is_what_networks_hear() -> None:
+    spec = MelSpec(mean=-50.0, scale=20.0)
+    assert np.array_equal(mel_image(wave(), spec), log_mel(wave(), spec).T)
+    assert np.allclose(mel_image(wave(), spec, 100, "pad")[:, -1], (-100 + 50) / 20)
 
 
 def test_what_is_refused() -> None:

@@ -36,7 +36,7 @@ def test_every_study_is_found_and_can_be_listed(house: Path, capsys: pytest.Capt
     assert "sounds" in [study.name for study in studies()]
     assert main(["study", "--list", "-o", "json"]) == 0
     listed = json.loads(capsys.readouterr().out)["studies"]
-    assert {"study", "letter", "title", "needs", "about"} == set(listed[-1])
+    assert {"study", "letter", "title", "needs", "options", "about"} == set(listed[-1])
     with pytest.raises(EdgeSerError, match="did you mean sounds"):
         find_study("sound")
 
@@ -124,6 +124,7 @@ def test_a_missing_corpus_says_where_to_get_it(house: Path, capsys: pytest.Captu
         (["study", "sounds", "--out", "x", "--seeds", "0"], "at least one"),
         (["study", "sounds", "--out", "x", "--data", "nowhere"], "no folder"),
         (["study", "sounds", "--out", "x", "--jobs", "0"], "one job"),
+        (["study", "sounds", "--out", "x", "--set", "colour=red"], "of this study (none)"),
     ],
 )
 def test_bad_use(

@@ -1,0 +1,150 @@
+"""What studies of networks share: one fitted on one division, and its answers to the test as a part."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edge_ser.evaluation.class_answers import ClassAnswers
+from edge_ser.evaluation.divisions import Division
+from edge_ser.evaluation.drawings import as_svg
+from edge_ser.evaluation.plots import plot_confusion, plot_curves
+from edge_ser.studies.base import Section
+from edge_ser.studies.run import Part, StudyRun
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from edge_ser.training.classify import Augmentation, Schedule
+
+__all__ = ["Labelled", "confusions", "learning_curves", "network_part"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Labelled:
+    """Clips as a study of classes has them.
+
+    Attributes
+    ----------
+    labels : tuple of str
+    truth : (n,) int64
+        Index of each clip's class.
+    groups : sequence of str
+        Speaker of each clip, or what else must not stand on two sides.
+    folds : sequence of int
+        The test fold of each.
+    """
+
+    labels: tuple[str, ...]
+    truth: np.ndarray
+    groups: Sequence[str]
+    folds: Sequence[int]
+
+    def answers(self, division: Division, scores: np.ndarray, seed: int) -> ClassAnswers:
+        """Answers to the test clips of a division."""
+        groups = [self.groups[i] for i in division.test]
+        return ClassAnswers.of(
+            self.labels, self.truth[division.test], scores, groups, fold=division.fold, seed=seed
+        )
+
+
+def network_part(
+    run: StudyRun,
+    key: str,
+    build: Callable[[], nn.Module],
+    inputs: Sequence[Sequence[np.ndarray] | np.ndarray],
+    clips: Labelled,
+    division: Division,
+    schedule: Schedule,
+    *,
+    seed: int = 0,
+    augment: Augmentation | None = None,
+    fill: float = 0.0,
+    choose_on_test: bool = False,
+    may_diverge: bool = False,
+    copies: int = 1,
+    keep: Callable[[nn.Module], None] | None = None,
+    **identity: Any,
+) -> Part:
+    """Fit a network on a division's training clips and have it answer the test clips.
+
+    Parameters
+    ----------
+    run : StudyRun
+    key : str
+        Of the unit; with `identity` it tells apart what is kept to go on from.
+    build : callable
+        Makes the network, after torch's seed was set.
+    inputs : sequence
+        For each input of the network one array for each clip, of all clips.
+    clips : Labelled
+    division : Division
+    schedule : Schedule
+    seed : int
+    augment, fill : callable, float
+        As of `edge_ser.training.classify.Examples`.
+    choose_on_test : bool
+        The epoch is chosen on the test clips, as some published figures are: they LEAK. Else on `division.valid`.
+    may_diverge : bool
+        A loss that is no number is a finding.
+    keep : callable, optional
+        Is given the fitted network, to save it.
+    copies : int
+        Times that an epoch sees each clip, each time augmented anew.
+
+    Returns
+    -------
+    mapping
+        Of `ClassAnswers.to_part`, and ``records`` (epochs), ``epoch`` (whose weights answered), ``diverged``,
+        ``parameters``.
+    """
+    import torch
+
+    from edge_ser.training.classify import Examples, classify, fit_classifier
+
+    def examples(places: np.ndarray, **more: Any) -> Examples:
+        chosen = [[one[i] for i in places] for one in inputs]
+        return Examples(*chosen, labels=clips.truth[places], fill=fill, **more)
+
+    chosen_on = division.test if choose_on_test else division.valid
+    torch.manual_seed(seed)
+    model = build()
+    with run.bar(key, schedule.epochs, "epoch") as bar:
+        fitted = fit_classifier(
+            model,
+            examples(np.repeat(division.train, copies), augment=augment),
+            schedule,
+            valid=examples(chosen_on) if len(chosen_on) else None,
+            seed=seed,
+            folder=run.workplace(key, fold=division.fold, seed=seed, **identity),
+            report=bar.epoch,
+            may_diverge=may_diverge,
+        )
+    if keep is not None:
+        keep(fitted.model)
+    scores = classify(fitted.model, examples(division.test), batch=schedule.batch)
+    return {
+        **clips.answers(division, scores, seed).to_part(),
+        "records": fitted.records,
+        "epoch": fitted.epoch,
+        "diverged": fitted.diverged,
+        "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+    }
+
+
+def confusions(answers: Mapping[str, ClassAnswers], heading: str = "Confusion") -> Section:
+    """A confusion matrix of each of some answers, named."""
+    return Section(
+        heading,
+        "Share of the true class, and clips.",
+        {name: as_svg(plot_confusion, one.confusion(), one.labels, title=name) for name, one in answers.items()},
+    )  # fmt: skip
+
+
+def learning_curves(records: Mapping[str, Sequence[Mapping[str, float]]]) -> Section:
+    """Losses and shares of right answers over the epochs of some fits, named."""
+    drawn = {name: as_svg(plot_curves, one, title=name) for name, one in records.items() if one}
+    return Section("Learning curves", "", drawn)

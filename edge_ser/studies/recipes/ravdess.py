@@ -1,0 +1,322 @@
+"""Study R: RAVDESS, eight emotions, from a random forest to large encoders."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge_ser.audio import load_audio
+from edge_ser.evaluation.class_answers import ClassAnswers
+from edge_ser.evaluation.drawings import as_svg, curves, svg
+from edge_ser.evaluation.portrait import plot_recording
+from edge_ser.studies import Line, Outcome, Part, Section, Study, StudyRun, Unit, line_of
+from edge_ser.studies.networks import confusions, learning_curves
+from edge_ser.studies.recipes import _ravdess_parts as parts
+
+__all__ = ["STUDY"]
+
+#: Published is the search over these, 5-fold.
+_GRID = {
+    "n_estimators": [100, 300],
+    "max_depth": [10, 20, None],
+    "min_samples_split": [2, 5],
+    "min_samples_leaf": [1, 2],
+    "criterion": ["gini", "entropy"],
+}
+_QUICK_GRID = {"n_estimators": [100], "max_depth": [10, None], "min_samples_leaf": [1, 2]}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Setting:
+    """A line of the table: which part makes it, and with what."""
+
+    key: str
+    title: str
+    published: float | None
+    function: Callable[..., Part]
+    more: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def _settings(run: StudyRun) -> list[_Setting]:
+    """The lines at this scale; those of large encoders only with a checkpoint."""
+    grid = run.pick(full=_GRID, quick=_QUICK_GRID, miniature={"n_estimators": [10], "max_depth": [3]})
+    epochs = run.pick(full=50, quick=6, miniature=1)
+    large = run.pick(full=25, quick=2, miniature=1)  # CNN-5 costs eight times what CNN-3 does
+    layers = run.pick(full=25, quick=3, miniature=1)
+    mlp = run.pick(full=100, quick=30, miniature=2)
+    made = [
+        _Setting("random-forest", "random forest on features", 0.62, parts.forest, {"grid": grid}),
+        _Setting("mlp", "MLP on features", 0.699, parts.network, {"key": "mlp", "epochs": mlp}),
+    ]
+    for name, plain, changed in (("3", 0.751, 0.525), ("4", 0.779, 0.595), ("5", 0.673, 0.599)):
+        fit = {"key": f"cnn-{name}", "epochs": large if name == "5" else epochs}
+        made.append(_Setting(f"cnn-{name}", f"CNN-{name}", plain, parts.network, fit))
+        made.append(
+            _Setting(
+                f"cnn-{name}-augmented",
+                f"CNN-{name}, masks and noise",
+                changed,
+                parts.network,
+                {**fit, "augmented": True},
+            )
+        )
+    for shown, published in ((25, 0.7005), (30, 0.7281)):
+        made.append(
+            _Setting(
+                f"cnn-3-pretrained-{shown}",
+                f"CNN-3 pretrained as autoencoders, {shown} epochs",
+                published,
+                parts.network,
+                {
+                    "key": "cnn-3",
+                    "epochs": run.pick(full=shown, quick=shown // 5, miniature=1),
+                    "pretrained": layers,
+                },
+            )
+        )
+    made.append(
+        _Setting("cnn+mlp", "CNN and MLP, joined", 0.463, parts.network, {"key": "cnn+mlp", "epochs": epochs})
+    )
+    tuned = run.pick(full=10, quick=2, miniature=1)
+    for name, title, published, layers_tuned in (
+        ("wav2vec2", "wav2vec2-base, its top two layers tuned", 0.868, 2),
+        ("xlsr", "XLSR fine-tuned for speech emotion, top layers", 0.972, 2),
+    ):
+        if source := run.options.get(name):
+            more = {"source": source, "epochs": tuned, "tuned": layers_tuned}
+            made.append(_Setting(name, title, published, parts.finetuned, more))
+    if source := run.options.get("encoder"):
+        more = {"source": source, "cache": run.options.get("encoder-cache", "")}
+        what = Path(source).name
+        made.append(_Setting("encoder", f"linear heads on the states of {what}", None, parts.encoder, more))
+    return made if run.scale != "miniature" else [*made[:3], *made[8:9], *made[10:]]
+
+
+def _run(run: StudyRun) -> Outcome:
+    material = parts.load(run)
+    folds = sorted(set(material.labelled.folds))[: run.pick(full=99, quick=2, miniature=2)]
+    settings = _settings(run)
+    asked = [
+        (one, protocol, fold, seed)
+        for one in settings
+        for protocol in run.protocols
+        for fold in (folds if protocol == "honest" else [0])
+        for seed in (run.seeds if one.function is not parts.encoder else run.seeds[:1])
+    ]
+    units = [
+        Unit(
+            f"{one.key} {protocol} {fold} {seed}",
+            one.function,
+            {**one.more, "protocol": protocol, "fold": fold, "seed": seed},
+        )
+        for one, protocol, fold, seed in asked
+    ]
+    done: dict[str, dict[str, list[Part]]] = {}
+    for (one, protocol, _, _), part in zip(asked, run.parts(units, "classifiers"), strict=True):
+        done.setdefault(one.key, {}).setdefault(protocol, []).append(part)
+    answers = {
+        key: {protocol: parts.joined(own) for protocol, own in by_protocol.items()}
+        for key, by_protocol in done.items()
+    }
+    lines = [_line(run, one, answers[one.key], done[one.key]) for one in settings]
+    lines += _absent(run)
+    return Outcome(
+        lines,
+        findings=_findings(lines, answers, done),
+        sections=_sections(material, settings, answers, done),
+        data=f"RAVDESS (speech): {len(material.clips)} clips of {len(set(material.labelled.groups))} actors, "
+        f"{len(material.labelled.labels)} emotions",
+        protocols={
+            "as-published": "random shares of each class, 70:30 for the forest and 70:15:15 for networks, whose epoch "
+            "is chosen on the validation share; actors stand on all sides: it LEAKS",
+            "honest": f"the published folds of whole actors ({len(folds)} of {len(set(material.labelled.folds))}), "
+            "settings and epochs chosen on other training actors",
+        },
+        left_out=material.left_out,
+    )
+
+
+def _line(
+    run: StudyRun, one: _Setting, answers: Mapping[str, ClassAnswers], done: Mapping[str, Sequence[Part]]
+) -> Line:
+    first = next(iter(done.values()))[0]
+    notes = [f"{first['parameters']} parameters"]
+    if epochs := one.more.get("epochs"):
+        notes.append(f"at most {epochs} epochs")
+    if layers := one.more.get("pretrained"):
+        notes.append(f"{layers} a layer before (published: 50)")
+    if one.key == "random-forest":
+        notes.append(", ".join(f"{name} {value}" for name, value in first["settings"].items()))
+    return line_of(one.key, one.title, answers, published=one.published, note="; ".join(notes))
+
+
+def _absent(run: StudyRun) -> list[Line]:
+    """Published lines that need a checkpoint which is not at hand."""
+    return [
+        Line(name, title, published, note=f"not run: give its checkpoint, --set {name}={hub}")
+        for name, title, published, hub in (
+            ("wav2vec2", "wav2vec2-base, its top two layers tuned", 0.868, "facebook/wav2vec2-base"),
+            ("xlsr", "XLSR fine-tuned for speech emotion, top layers", 0.972, "FOLDER or OWNER/MODEL"),
+        )
+        if not run.options.get(name)
+    ]
+
+
+def _findings(
+    lines: Sequence[Line],
+    answers: Mapping[str, Mapping[str, ClassAnswers]],
+    done: Mapping[str, Mapping[str, Sequence[Part]]],
+) -> list[str]:
+    told = []
+    classes = len(next(iter(next(iter(answers.values())).values())).labels)
+    gaps = {line.title: line.gap for line in lines if line.gap is not None}
+    if gaps:
+        most = max(gaps, key=lambda title: gaps[title])
+        mean = float(np.mean(list(gaps.values())))
+        told.append(
+            f"Actors that are known from training are worth {mean:+.3f} on average over {len(gaps)} lines, most for "
+            f"{most} ({gaps[most]:+.3f})."
+            if mean > 0
+            else f"Over {len(gaps)} lines a random split is no easier than unheard actors ({mean:+.3f} on average)."
+        )
+    both = [line for line in lines if line.as_published and line.honest]
+    if len(both) > 1:
+        ranks = [[line.title for line in sorted(both, key=key)] for key in (_leaking, _honest)]
+        told.append(
+            "The best line is the same under both protocols: " + ranks[0][-1] + "."
+            if ranks[0][-1] == ranks[1][-1]
+            else f"The split changes who wins: {ranks[0][-1]} as published, {ranks[1][-1]} honestly."
+        )
+    honest = [line for line in lines if line.honest]
+    if honest:
+        best = max(honest, key=_honest)
+        assert best.honest is not None
+        ends = best.honest.ci95
+        interval = f" (95 % over actors {ends[0]:.3f} to {ends[1]:.3f})" if ends else ""
+        told.append(f"Honestly the best is {best.title} with {best.honest.value:.3f}{interval}; "
+                    f"chance is {1 / classes:.3f}.")  # fmt: skip
+    reached = [line for line in lines if line.reached is not None]
+    if reached:
+        short = [line.title for line in reached if not line.reached]
+        told.append(f"As published {len(reached) - len(short)} of {len(reached)} published figures are reached"
+                    + (f"; short of theirs fall {'; '.join(short)}." if short else "."))  # fmt: skip
+    by_key = {line.key: line for line in lines}
+    for key, what in (
+        ("cnn-3-augmented", "Masks and noise"),
+        ("cnn-3-pretrained-30", "Layer-wise pretraining"),
+    ):
+        one, other = by_key.get("cnn-3"), by_key.get(key)
+        if one and other and one.honest and other.honest:
+            change = other.honest.value - one.honest.value
+            spread = one.honest.ci95[1] - one.honest.ci95[0] if one.honest.ci95 else 1.0
+            sure = (
+                "less than the interval is wide" if abs(change) < spread / 2 else "more than chance explains"
+            )
+            told.append(f"{what} change CNN-3 by {change:+.3f} honestly, {sure}.")
+    if "random-forest" in done:
+        part = next(iter(done["random-forest"].values()))[0]
+        names = [parts.feature_names()[i] for i in np.argsort(-part["importances"])[:3]]
+        told.append(f"What the forest looks at most: {', '.join(names)}.")
+    return told
+
+
+def _leaking(line: Line) -> float:
+    return line.as_published.value if line.as_published else 0.0
+
+
+def _honest(line: Line) -> float:
+    return line.honest.value if line.honest else 0.0
+
+
+def _sections(
+    material: parts.Material,
+    settings: Sequence[_Setting],
+    answers: Mapping[str, Mapping[str, ClassAnswers]],
+    done: Mapping[str, Mapping[str, Sequence[Part]]],
+) -> list[Section]:
+    titles = {one.key: one.title for one in settings}
+    last = {key: (protocol, own[protocol]) for key, own in answers.items() for protocol in list(own)[-1:]}
+    best = max(last, key=lambda key: last[key][1].figure(interval=False).value)
+    named = {f"{titles[key]}, {last[key][0]}": last[key][1] for key in dict.fromkeys(("random-forest", best))}
+    each = {key: one.recalls() for key, (_, one) in last.items()}
+    labels = material.labelled.labels
+    records = {
+        titles[key]: own[list(own)[-1]][0]["records"]
+        for key, own in done.items()
+        if "records" in own[list(own)[-1]][0]
+    }
+    importances = next(iter(done["random-forest"].values()))[0]["importances"]
+    counted = Counter((clip.emotion, clip.intensity, clip.sex) for clip in material.clips)
+    clips = {label: next(c for c in material.clips if c.emotion == label) for label in labels}
+    return [
+        confusions(named),
+        Section(
+            "Curves",
+            "Each class against the others.",
+            {f"ROC and precision-recall of {name}": curves(one.labels, one.truth, one.scores)
+             for name, one in named.items()},
+        ),
+        Section(
+            "Right answers of each emotion",
+            "Recall, " + " / ".join(sorted({protocol for protocol, _ in last.values()})),
+            rows=[{"emotion": label, **{key: one[label] for key, one in each.items()}} for label in labels],
+        ),
+        Section(
+            "What the forest looks at",
+            "Share of the impurity that each feature takes away, the first twenty.",
+            {"importances of features": svg((8.0, 4.4), functools.partial(_bars, importances))},
+        ),
+        learning_curves(records),
+        Section(
+            "Clips",
+            "From the fields of the file names.",
+            rows=[
+                {"emotion": emotion, "intensity": intensity, "sex": sex, "clips": n}
+                for (emotion, intensity, sex), n in sorted(counted.items(), key=str)
+            ],
+        ),
+        Section(
+            "A clip of each emotion",
+            "",
+            {
+                f"{label}: waveform and mel spectrogram": as_svg(
+                    plot_recording, load_audio(clip.path), what=["waveform", "mel"], title=label
+                )
+                for label, clip in clips.items()
+            },
+        ),
+    ]  # fmt: skip
+
+
+def _bars(importances: np.ndarray, figure: Any) -> None:
+    axes = figure.subplots()
+    order = np.argsort(-importances)[:20]
+    axes.barh(np.arange(len(order))[::-1], importances[order], color="#3f72b0", height=0.7)
+    axes.set_yticks(np.arange(len(order))[::-1], [parts.feature_names()[i] for i in order], fontsize=7)
+    axes.set(xlabel="importance")
+
+
+STUDY = Study(
+    "ravdess",
+    "R",
+    "RAVDESS: eight emotions, from a random forest to large encoders",
+    "Published: librosa's features (40 MFCC, chroma, mel, contrast, tonnetz, centroid, roll-off, bandwidth, tempo, "
+    "RMS, zero crossings, SNR) for a searched random forest and an MLP 256-128-64; CNNs of three to five layers on mel "
+    "images of 128 x 128, with and without masks and noise, and after layer-wise pretraining as autoencoders; CNN and "
+    "MLP joined; wav2vec 2.0 with its top layers tuned. Random split.",
+    ("ravdess",),
+    _run,
+    {"full": 1, "quick": 1, "miniature": 1},
+    {
+        "wav2vec2": "folder or hub name of wav2vec2-base, to be tuned",
+        "xlsr": "folder or hub name of an XLSR model fine-tuned for speech emotion",
+        "encoder": "folder or hub name of any encoder (Whisper's too), to be read by linear heads",
+        "encoder-cache": "folder with its statistics, as edge-ser teach keeps them (RUNS/cache)",
+    },
+)
