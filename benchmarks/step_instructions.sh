@@ -39,7 +39,7 @@ for line in open(sys.argv[1]):
     for name, a_second in [(way, 4)] if way.startswith("stream72k") else [(f"{way}, four windows", 4), (f"{way}, one window", 1)]:
         table.setdefault(name, {})[cpu] = round(a_second * step)
 site = f"{sys.argv[3]}/opt/site"
-versions = [os.path.basename(path).split("-")[:2] for name in ("numpy", "ai_edge_litert") for path in glob.glob(f"{site}/{name}-*.dist-info")]
+versions = [os.path.basename(path).removesuffix(".dist-info").split("-") for name in ("numpy", "ai_edge_litert") for path in glob.glob(f"{site}/{name}-*.dist-info")]
 versions.append(["python", os.path.basename(glob.glob(f"{sys.argv[3]}/usr/bin/python3.[0-9]*")[0]).removeprefix("python")])
 document = {"unit": "instructions a second of audio, under QEMU", "versions": dict(versions),
             "front_end": "c" if os.path.exists(f"{site}/edge_ser/dsp/_front_end.so") else "numpy", "ways": table}

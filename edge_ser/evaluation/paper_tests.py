@@ -63,8 +63,7 @@ def paper_tests(
     answers : mapping
         Of `every_condition` or `random_answers`.
     clips : sequence of Clip
-        With emotions; the tests of ratings are made where all clips have some, and none of a dimension that the model
-        does not answer.
+        With emotions; the tests of ratings are made where all clips have some and the model gives them.
     labels : sequence of str
     pitch : sequence, optional
         Of `pitch_groups`; its tests are not made without.
@@ -79,8 +78,8 @@ def paper_tests(
     truth = true_labels(clips, labels)
     said, adv = answers["clean"]
     ratings = np.array([clip.adv or (np.nan,) * 3 for clip in clips])
-    rated = bool(np.isfinite(ratings).all())
     unanswered = {name for k, name in enumerate(ADV) if not np.isfinite(adv[:, k]).all()}
+    rated = not unanswered and bool(np.isfinite(ratings).all())
 
     def add(group: str, task: str, test: str, figure: float | None, limit: float, *, least: bool) -> None:
         if figure is None or not np.isfinite(figure) or task in unanswered:
