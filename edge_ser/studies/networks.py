@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -110,6 +111,10 @@ def network_part(
         return Examples(*chosen, labels=clips.truth[places], fill=fill, **more)
 
     chosen_on = division.test if choose_on_test else division.valid
+    # nothing in miniature is worth going on from
+    place = None
+    if run.scale != "miniature":
+        place = run.workplace(key, fold=division.fold, seed=seed, **identity)
     torch.manual_seed(seed)
     model = build()
     with run.bar(key, schedule.epochs, "epoch") as bar:
@@ -119,13 +124,15 @@ def network_part(
             schedule,
             valid=examples(chosen_on) if len(chosen_on) else None,
             seed=seed,
-            folder=run.workplace(key, fold=division.fold, seed=seed, **identity),
+            folder=place,
             report=bar.epoch,
             may_diverge=may_diverge,
         )
     if keep is not None:
         keep(fitted.model)
     scores = classify(fitted.model, examples(division.test), batch=schedule.batch)
+    if place is not None:
+        shutil.rmtree(place)  # the part follows; states of large networks would fill the disk
     return {
         **clips.answers(division, scores, seed).to_part(),
         "records": fitted.records,

@@ -13,6 +13,7 @@ import numpy as np
 from edge_ser.errors import require
 from edge_ser.features.images import resized
 from edge_ser.training.classify import Arrays, Augmentation
+from edge_ser.training.image_augment import masked
 
 __all__ = ["AUGMENTATIONS", "crop", "flip_frequency", "flip_time", "mask", "photograph", "rotate"]
 
@@ -51,14 +52,11 @@ def rotate(inputs: Arrays, rng: np.random.Generator) -> Arrays:
 
 def mask(inputs: Arrays, rng: np.random.Generator) -> Arrays:
     """Two stretches of frequency and two of time become the picture's mean (SpecAugment, arXiv 1904.08779)."""
-    image = inputs[0].copy()
-    mean = image.mean()
-    for axis, widest in ((1, _ROWS), (2, _COLUMNS)):
+    image = inputs[0][0]
+    for axis, share in ((0, _ROWS), (1, _COLUMNS)):
         for _ in range(_MASKS):
-            width = int(rng.integers(0, round(widest * image.shape[axis]) + 1))
-            start = int(rng.integers(0, image.shape[axis] - width + 1))
-            image[(slice(None),) * axis + (slice(start, start + width),)] = mean
-    return image, *inputs[1:]
+            image = masked(image, axis, round(share * image.shape[axis]), rng, float(inputs[0].mean()))
+    return image[None], *inputs[1:]
 
 
 def photograph(inputs: Arrays, rng: np.random.Generator) -> Arrays:

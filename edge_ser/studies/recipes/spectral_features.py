@@ -16,6 +16,7 @@ from edge_ser.evaluation.class_answers import ClassAnswers
 from edge_ser.evaluation.divisions import Division, apart, stratified
 from edge_ser.features.pictures import mel_picture, read_pictures, write_pictures
 from edge_ser.studies import Line, Outcome, Part, Section, Study, StudyRun, Unit, line_of
+from edge_ser.studies.networks import Labelled, confusions, learning_curves, network_part
 
 EMOTIONS = ("angry", "calm", "happy", "sad")
 FEATURES = ("centroid", "bandwidth", "energy")
@@ -69,10 +70,9 @@ def _divisions(run: StudyRun, clips: Sequence[Clip], protocol: str, seed: int) -
     return made[: run.pick(full=len(made), quick=2, miniature=1)]
 
 
-def _answers(clips: Sequence[Clip], division: Division, scores: np.ndarray, seed: int) -> ClassAnswers:
+def _labelled(clips: Sequence[Clip]) -> Labelled:
     labels, truth = _labels(clips)
-    speakers = [clips[i].speaker for i in division.test]
-    return ClassAnswers.of(labels, truth[division.test], scores, speakers, fold=division.fold, seed=seed)
+    return Labelled(labels, truth, [clip.speaker for clip in clips], [int(clip.fold or 0) for clip in clips])
 
 
 def _svm(run: StudyRun, *, protocol: str, seed: int, feature: str, grid: bool) -> Part:
@@ -102,53 +102,39 @@ def _svm(run: StudyRun, *, protocol: str, seed: int, feature: str, grid: bool) -
         else:
             model.fit(x[train], truth[train])
         scores = model.decision_function(x[division.test])
-        answers.append(_answers(clips, division, scores, seed))
+        answers.append(_labelled(clips).answers(division, scores, seed))
     return {**ClassAnswers.joined(answers).to_part(), "settings": settings}
 
 
 def _network(run: StudyRun, *, kind: str, protocol: str, seed: int, fold: int, augment: str) -> Part:
     """A CNN on waveforms or on pictures."""
-    import torch
-
     from edge_ser.models.picture_cnn import PictureCnn
     from edge_ser.models.waveform_cnn import WaveformCnn
-    from edge_ser.training.classify import Examples, Schedule, classify, fit_classifier
+    from edge_ser.training.classify import Schedule
     from edge_ser.training.pictures import AUGMENTATIONS
     from edge_ser.training.waves import shift_and_gain
 
     if kind == "1-D":
         clips, values, _ = _values(run, _waveform, "waveforms")
-        schedule = Schedule(
-            run.pick(full=80, quick=40, miniature=1), 32, 1e-2, "adamw", 1e-2, "one-cycle", **_kept(protocol)
-        )
+        epochs, lr = run.pick(full=80, quick=40, miniature=1), 1e-2
     else:
         clips, values = _pictures(run)
-        schedule = Schedule(
-            run.pick(full=40, quick=20, miniature=1), 32, 3e-3, "adamw", 1e-2, "one-cycle", **_kept(protocol)
-        )
-    labels, truth = _labels(clips)
-    division = _divisions(run, clips, protocol, seed)[fold]
-    torch.manual_seed(seed)
-    width = run.pick(full=64, quick=32, miniature=8)
-    model = WaveformCnn(len(labels), width) if kind == "1-D" else PictureCnn(len(labels), values.shape[2])
-    test = Examples(values[division.test], labels=truth[division.test])
-    change = shift_and_gain if kind == "1-D" else AUGMENTATIONS[augment]
-    fitted = fit_classifier(
-        model,
-        Examples(values[division.train], labels=truth[division.train], augment=change),
-        schedule,
-        valid=test,  # honest: for the curve alone, the last epoch is taken
+        epochs, lr = run.pick(full=40, quick=20, miniature=1), 3e-3
+    known = _labelled(clips)
+    classes, width = len(known.labels), run.pick(full=64, quick=32, miniature=8)
+    leaks = protocol == "as-published"  # there the epoch is chosen by the test; honestly the last is taken
+    return network_part(
+        run,
+        f"{kind} cnn {augment} {protocol}",
+        lambda: WaveformCnn(classes, width) if kind == "1-D" else PictureCnn(classes, values.shape[2]),
+        [values],
+        known,
+        _divisions(run, clips, protocol, seed)[fold],
+        Schedule(epochs, 32, lr, "adamw", 1e-2, "one-cycle", keep="best" if leaks else "last"),
         seed=seed,
-        folder=run.workplace("cnn", kind=kind, protocol=protocol, seed=seed, fold=fold, augment=augment),
+        augment=shift_and_gain if kind == "1-D" else AUGMENTATIONS[augment],
+        choose_on_test=leaks,
     )
-    answers = _answers(clips, division, classify(fitted.model, test), seed)
-    parameters = sum(p.numel() for p in model.parameters())
-    return {**answers.to_part(), "records": fitted.records, "parameters": parameters}
-
-
-def _kept(protocol: str) -> dict[str, Any]:
-    """As published the epoch is chosen by the test; honestly the last is taken."""
-    return {"keep": "best" if protocol == "as-published" else "last"}
 
 
 def _picture_folder(run: StudyRun) -> Path:
@@ -218,7 +204,7 @@ def _run(run: StudyRun) -> Outcome:
     return Outcome(
         list(lines.values()),
         findings=_findings(lines, run.protocols),
-        sections=_sections(run, names, answers, parts, clips),
+        sections=_sections(run, names, answers, parts),
         data=f"ravdess, {len(clips)} clips of {len({c.speaker for c in clips})} speakers: "
         + ", ".join(_labels(clips)[0]),
         protocols={
@@ -319,45 +305,38 @@ def _sections(
     names: Mapping[tuple[Any, ...], str],
     answers: Mapping[tuple[Any, ...], Mapping[str, ClassAnswers]],
     parts: Mapping[Any, Part],
-    clips: Sequence[Clip],
 ) -> list[Section]:
-    from edge_ser.evaluation.drawings import as_svg
-    from edge_ser.evaluation.plots import plot_confusion, plot_curves
-
-    protocol = run.protocols[-1]
-    curves, chosen = {}, []
-    for kind, augment in (("1-D", "shift, gain"), ("2-D", next(a for k, a in names if k == "2-D"))):
-        key = next(k for k in parts if k[:3] == (kind, augment, protocol))
-        title = f"{names[kind, augment]}, {protocol.replace('-', ' ')}, {parts[key]['parameters']} parameters"
-        curves[title] = as_svg(plot_curves, parts[key]["records"], title=title)
-        chosen.append((kind, augment))
-    shown = [*((f, False) for f in (*FEATURES, "all")), *chosen]
-    confusions = {
-        names[which]: as_svg(plot_confusion, one.confusion(), one.labels, title=names[which])
-        for which in shown
-        for one in (answers[which][protocol],)
-    }
+    second = next(a for k, a in names if k == "2-D")
+    curves = {}
+    for which in (("1-D", "shift, gain"), ("2-D", second)):
+        for protocol in run.protocols:
+            one = next(part for key, part in parts.items() if key[:3] == (*which, protocol))
+            curves[f"{names[which]}, {protocol.replace('-', ' ')}, {one['parameters']} parameters"] = one[
+                "records"
+            ]
+    shown = run.protocols[-1]
+    confused = [*((f, False) for f in (*FEATURES, "all")), ("1-D", "shift, gain"), ("2-D", second)]
     grids = [
-        {"protocol": key[2], "chosen in each fold": parts[key]["settings"]}
-        for key in parts
+        {"protocol": key[2], "chosen in each fold": part["settings"]}
+        for key, part in parts.items()
         if key[:2] == ("all", True)
     ]
     edges = ", ".join(f"{low}-{high - 1}" for low, high in MEL_SUBBANDS)
     return [
         Section("One clip of each class", "Mel pictures as the 2-D CNN sees them, before they are resized; "
-                f"the sub-bands are the mel bands {edges} of 3401.", {"mel pictures": _gallery(run, clips)}),
+                f"the sub-bands are the mel bands {edges} of 3401.", {"mel pictures": _gallery(run)}),
         Section("Grid", "C and gamma by three folds within the training clips.", rows=grids),
-        Section("Learning curves", "Validation clips are the test's; honestly nothing is chosen by them.", curves),
-        Section("Confusion", protocol.replace("-", " "), confusions),
+        learning_curves(curves),
+        confusions({f"{names[which]}, {shown.replace('-', ' ')}": answers[which][shown] for which in confused}),
     ]  # fmt: skip
 
 
-def _gallery(run: StudyRun, clips: Sequence[Clip]) -> bytes:
+def _gallery(run: StudyRun) -> bytes:
     from edge_ser.evaluation.drawings import as_svg
     from edge_ser.evaluation.spectra import plot_gallery
 
-    found, pictures = {}, run.folder / "pictures"
-    values, truth, labels, paths = read_pictures(pictures, 128, FRAMES)
+    found = {}
+    values, truth, labels, paths = read_pictures(_picture_folder(run), 128, FRAMES)
     for number, label in enumerate(labels):
         place = int(np.flatnonzero(truth == number)[0])
         found[f"{label}, {paths[place].stem}"] = values[place, 0]

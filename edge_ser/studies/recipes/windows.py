@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -17,6 +16,7 @@ from edge_ser.evaluation.class_answers import ClassAnswers
 from edge_ser.evaluation.divisions import Division, apart, stratified
 from edge_ser.features.pictures import window_picture
 from edge_ser.studies import Line, Outcome, Part, Section, Study, StudyRun, Unit, line_of
+from edge_ser.studies.networks import Labelled, confusions, network_part
 
 WINDOWS = ("hann", "hamming", "rectangular")
 METRICS = ("accuracy", "precision", "recall", "f1")
@@ -63,40 +63,29 @@ def _divisions(
 
 def _fit(run: StudyRun, *, window: str, protocol: str, seed: int, fold: int) -> Part:
     """One ResNet-50 from scratch."""
-    import torch
-
     from edge_ser.models.picture_cnn import PictureResNet50
-    from edge_ser.training.classify import Examples, Schedule, classify, fit_classifier
+    from edge_ser.training.classify import Schedule
 
     sounds, kept, pictures, _ = _pictures(run, window)
-    truth = np.array([sounds.labels.index(str(s.label)) for s in kept])
-    division = _divisions(run, kept, sounds.labels, protocol, seed)[fold]
-    torch.manual_seed(seed)
-    test = Examples(pictures[division.test], labels=truth[division.test])
-    schedule = Schedule(
-        epochs=run.pick(full=5, quick=5, miniature=1), batch=16, lr=1e-3, optimiser="adamw", weight_decay=1e-2,
-        rate="one-cycle",
-    )  # fmt: skip
-    # a state is 400 MB: worth its time for epochs of minutes, and gone with the part
-    place = None
-    if run.scale != "miniature":
-        place = run.workplace("resnet", window=window, protocol=protocol, seed=seed, fold=fold)
-    fitted = fit_classifier(
-        PictureResNet50(len(sounds.labels)),
-        Examples(pictures[division.train], labels=truth[division.train]),
-        schedule,
-        valid=test,  # for the curve alone: the last epoch is taken
+    return network_part(
+        run,
+        f"resnet-50 {window} {protocol}",
+        lambda: PictureResNet50(len(sounds.labels)),
+        [pictures],
+        Labelled(
+            sounds.labels,
+            np.array([sounds.labels.index(str(s.label)) for s in kept]),
+            [str(s.source) for s in kept],
+            [int(s.fold or 0) for s in kept],
+        ),
+        _divisions(run, kept, sounds.labels, protocol, seed)[fold],
+        Schedule(
+            epochs=run.pick(full=5, quick=5, miniature=1), batch=16, lr=1e-3, optimiser="adamw",
+            weight_decay=1e-2, rate="one-cycle",
+        ),
         seed=seed,
-        folder=place,
-    )
-    scores = classify(fitted.model, test)
-    if place is not None:
-        shutil.rmtree(place)
-    sources = [str(kept[i].source) for i in division.test]
-    answers = ClassAnswers.of(
-        sounds.labels, truth[division.test], scores, sources, fold=division.fold, seed=seed
-    )
-    return {**answers.to_part(), "records": fitted.records}
+        choose_on_test=protocol == "as-published",  # for the curve alone: the last epoch is taken
+    )  # fmt: skip
 
 
 def _asked(run: StudyRun, folds: int) -> list[tuple[str, str, int, int]]:
@@ -135,16 +124,17 @@ def _run(run: StudyRun) -> Outcome:
         w: [parts[key]["records"] for key in asked if key[0] == w and key[1] == run.protocols[0]]
         for w in WINDOWS
     }
+    shown = run.protocols[-1]
     example = next((s for s in kept if s.label == sounds.labels[0]), kept[0])
     return Outcome(
         lines,
         findings=_findings(answers, lines, _shared(run, kept, sounds.labels)),
         sections=[
             Section("Precision, recall, F1", "Means over classes, as published and ours.", rows=_rows(answers)),
-            Section("Learning curves", f"Of the networks {run.protocols[0].replace('-', ' ')}, means over them; the "
-                    "validation clips are the test's, and no epoch is chosen by them.",
+            Section("Learning curves", f"Of the networks {run.protocols[0].replace('-', ' ')}, means over them. As "
+                    "published the validation clips are the test's; the last epoch is taken.",
                     {"learning curves": _curves(curves)}),
-            Section("Confusion", "Over all folds and seeds.", _confusions(answers)),
+            confusions({f"{w}, {shown.replace('-', ' ')}": by[shown] for w, by in answers.items()}),
             *_physics(load_audio(example.path), example),
         ],
         data=f"{sounds.name}, {len(kept)} clips of {len({s.source for s in kept})} recordings in "
@@ -251,29 +241,19 @@ def _curves(curves: Mapping[str, Sequence[Sequence[Mapping[str, float]]]]) -> by
     from edge_ser.evaluation.drawings import as_svg
     from edge_ser.evaluation.plots import plot_curves
 
+    names = {"loss": "training loss", "valid_loss": "validation loss", "valid_accuracy": "accuracy"}
     epochs = len(next(iter(curves.values()))[0])
-    records = []
-    for k in range(epochs):
-        record: dict[str, float] = {"epoch": k + 1}
-        for window, several in curves.items():
-            record[f"{window} training loss"] = float(np.mean([one[k]["loss"] for one in several]))
-            record[f"{window} validation loss"] = float(np.mean([one[k]["valid_loss"] for one in several]))
-            record[f"{window} accuracy"] = float(np.mean([one[k]["valid_accuracy"] for one in several]))
-        records.append(record)
+    records = [
+        {"epoch": float(k + 1)}
+        | {
+            f"{window} {said}": float(np.mean([one[k][name] for one in several]))
+            for window, several in curves.items()
+            for name, said in names.items()
+            if name in several[0][k]
+        }
+        for k in range(epochs)
+    ]
     return as_svg(plot_curves, records)
-
-
-def _confusions(answers: Mapping[str, Mapping[str, ClassAnswers]]) -> dict[str, bytes]:
-    from edge_ser.evaluation.drawings import as_svg
-    from edge_ser.evaluation.plots import plot_confusion
-
-    pictures = {}
-    for window, by in answers.items():
-        protocol = "honest" if "honest" in by else "as-published"
-        one = by[protocol]
-        title = f"{window}, {protocol.replace('-', ' ')}"
-        pictures[title] = as_svg(plot_confusion, one.confusion(), one.labels, title=title)
-    return pictures
 
 
 def _physics(wave: np.ndarray, example: Sound) -> list[Section]:

@@ -52,6 +52,6 @@ def test_all_of_it_runs_and_is_reported(tmp_path: Path) -> None:
     assert any("is the best feature alone" in text for text in figures["findings"])
     assert len(figures["tables"]["Grid"]) == 2
     text = page.read_text()
-    assert text.count("<img") == 1 + 2 + 6
+    assert text.count("<img") == 1 + 4 + 6
     again = StudyRun("spectral-features", tmp_path / "out", scale="miniature", data=data)
     assert STUDY.run(again).findings == outcome.findings
