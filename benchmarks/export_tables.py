@@ -95,4 +95,79 @@ def full_int8(results: Path) -> str:
     return markdown_table([row])
 
 
-TABLES = {"formats": formats, "full_int": full_int8, "beside_wavsmall": beside_wav2small, "rivals": rivals}
+def exported(results: Path) -> str:
+    """Every format of a checkpoint: errors, figures on new speakers, cost; from ``edge-ser export -o json``."""
+    one = _read(results / "export.json")
+    rows = [
+        {
+            "format": f"`{row['format']}-{row['precision']}`",
+            "kB": f"{row['bytes'] / 1e3:.1f}",
+            "largest error": f"{row['max_abs_error']:.1e}",
+            "mean": f"{row['mean_abs_error']:.1e}",
+            "same emotion": f"{row['agreement']:.1%}",
+            "UAR lost": "-" if row["validation"] is None else f"{row['validation']['uar_drop']:+.4f}",
+            "kB at work": f"{row['working_memory']['total'] / 1e3:.0f}",
+            "ms a step": f"{row['latency_ms']['p50']:.2f}",
+        }
+        for row in one["formats"]
+        if row["bytes"]
+    ]
+    drop = one["formats"][0]["validation"]
+    note = (
+        f"\n\n{drop['corpus']}: {drop['clips']} clips, UAR {drop['torch_uar']:.3f} in torch." if drop else ""
+    )
+    return markdown_table(rows) + note
+
+
+def sensitivity(results: Path) -> str:
+    """Layers alone in int8, then files that keep the first of them; from ``edge-ser export --sensitivity``."""
+    tables = []
+    for row in _read(results / "export-sensitivity.json")["formats"]:
+        if row["sweep"] is None:
+            continue
+        layers = [
+            {
+                f"`{row['format']}-{row['precision']}`, alone in int8": f"`{one['layer']}`",
+                "weights": one["weights"],
+                "mean error": f"{one['mean_abs_error']:.1e}",
+                "largest": f"{one['max_abs_error']:.1e}",
+                "all but the first n in int8": n,
+                "kB": f"{kept['bytes'] / 1e3:.1f}",
+                "its mean error": f"{kept['mean_abs_error']:.1e}",
+            }
+            for n, (one, kept) in enumerate(zip(row["sweep"]["layers"], row["sweep"]["mixed"], strict=False))
+        ]
+        tables.append(markdown_table(layers))
+    return "\n\n".join(tables)
+
+
+def ranges(results: Path) -> str:
+    """Static int8 by each way to choose ranges; from ``edge-ser export --calibration``."""
+    files = {"minmax": "export", "percentile": "export-percentile", "mse": "export-mse"}
+    return markdown_table(
+        [
+            {
+                "ranges": f"`{method}`",
+                "format": f"`{row['format']}-{row['precision']}`",
+                "largest error": f"{row['max_abs_error']:.1e}",
+                "at": row["note"].removeprefix("largest at "),
+                "mean": f"{row['mean_abs_error']:.1e}",
+                "UAR lost": f"{row['validation']['uar_drop']:+.4f}",
+                "same label": f"{row['validation']['same_label']:.1%}",
+            }
+            for method, name in files.items()
+            for row in _read(results / f"{name}.json")["formats"]
+            if row["precision"] == "int8" and row["format"] != "numpy"
+        ]
+    )
+
+
+TABLES = {
+    "exported": exported,
+    "sensitivity": sensitivity,
+    "ranges": ranges,
+    "formats": formats,
+    "full_int": full_int8,
+    "beside_wavsmall": beside_wav2small,
+    "rivals": rivals,
+}

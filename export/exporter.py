@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from edge_ser.bundle import Bundle, check_target, write_bundle
+from edge_ser.bundle import Bundle, check_target
 from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError, require
 from edge_ser.evaluation.parity import features_of
 from edge_ser.files import parse_json_object
 from export.calibration import CalibrationSet, Say, choose_calibration
-from export.card import card_text
 from export.checking import Checks, checked
 from export.description import describe
 from export.folding import check_folding
@@ -30,6 +29,7 @@ from export.quantise import float_layers, integer_layers
 from export.sensitivity import Mixed
 from export.source import Source
 from export.validation import choose_validation
+from export.writing import write_files
 
 if TYPE_CHECKING:
     from edge_ser.models.base import Network
@@ -43,12 +43,10 @@ __all__ = [
     "temporary_bundle",
     "unchecked_bundle",
     "without_folders",
-    "write_files",
 ]
 
 Calibrate = Callable[[Mapping[str, Any], MelSpec, int], CalibrationSet]
 
-_CARD = {"path": "MODEL_CARD.md", "engine": None, "precision": None}
 _KEPT = ("corpus", "protocol", "model", "params", "seeds", "folds", "uar", "baseline_uar", "adv")
 
 
@@ -322,34 +320,6 @@ def _finished(loaded: _Loaded, row: Format, data: bytes) -> bytes:
 
 def _write(folder: Path, rows: Sequence[Exported], loaded: _Loaded, *, overwrite: bool = False) -> Bundle:
     return write_files(folder, rows, loaded.description, loaded.source.form, overwrite=overwrite)
-
-
-def write_files(
-    folder: Path,
-    rows: Sequence[Exported],
-    description: Mapping[str, Any],
-    form: str,
-    *,
-    overwrite: bool = False,
-) -> Bundle:
-    """A bundle of the rows' files and its card; what is over its limit is marked so."""
-    files = {row.format.file: row.data for row in rows if row.data is not None}
-    entries = [
-        {
-            "path": row.format.file,
-            "engine": row.format.engine,
-            "precision": row.format.precision,
-            "form": form,
-            **({"over_limit": row.error._asdict()} if row.error is not None and not row.ok else {}),
-        }
-        for row in rows
-        if row.data is not None
-    ]
-    manifest = {**description, "files": [*entries, _CARD]}
-    if kept := {row.format.key: list(row.kept) for row in rows if row.kept}:
-        manifest["quantisation"] = {**manifest["quantisation"], "mixed": kept}
-    files["MODEL_CARD.md"] = card_text(manifest).encode("utf-8")
-    return write_bundle(folder, manifest, files, overwrite=overwrite)
 
 
 def _describe(

@@ -25,11 +25,11 @@ from edge_ser.features import VectorSpec, load_spec, vector_names
 from edge_ser.vector_input import VectorInput
 from export.calibration import Say
 from export.chatter import hush
-from export.exporter import write_files
 from export.formats import Format
 from export.gate import Exported
 from export.metadata import about, with_metadata
 from export.to_onnx import IR, OPSET
+from export.writing import write_files
 
 __all__ = ["NOT_WRITTEN", "export_pipeline", "pipeline_to_onnx"]
 

@@ -23,11 +23,12 @@ from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.parity import LIMITS, compare_all, inputs_of, window_engine_answers
 from export.calibration import Say
 from export.description import describe
-from export.exporter import without_folders, write_files
+from export.exporter import without_folders
 from export.formats import Format
 from export.gate import Exported
 from export.metadata import about, with_metadata
 from export.to_onnx import convert
+from export.writing import write_files
 from firmware_py.engines.window import WindowEngine, filled
 
 if TYPE_CHECKING:

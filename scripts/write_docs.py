@@ -19,6 +19,7 @@ from typing import Any
 from benchmarks.device_tables import TABLES as DEVICE
 from benchmarks.evaluation_tables import TABLES as EVALUATION
 from benchmarks.export_tables import TABLES as EXPORT
+from benchmarks.study_tables import TABLES as STUDIES
 from benchmarks.tables import TABLES as FRONT_END
 from edge_ser.commands._output import markdown_table
 from edge_ser.corpora.base import ADV
@@ -318,110 +319,8 @@ def hour(results: Path) -> str:
     return markdown_table(rows)
 
 
-def exported(results: Path) -> str:
-    """Every format of a checkpoint: errors, figures on new speakers, cost; from ``edge-ser export -o json``."""
-    one = read(results / "export.json")
-    rows = [
-        {
-            "format": f"`{row['format']}-{row['precision']}`",
-            "kB": f"{row['bytes'] / 1e3:.1f}",
-            "largest error": f"{row['max_abs_error']:.1e}",
-            "mean": f"{row['mean_abs_error']:.1e}",
-            "same emotion": f"{row['agreement']:.1%}",
-            "UAR lost": "-" if row["validation"] is None else f"{row['validation']['uar_drop']:+.4f}",
-            "kB at work": f"{row['working_memory']['total'] / 1e3:.0f}",
-            "ms a step": f"{row['latency_ms']['p50']:.2f}",
-        }
-        for row in one["formats"]
-        if row["bytes"]
-    ]
-    drop = one["formats"][0]["validation"]
-    note = (
-        f"\n\n{drop['corpus']}: {drop['clips']} clips, UAR {drop['torch_uar']:.3f} in torch." if drop else ""
-    )
-    return markdown_table(rows) + note
-
-
-def sensitivity(results: Path) -> str:
-    """Layers alone in int8, then files that keep the first of them; from ``edge-ser export --sensitivity``."""
-    tables = []
-    for row in read(results / "export-sensitivity.json")["formats"]:
-        if row["sweep"] is None:
-            continue
-        layers = [
-            {
-                f"`{row['format']}-{row['precision']}`, alone in int8": f"`{one['layer']}`",
-                "weights": one["weights"],
-                "mean error": f"{one['mean_abs_error']:.1e}",
-                "largest": f"{one['max_abs_error']:.1e}",
-                "all but the first n in int8": n,
-                "kB": f"{kept['bytes'] / 1e3:.1f}",
-                "its mean error": f"{kept['mean_abs_error']:.1e}",
-            }
-            for n, (one, kept) in enumerate(zip(row["sweep"]["layers"], row["sweep"]["mixed"], strict=False))
-        ]
-        tables.append(markdown_table(layers))
-    return "\n\n".join(tables)
-
-
-def ranges(results: Path) -> str:
-    """Static int8 by each way to choose ranges; from ``edge-ser export --calibration``."""
-    files = {"minmax": "export", "percentile": "export-percentile", "mse": "export-mse"}
-    return markdown_table(
-        [
-            {
-                "ranges": f"`{method}`",
-                "format": f"`{row['format']}-{row['precision']}`",
-                "largest error": f"{row['max_abs_error']:.1e}",
-                "at": row["note"].removeprefix("largest at "),
-                "mean": f"{row['mean_abs_error']:.1e}",
-                "UAR lost": f"{row['validation']['uar_drop']:+.4f}",
-                "same label": f"{row['validation']['same_label']:.1%}",
-            }
-            for method, name in files.items()
-            for row in read(results / f"{name}.json")["formats"]
-            if row["precision"] == "int8" and row["format"] != "numpy"
-        ]
-    )
-def studies(results: Path) -> str:
-    """Every comparison of the literature that was recorded: published, ours as published, ours honest, the gap."""
-    told = []
-    for one in sorted(
-        (read(path) for path in results.glob("study-*.json")), key=lambda f: (f["letter"], f["study"])
-    ):
-        rows = []
-        several = len({line["metric"] for line in one["lines"]}) > 1
-        for line in one["lines"]:
-            row = {"": line["title"], **({"figure": line["metric"]} if several else {})}
-            honest = line["honest"] or {}
-            row |= {
-                "published": _share(line["published"]),
-                "ours, as published": _share((line["as_published"] or {}).get("value")),
-                "ours, honest": f"**{honest['value']:.3f}**" if honest else "-",
-                "95 %": "{:.3f} to {:.3f}".format(*honest["ci95"]) if honest.get("ci95") else "-",
-                "gap": "-" if line["gap"] is None else f"{line['gap']:+.3f}",
-                "note": line["note"],
-            }
-            rows.append(row)
-        scale = {"full": "", "quick": " A quick run, not the whole study."}[one["scale"]]
-        about = f"{one['data']}; {len(one['seeds'])} of each setting.{scale}"
-        split = "; ".join(f"{name}: {text}" for name, text in one["protocols"].items())
-        told.append(
-            f"### {one['letter']}: {one['title']}\n\n`edge-ser study {one['study']}`. {about} {split}.\n\n"
-            f"{markdown_table(rows)}\n\n" + "\n\n".join(one["findings"])
-        )
-    return "\n\n".join(told) or "No study is recorded yet."
-
-
-def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
-
-
 TABLES: dict[str, Callable[[Path], str]] = {
     "hour": hour,
-    "exported": exported,
-    "ranges": ranges,
-    "sensitivity": sensitivity,
     "accuracy": accuracy,
     "shipped": shipped,
     "teachers": teachers,
@@ -434,10 +333,10 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "calibrated": calibrated,
     "conditions": conditions,
     "runtimes": runtimes,
-    "studies": studies,
     **FRONT_END,
     **DEVICE,
     **EXPORT,
+    **STUDIES,
     **EVALUATION,
 }
 

@@ -1,0 +1,49 @@
+"""The overview over all studies, from the files that they left under results/."""
+
+import json
+from pathlib import Path
+
+from edge_ser.commands._output import markdown_table
+
+__all__ = ["TABLES"]
+
+
+def _read(path: Path):
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def studies(results: Path) -> str:
+    """Every comparison of the literature that was recorded: published, ours as published, ours honest, the gap."""
+    told = []
+    for one in sorted(
+        (_read(path) for path in results.glob("study-*.json")), key=lambda f: (f["letter"], f["study"])
+    ):
+        rows = []
+        several = len({line["metric"] for line in one["lines"]}) > 1
+        for line in one["lines"]:
+            row = {"": line["title"], **({"figure": line["metric"]} if several else {})}
+            honest = line["honest"] or {}
+            row |= {
+                "published": _share(line["published"]),
+                "ours, as published": _share((line["as_published"] or {}).get("value")),
+                "ours, honest": f"**{honest['value']:.3f}**" if honest else "-",
+                "95 %": "{:.3f} to {:.3f}".format(*honest["ci95"]) if honest.get("ci95") else "-",
+                "gap": "-" if line["gap"] is None else f"{line['gap']:+.3f}",
+                "note": line["note"],
+            }
+            rows.append(row)
+        scale = {"full": "", "quick": " A quick run, not the whole study."}[one["scale"]]
+        about = f"{one['data']}; {len(one['seeds'])} of each setting.{scale}"
+        split = "; ".join(f"{name}: {text}" for name, text in one["protocols"].items())
+        told.append(
+            f"### {one['letter']}: {one['title']}\n\n`edge-ser study {one['study']}`. {about} {split}.\n\n"
+            f"{markdown_table(rows)}\n\n" + "\n\n".join(one["findings"])
+        )
+    return "\n\n".join(told) or "No study is recorded yet."
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+TABLES = {"studies": studies}
