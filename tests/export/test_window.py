@@ -76,10 +76,11 @@ def test_every_row_is_made_or_says_why_not(exported):
     assert bundle is not None
     for row in rows:
         assert row.ok == row.applies, row.worst
-        assert row.ok or "no form 'window'" in row.worst or "takes no waveform: eight bits" in row.worst
+        reasons = ("no form 'window'", "takes no waveform: eight bits", "which is not installed")
+        assert row.ok or any(reason in row.worst for reason in reasons)
         if row.format.precision == "fp32" and row.ok:
             assert row.error.largest < 2e-5
-    assert {row.format.engine for row in rows if row.ok} == {"onnx", "litert", "torch"}
+    assert {row.format.engine for row in rows if row.ok} - {"executorch"} == {"onnx", "litert", "torch"}
     assert all(file.form == "window" for file in bundle.files if file.engine is not None)
     assert [spec.name for spec in bundle.inputs] == ["waveform"] and bundle.inputs[0].shape == (1, 16000)
     assert bundle.states == () and bundle.hears == "samples" and bundle.window.normalise == "unit_power"
