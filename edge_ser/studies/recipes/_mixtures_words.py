@@ -34,13 +34,14 @@ def word_units(run: StudyRun) -> dict[tuple[str, float], list[Unit]]:
             weights = run.pick(full=WEIGHTS, quick=(0.0, 0.2, 0.5, 1.0), miniature=few)
         else:
             weights = run.pick(full=few, quick=(0.5,), miniature=(0.5,))
+        epochs = run.pick(full=30, quick=20, miniature=2)
         folds = range(run.pick(full=5, quick=1, miniature=1)) if protocol == "honest" else range(1)
         for weight in weights:
             made[protocol, weight] = [
                 Unit(
                     f"letters {weight:g} {protocol} fold {fold} seed {seed}",
                     learn_words,
-                    {"protocol": protocol, "weight": weight, "fold": fold, "seed": seed},
+                    {"protocol": protocol, "weight": weight, "fold": fold, "seed": seed, "epochs": epochs},
                 )
                 for fold in folds
                 for seed in run.seeds
@@ -85,7 +86,7 @@ def _mel(wave: np.ndarray) -> np.ndarray:
     return log_mel(trim_silence(wave, TwoTask.spec.sample_rate), TwoTask.spec).astype(np.float16)
 
 
-def learn_words(run: StudyRun, *, protocol: str, weight: float, fold: int, seed: int) -> Part:
+def learn_words(run: StudyRun, *, protocol: str, weight: float, fold: int, seed: int, epochs: int) -> Part:
     """Train both heads with the letters' share of the loss, and answer the clips that are held out."""
     import torch
 
@@ -106,11 +107,11 @@ def learn_words(run: StudyRun, *, protocol: str, weight: float, fold: int, seed:
     torch.manual_seed(seed)
     model = TwoTask(config)
     steps, batches = train.batches(run.pick(full=32, quick=32, miniature=4), config)
-    pace = Pace(run.pick(full=30, quick=10, miniature=2), steps, lr=5e-3)
+    pace = Pace(epochs, steps, lr=5e-3)
     key = f"letters {weight:g} {protocol} {fold} {seed}"
     with run.bar(key, pace.epochs, "epoch") as bar:
         course = fit_steps(model, batches, two_task_loss(weight), pace, seed=seed, identity=key,
-                            folder=run.workplace(key), report=bar.epoch)  # fmt: skip
+                            folder=run.workplace(key, epochs=epochs), report=bar.epoch)  # fmt: skip
     heard = hear(model, test)
     # the picture's clip: the first of the held out, with its target laid over what the network says
     one = test.batch([0], config)
