@@ -91,11 +91,11 @@ def _svm(run: StudyRun, *, protocol: str, seed: int, feature: str, grid: bool) -
     for division in _divisions(run, clips, protocol, seed):
         model, train = spec.build(), division.train
         if grid:
-            inner = (
-                GroupKFold(3) if protocol == "honest" else StratifiedKFold(3, shuffle=True, random_state=seed)
-            )
+            keeps_apart = protocol == "honest"
+            inner = GroupKFold(3) if keeps_apart else StratifiedKFold(3, shuffle=True, random_state=seed)
             search = GridSearchCV(model, GRID, cv=inner)
-            model = search.fit(x[train], truth[train], groups=speakers[train]).best_estimator_
+            search.fit(x[train], truth[train], **({"groups": speakers[train]} if keeps_apart else {}))
+            model = search.best_estimator_
             settings.append(
                 ", ".join(f"{k.removeprefix('svc__')} {v}" for k, v in search.best_params_.items())
             )
