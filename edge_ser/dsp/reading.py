@@ -90,7 +90,7 @@ class Reading:
         bands = len(OCTAVES) - 1
         numbers = np.asarray(values, np.float64).tolist()
         lists = [tuple(numbers[k * bands : (k + 1) * bands]) for k in range(3)]
-        return cls(*lists, *numbers[3 * bands :])
+        return cls(lists[0], lists[1], lists[2], *numbers[3 * bands :])
 
 
 def octave_levels(y: npt.ArrayLike, *, sr: int = SAMPLE_RATE) -> Floats:

@@ -119,7 +119,7 @@ def _run(run: StudyRun) -> Outcome:
         sections=[
             Section("What was expected", "A reading bears an expectation out where both halves of it hold.",
                     rows=[_expected(one, readings) for one in checks]),
-            Section("Readings", "Means over the clips of a genre.", rows=[_row(g, r) for g, r in readings.items()]),
+            Section("Readings", "Means over the clips of a genre.", rows=_read(readings)),
             Section("Energy by octave", pictures={"energy by octave": _shares(readings)}),
             Section("One clip of each genre", "Dashed: the band that is expected of it.",
                     {"spectrograms": _pictures({g: load_audio(p) for g, p in first.items()})}),
@@ -183,26 +183,29 @@ def _expected(one: _Expectation, readings: Mapping[str, Sequence[Reading]]) -> d
     }
 
 
-def _row(genre: str, readings: Sequence[Reading]) -> dict[str, Any]:
-    def mean(value: Callable[[Reading], float]) -> float:
-        return round(float(np.mean([value(r) for r in readings])), 3)
+#: What a table shows of readings.
+SHOWN: Mapping[str, Callable[[Reading], float]] = {
+    "share of the energy, 64-256 Hz": lambda r: r.share(64, 256),
+    "share of the energy, 64-1024 Hz": lambda r: r.share(64, 1024),
+    "share of the energy, 512-8192 Hz": lambda r: r.share(512, 8192),
+    "share of the time that 512-8192 Hz is filled": lambda r: r.filled(512, 8192),
+    "bursts, 128-8192 Hz, dB": lambda r: float(np.median(r.bursts[2:])),
+    "centroid, Hz": lambda r: r.centroid,
+    "flatness": lambda r: r.flatness,
+    "dynamic range, dB": lambda r: r.dynamic_range,
+    "onsets a second": lambda r: r.onsets,
+    "tempo, beats a minute": lambda r: r.tempo,
+    "periodicity, 64-256 Hz": lambda r: r.periodicity,
+    "its period, s": lambda r: r.period,
+}
 
-    return {
-        "genre": genre,
-        "clips": len(readings),
-        "64-256 Hz": mean(lambda r: r.share(64, 256)),
-        "64-1024 Hz": mean(lambda r: r.share(64, 1024)),
-        "512-8192 Hz": mean(lambda r: r.share(512, 8192)),
-        "filled 512-8192 Hz": mean(lambda r: r.filled(512, 8192)),
-        "bursts, dB": mean(lambda r: float(np.median(r.bursts[2:]))),
-        "centroid, Hz": round(mean(lambda r: r.centroid)),
-        "flatness": mean(lambda r: r.flatness),
-        "dynamics, dB": mean(lambda r: r.dynamic_range),
-        "onsets, 1/s": mean(lambda r: r.onsets),
-        "tempo, 1/min": round(mean(lambda r: r.tempo)),
-        "low periodicity": mean(lambda r: r.periodicity),
-        "its period, s": mean(lambda r: r.period),
-    }
+
+def _read(readings: Mapping[str, Sequence[Reading]]) -> list[dict[str, Any]]:
+    return [
+        {"reading": name}
+        | {genre: float(np.mean([value(r) for r in found])) for genre, found in readings.items()}
+        for name, value in SHOWN.items()
+    ]
 
 
 def _findings(

@@ -91,11 +91,11 @@ def _svm(run: StudyRun, *, protocol: str, seed: int, feature: str, grid: bool) -
     for division in _divisions(run, clips, protocol, seed):
         model, train = spec.build(), division.train
         if grid:
-            inner = (
-                GroupKFold(3) if protocol == "honest" else StratifiedKFold(3, shuffle=True, random_state=seed)
-            )
+            keeps_apart = protocol == "honest"
+            inner = GroupKFold(3) if keeps_apart else StratifiedKFold(3, shuffle=True, random_state=seed)
             search = GridSearchCV(model, GRID, cv=inner)
-            model = search.fit(x[train], truth[train], groups=speakers[train]).best_estimator_
+            search.fit(x[train], truth[train], **({"groups": speakers[train]} if keeps_apart else {}))
+            model = search.best_estimator_
             settings.append(
                 ", ".join(f"{k.removeprefix('svc__')} {v}" for k, v in search.best_params_.items())
             )
@@ -248,21 +248,24 @@ def _findings(lines: Mapping[tuple[Any, ...], Line], protocols: Sequence[str]) -
         single = {f: _value(lines[f, False], protocol) for f in FEATURES}
         best, worst = max(single, key=lambda f: single[f]), min(single, key=lambda f: single[f])
         together = _value(lines["all", False], protocol)
+        alone = (
+            f"the {best} is the best feature alone ({single[best]:.3f}) and the {worst} the worst ({single[worst]:.3f})"
+            if single[best] > single[worst]
+            else f"no feature alone is better than another ({single[best]:.3f})"
+        )
         found.append(
-            f"{name}, the {best} is the best feature alone ({single[best]:.3f}) and the {worst} the worst "
-            f"({single[worst]:.3f}); all three together give {together:.3f}, "
+            f"{name}, {alone}; all three together give {together:.3f}, "
             f"{'better than any alone' if together > single[best] else 'no better than the best alone'}."
         )
         svm = max(together, _value(lines["all", True], protocol))
         pictures = {k[1]: _value(line, protocol) for k, line in lines.items() if k[0] == "2-D"}
-        first, second = (
-            _value(lines["1-D", "shift, gain"], protocol),
-            pictures.get("none", max(pictures.values())),
-        )
+        first = _value(lines["1-D", "shift, gain"], protocol)
+        chosen = "none" if "none" in pictures else next(iter(pictures))
+        second = pictures[chosen]
         reach = [n for n, v in (("1-D", first), ("2-D", second)) if v >= svm]
         found.append(
             f"{name}, the SVM on all features has {svm:.3f} (the better of C = 10 and the grid), the 1-D CNN "
-            f"{first:.3f}, the 2-D CNN without augmentation {second:.3f}: "
+            f"{first:.3f}, the 2-D CNN ({'no augmentation' if chosen == 'none' else chosen}) {second:.3f}: "
             + (
                 "both CNNs reach"
                 if len(reach) == 2
@@ -283,21 +286,17 @@ def _augmentations(
     none = pictures["none"]
     gains = sorted(((v - none, a) for a, v in pictures.items() if a != "none"), reverse=True)
     told = "; ".join(f"{a} {g:+.3f}" for g, a in gains)
-    figure = lines["2-D", "none"].honest if protocol == "honest" else lines["2-D", "none"].as_published
-    half = (figure.ci95[1] - figure.ci95[0]) / 2 if figure is not None and figure.ci95 else None
     text = f"{name}, augmentation changes the 2-D CNN's figure against none by: {told}."
-    if half is not None:
-        clear = [a for g, a in gains if abs(g) > half]
-        text += f" The figure without it is sure to ±{half:.3f}; " + (
-            f"beyond that go {'; '.join(clear)}." if clear else "none of them goes beyond that."
-        )
-    helped = [a for g, a in gains if g > 0]
-    if not helped:
-        return text + " By these figures none suits a spectrogram."
-    if len(helped) == len(gains):
-        return text + " By these figures all of them suit a spectrogram."
-    one = "suits" if len(helped) == 1 else "suit"
-    return text + f" By these figures {'; '.join(helped)} {one} a spectrogram, and the others do not."
+    figure = lines["2-D", "none"].honest if protocol == "honest" else None
+    if figure is None or figure.ci95 is None:
+        return text + " These have no interval, so they rank the transformations and prove none."
+    half = (figure.ci95[1] - figure.ci95[0]) / 2
+    helped, harmed = [a for g, a in gains if g > half], [a for g, a in gains if g < -half]
+    text += f" The figure without it is sure to ±{half:.3f}: "
+    if not helped and not harmed:
+        return text + "none of them has been shown to suit a spectrogram or to harm it."
+    parts = [f"{'; '.join(of)} {verb}" for of, verb in ((helped, "suits it"), (harmed, "harms it")) if of]
+    return text + ", ".join(parts) + ", the others make no difference that can be told."
 
 
 def _sections(
