@@ -106,7 +106,7 @@ def exported(results: Path) -> str:
             "mean": f"{row['mean_abs_error']:.1e}",
             "same emotion": f"{row['agreement']:.1%}",
             "UAR lost": "-" if row["validation"] is None else f"{row['validation']['uar_drop']:+.4f}",
-            "kB at work": f"{row['working_memory']['total'] / 1e3:.0f}",
+            "kB at work": f"{row['working_memory']['total'] / 1e3:.0f}" if row["working_memory"] else "-",
             "ms a step": f"{row['latency_ms']['p50']:.2f}",
         }
         for row in one["formats"]

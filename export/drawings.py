@@ -81,7 +81,7 @@ def cost_picture(rows: Sequence[Row]) -> bytes:
     Parameters
     ----------
     rows : sequence of mapping
-        With ``bytes``, ``working_memory`` and ``latency_ms``.
+        With ``bytes``, ``working_memory`` (None is drawn as nothing) and ``latency_ms``.
     """
 
     def draw(figure: Figure) -> None:
@@ -94,7 +94,7 @@ def cost_picture(rows: Sequence[Row]) -> bytes:
         size.set(xlabel="kB", title="file")
         left = np.zeros(len(rows))
         for part, colour in (("weights", ACCENT), ("states", OTHER), ("activations", "#b9c6d6")):
-            width = np.array([row["working_memory"][part] / 1e3 for row in rows])
+            width = np.array([(row["working_memory"] or {part: 0})[part] / 1e3 for row in rows])
             work.barh(places, width, left=left, color=colour, height=0.62, label=part)
             left += width
         _ends(work, places, left, "{:.0f}")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from edge_ser.errors import require
+from firmware_py.engines.micro_engine import Header
 
 if TYPE_CHECKING:
     from edge_ser.bundle import Bundle
@@ -80,7 +81,7 @@ def arena(tensors: Iterable[Lifetime]) -> int:
     return max((end for _, end, _ in placed), default=0)
 
 
-def working_memory(bundle: Bundle, engine: Engine, precision: str) -> Memory:
+def working_memory(bundle: Bundle, engine: Engine, precision: str) -> Memory | None:
     """What a step of one of a bundle's files takes.
 
     Parameters
@@ -90,12 +91,21 @@ def working_memory(bundle: Bundle, engine: Engine, precision: str) -> Memory:
         Opened on the file.
     precision : str
 
+    Returns
+    -------
+    Memory or None
+        None of a file whose graph is not read here (torch.export's archive, ExecuTorch's).
+
     Raises
     ------
     MissingExtraError
         The file's packages are not installed.
     """
+    if engine.name in ("torch", "executorch"):
+        return None
     content = bundle.file(engine.name, precision).read_bytes()
+    if engine.name == "micro":
+        content = Header.parse(content.decode(), "the header").model
     if engine.name == "numpy":
         return _numpy(engine, 4 * bundle.parameters)
     states = {state.name for state in bundle.states}

@@ -27,31 +27,34 @@ def widen(onnx: Any, graph: Any) -> None:
         Weights are initializers.
     """
     weights = {item.name: item for item in graph.initializer}
-    if not any(_over_time(node, weights) for node in graph.node):
+    # looked for before any is changed: two convolutions may have one weight
+    over_time = {name for name, item in weights.items() if len(item.dims) == 3}
+    over_time &= {node.input[1] for node in graph.node if node.op_type == "Conv"}
+    if not over_time:
         return
     graph.initializer.append(onnx.numpy_helper.from_array(np.array([2]), _AXES))
-    work = _Widening(onnx, weights)
+    work = _Widening(onnx, weights, over_time)
     for node in graph.node:
         work.add(node)
     del graph.node[:]
     graph.node.extend(_needed(work.nodes, {value.name for value in graph.output}))
 
 
-def _over_time(node: Any, weights: dict[str, Any]) -> bool:
-    return node.op_type == "Conv" and len(weights[node.input[1]].dims) == 3
-
-
 class _Widening:
     """Nodes anew; a tensor that was widened is there in both forms."""
 
-    def __init__(self, onnx: Any, weights: dict[str, Any]) -> None:
-        self._onnx, self._weights = onnx, weights
+    def __init__(self, onnx: Any, weights: dict[str, Any], over_time: set[str]) -> None:
+        self._onnx, self._weights, self._over_time = onnx, weights, over_time
+        for name in over_time:
+            item = weights[name]
+            values = np.ascontiguousarray(onnx.numpy_helper.to_array(item)[:, :, None])
+            item.CopyFrom(onnx.numpy_helper.from_array(values, item.name))
         self._wide: set[str] = set()
         self.nodes: list[Any] = []
 
     def add(self, node: Any) -> None:
-        if _over_time(node, self._weights):
-            self._widen_weight(node)
+        if node.op_type == "Conv" and node.input[1] in self._over_time:
+            _widen_sizes(node)
             self._put(node, [self._of(node.input[0]), *node.input[1:]])
         elif node.op_type in ("Relu", "Add") and any(name in self._wide for name in node.input):
             if any(name in self._weights for name in node.input):  # of a shape of its own
@@ -76,18 +79,16 @@ class _Widening:
         self._wide.add(name)
         self.nodes += [node, self._onnx.helper.make_node("Squeeze", [name + _WIDE, _AXES], [name])]
 
-    def _widen_weight(self, node: Any) -> None:
-        item = self._weights[node.input[1]]
-        values = np.ascontiguousarray(self._onnx.numpy_helper.to_array(item)[:, :, None])
-        item.CopyFrom(self._onnx.numpy_helper.from_array(values, item.name))
-        for attribute in node.attribute:
-            sizes = list(attribute.ints)
-            if attribute.name in _ALONG:
-                del attribute.ints[:]
-                attribute.ints.extend([1, *sizes])
-            elif attribute.name == "pads":
-                del attribute.ints[:]
-                attribute.ints.extend([0, sizes[0], 0, sizes[1]])
+
+def _widen_sizes(node: Any) -> None:
+    for attribute in node.attribute:
+        sizes = list(attribute.ints)
+        if attribute.name in _ALONG:
+            del attribute.ints[:]
+            attribute.ints.extend([1, *sizes])
+        elif attribute.name == "pads":
+            del attribute.ints[:]
+            attribute.ints.extend([0, sizes[0], 0, sizes[1]])
 
 
 def _needed(nodes: list[Any], outputs: set[str]) -> list[Any]:

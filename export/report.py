@@ -62,7 +62,7 @@ def _page(document: Mapping[str, Any]) -> str:
         )
         parts += _details(there)
         parts += picture(cost_picture(there), "Cost", document["machine"])
-        parts.append(table([_memory(row) for row in there]))
+        parts.append(table([_memory(row) for row in there if row["working_memory"]]))
     if validated := [row for row in there if row["validation"]]:
         first = validated[0]["validation"]
         parts += [
@@ -122,10 +122,11 @@ def _cards(rows: Sequence[Row], there: Sequence[Row]) -> str:
     if there:
         smallest = min(there, key=lambda row: row["bytes"])
         shown.append(("smallest file", f"{smallest['bytes'] / 1e3:.1f} kB", name_of(smallest)))
-        least = min(there, key=lambda row: row["working_memory"]["total"])
-        shown.append(
-            ("least working memory", f"{least['working_memory']['total'] / 1e3:.0f} kB", name_of(least))
-        )
+        if counted := [row for row in there if row["working_memory"]]:
+            least = min(counted, key=lambda row: row["working_memory"]["total"])
+            shown.append(
+                ("least working memory", f"{least['working_memory']['total'] / 1e3:.0f} kB", name_of(least))
+            )
         fastest = min(there, key=lambda row: row["latency_ms"]["p50"])
         shown.append(("fastest step", f"{fastest['latency_ms']['p50']:.2f} ms", name_of(fastest)))
     return cards(shown)

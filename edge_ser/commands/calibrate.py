@@ -117,22 +117,27 @@ def _calibration(bundle: Bundle, folders: list[Path], coverage: float) -> dict[s
         wide = np.full((len(part), len(bundle.labels)), 1e-12)
         wide[:, [bundle.labels.index(label) for label in part.labels]] = part.scores
         truth = np.array([bundle.labels.index(part.labels[i]) for i in part.truth])
-        parts.append((wide, truth, part.about["corpus"]))
-    most = max(len(truth) for _, truth, _ in parts)
-    scores = np.concatenate([np.resize(wide, (most, wide.shape[1])) for wide, _, _ in parts])
-    truths = np.concatenate([np.resize(truth, most) for _, truth, _ in parts])
+        known = np.tile([label in part.labels for label in bundle.labels], (len(part), 1))
+        parts.append((wide, truth, known, part.about["corpus"]))
+    most = max(len(part[1]) for part in parts)
+    scores, truths, known = (
+        np.concatenate([np.resize(part[i], (most, *part[i].shape[1:])) for part in parts]) for i in range(3)
+    )
     temperature = round(fit_temperature(scores, truths), 4)
     confidence = with_temperature(scores, temperature).max(1)
     # rounded down, so that the stated share stays sure
     unsure_below = int(unsure_threshold(confidence, coverage) * 10_000) / 10_000
-    names = ", ".join(name for _, _, name in parts)
-    return {
+    names = ", ".join(part[3] for part in parts)
+    fitted = {
         "temperature": temperature,
         "unsure_below": unsure_below,
         "coverage": round(float(np.mean(confidence >= unsure_below)), 4),
         "fitted_on": f"clips of {names}, each answered by a model that never heard its speaker",
-        "typical": [round(float(value), 4) for value in typical_answer(scores)],
     }
+    if missing := [label for label, some in zip(bundle.labels, known.any(0), strict=True) if not some]:
+        print(f"no typical answer for listen --adapt: no clip knows {', '.join(missing)}", file=sys.stderr)
+        return fitted
+    return fitted | {"typical": [round(float(value), 4) for value in typical_answer(scores, known)]}
 
 
 def _detector(bundle: Bundle, args: argparse.Namespace) -> dict[str, Any]:

@@ -24,11 +24,35 @@ _MEMORY_CLIPS = 160.0
 _LEAST = 1e-12
 
 
-def typical_answer(scores: Floats) -> Floats:
-    """Mean of the logarithms of probabilities (n, labels), less its own mean: (labels,), the form that bundles hold."""
+def typical_answer(scores: Floats, known: NDArray[np.bool_] | None = None) -> Floats:
+    """Mean of the logarithms of probabilities, less its own mean: the form that bundles hold.
+
+    Parameters
+    ----------
+    scores : (n, labels) float64
+        Probabilities.
+    known : (n, labels) bool, optional
+        Labels among which each clip was answered; all when left out. What is not known of a clip does not count, and
+        clips are brought to one level by the labels that are known of all.
+
+    Returns
+    -------
+    (labels,) float64
+
+    Raises
+    ------
+    EdgeSerError
+        No answers, a label that is known of no clip, or none that is known of all.
+    """
     if not len(scores):
         raise EdgeSerError("a typical answer needs answers")
-    mean = np.log(np.maximum(scores, _LEAST)).mean(0)
+    if known is None:
+        known = np.ones(scores.shape, bool)
+    if not known.any(0).all() or not known.all(0).any():
+        raise EdgeSerError("a typical answer needs clips of every label, and a label that all of them know")
+    logs = np.log(np.maximum(scores, _LEAST))
+    logs = logs - logs[:, known.all(0)].mean(1, keepdims=True)
+    mean = np.where(known, logs, 0.0).sum(0) / known.sum(0)
     return np.asarray(mean - mean.mean())
 
 

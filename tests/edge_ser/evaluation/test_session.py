@@ -79,3 +79,18 @@ def test_clips_without_an_emotion_take_no_part() -> None:
     )
     fewer = dataclasses.replace(answers, clips=some)
     assert session_figures(fewer, orders=1) == session_figures(fewer.take(fewer.truth >= 0), orders=1)
+
+
+def test_a_label_counts_where_it_is_known() -> None:
+    """Clips answered among some of the labels say of these what clips answered among all would."""
+    answers = coloured(0.5)
+    whole = typical_answer(answers.scores)
+    known = np.ones(answers.scores.shape, bool)
+    known[::2, 2] = False  # half of them know two labels
+    part = np.where(known, answers.scores, 1e-12)
+    part /= part.sum(1, keepdims=True)
+    found = typical_answer(part, known)
+    assert found[:2] - found[0] == pytest.approx(whole[:2] - whole[0], abs=1e-6)
+    assert abs((found[2] - found[0]) - (whole[2] - whole[0])) < 0.7  # of other clips
+    with pytest.raises(EdgeSerError, match="every label"):
+        typical_answer(part, known & (np.arange(3) < 2))
