@@ -134,7 +134,8 @@ def _calibration(bundle: Bundle, folders: list[Path], coverage: float) -> dict[s
         "coverage": round(float(np.mean(confidence >= unsure_below)), 4),
         "fitted_on": f"clips of {names}, each answered by a model that never heard its speaker",
     }
-    if missing := [label for label, some in zip(bundle.labels, known.any(0), strict=True) if not some]:
+    covered = np.any(known, axis=0).tolist()
+    if missing := [label for label, some in zip(bundle.labels, covered, strict=True) if not some]:
         print(f"no typical answer for listen --adapt: no clip knows {', '.join(missing)}", file=sys.stderr)
         return fitted
     return fitted | {"typical": [round(float(value), 4) for value in typical_answer(scores, known)]}
