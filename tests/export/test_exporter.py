@@ -338,7 +338,7 @@ def test_the_command_all_formats(checkpoint, tmp_path, capsys, monkeypatch):
             continue
         assert set(row) >= {"format", "precision", "file", "kb", "max_abs_error", "metric_drop", "ok"}
         assert row["max_abs_error"] <= LIMITS[row["precision"]].largest
-        limits = {"fp32": 300, "fp16": 170} | {"c": 900, "pt2": 400, "executorch": 340}
+        limits = {"fp32": 300, "fp16": 170} | {"c": 900, "pt2": 400, "executorch": 340, "int8-full": 132}
         assert row["kb"] < limits.get(row["format"], limits.get(row["precision"], 110))
     assert "wrote the bundle" in stderr
     assert load_bundle(out).variants() == [(row.engine, row.precision) for row in here]
