@@ -1,22 +1,18 @@
 """Tables of what listening takes and stands, from the files under results/, for `scripts/write_docs.py`."""
 
-import json
 from pathlib import Path
 
 from benchmarks.listening import bars
+from benchmarks.results import read
 from edge_ser.commands._output import markdown_table
 from firmware_py.machine import machine_line
 
 __all__ = ["TABLES"]
 
 
-def _read(path: Path):
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
 def listening(results: Path) -> str:
     """What `edge-ser listen` costs; from `python -m benchmarks.listening`."""
-    data = _read(results / "listening.json")
+    data = read(results / "listening.json")
     rows = [
         {
             "source": run["source"],
@@ -55,7 +51,7 @@ def listening(results: Path) -> str:
 
 def faults(results: Path) -> str:
     """Listening through faults; from `python -m benchmarks.faults`."""
-    runs = _read(results / "faults.json")["runs"]
+    runs = read(results / "faults.json")["runs"]
     kinds = sorted({kind for run in runs for kind in run["faults"]})
     rows = [
         {"fault": kind.replace("_", " ")}
@@ -79,7 +75,7 @@ def soak(results: Path) -> str:
         ("soak", "simulated, faster than real time"),
         ("soak-realtime", "the command, real time"),
     ):
-        data = _read(results / f"{name}.json")
+        data = read(results / f"{name}.json")
         samples = data["samples"] if "samples" in data else data["summary"]["samples"]
         during = [mark for mark in data["marks"] if mark["audio_s"] >= 600][: -1 if name == "soak" else None]
         rows.append(
@@ -101,7 +97,7 @@ def boards(results: Path) -> str:
     """Reports that people shared; from `edge-ser bench --submit-file`, one file in results/boards/ each."""
     rows = []
     for path in sorted((results / "boards").glob("*.json")):
-        report = _read(path)
+        report = read(path)
         machine = report["machine"]
         rows += [
             {
@@ -123,7 +119,7 @@ def boards(results: Path) -> str:
 
 def peers(results: Path) -> str:
     """Ours beside others, by processor time and memory; from `edge-ser bench --peers`."""
-    data = _read(results / "bench-peers.json")
+    data = read(results / "bench-peers.json")
     rows = [
         {
             "heard by": row.get("peer") or data["model"],
@@ -140,7 +136,7 @@ def peers(results: Path) -> str:
 
 def step_instructions(results: Path) -> str:
     """Instructions of a second of listening; from `bash benchmarks/step_instructions.sh`."""
-    data = _read(results / "step_instructions.json")
+    data = read(results / "step_instructions.json")
     rows = [
         {"a second of audio, millions of instructions": way}
         | {cpu: round(count / 1e6, 2) for cpu, count in counts.items()}

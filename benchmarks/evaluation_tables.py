@@ -1,25 +1,21 @@
 """Tables of what issue 5 asks of the student, from the files under results/, for `scripts/write_docs.py`."""
 
-import json
 from pathlib import Path
 
+from benchmarks.results import read
 from edge_ser.commands._output import markdown_table
 from firmware_py.machine import machine_line
 
 __all__ = ["TABLES"]
 
 
-def _read(path: Path):
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
 def bars(results: Path) -> str:
     """Each limit, the student's figure in int8, on what, and whether it holds."""
-    folds = _read(results / "ravdess-distil-int8-calibration.json")
-    one = _read(results / "ravdess-distil-fold0-int8.json")
-    stream = _read(results / "ravdess-distil-fold0-int8-streaming.json")["streaming"]["figures"]
-    speech = _read(results / "speech-detector.json")["speech_detector"]
-    report = _read(results / "reporting.json")
+    folds = read(results / "ravdess-distil-int8-calibration.json")
+    one = read(results / "ravdess-distil-fold0-int8.json")
+    stream = read(results / "ravdess-distil-fold0-int8-streaming.json")["streaming"]["figures"]
+    speech = read(results / "speech-detector.json")["speech_detector"]
+    report = read(results / "reporting.json")
     fitted = folds["calibration"]["fitted"]
     by_sex = {row["group"]: row["uar"] for row in folds["sex"]}
     few = f"fold 0, {one['robustness']['protocol'].split()[0]} clips"
@@ -77,7 +73,7 @@ def bars(results: Path) -> str:
 
 def shipped_in_noise(results: Path) -> str:
     """Limits of the shipped mix, trained in noise, on speakers that its twin never heard."""
-    one = _read(results / "stream72k-fold0-robustness.json")
+    one = read(results / "stream72k-fold0-robustness.json")
     rows = [
         {
             "asked": row["test"],
@@ -97,8 +93,8 @@ def shipped_in_noise(results: Path) -> str:
 
 def beside_the_teacher(results: Path) -> str:
     """The paper's tests of student and teacher on the same clips."""
-    student = _read(results / "ravdess-distil-fold0-int8.json")
-    teacher = _read(results / "teacher-ravdess-fold0-robustness.json")
+    student = read(results / "ravdess-distil-fold0-int8.json")
+    teacher = read(results / "teacher-ravdess-fold0-robustness.json")
     rows = []
     for name, one in (("student, int8", student), ("teacher", teacher)):
         summary = {row["model"]: row for row in one["tests"]["summary"]}

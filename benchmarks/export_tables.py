@@ -1,17 +1,13 @@
 """Tables of formats and what they cost, from the table of formats and the files under results/."""
 
-import json
 from pathlib import Path
 
+from benchmarks.results import read
 from edge_ser.commands._output import markdown_table
 from export.formats import FORMATS
 from firmware_py.machine import machine_line
 
 __all__ = ["TABLES"]
-
-
-def _read(path: Path):
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def formats(results: Path) -> str:
@@ -37,7 +33,7 @@ def formats(results: Path) -> str:
 
 def beside_wav2small(results: Path) -> str:
     """What a step costs beside Wav2Small's, from `python -m benchmarks.beside_wav2small`."""
-    data = _read(results / "beside-wav2small.json")
+    data = read(results / "beside-wav2small.json")
     peer = data["peer"]
     rows = [
         {
@@ -59,7 +55,7 @@ def beside_wav2small(results: Path) -> str:
 
 def rivals(results: Path) -> str:
     """What eight bits cost the networks that do not stream, from `python -m benchmarks.rivals_int8`."""
-    data = _read(results / "rivals-int8.json")
+    data = read(results / "rivals-int8.json")
     rows = [
         {
             "network": one["model"],
@@ -82,7 +78,7 @@ def rivals(results: Path) -> str:
 
 def full_int8(results: Path) -> str:
     """What eight bits throughout cost stream72k, from `edge-ser evaluate --precision int8-full`."""
-    one = _read(results / "ravdess-distil-fold0-int8-full.json")
+    one = read(results / "ravdess-distil-fold0-int8-full.json")
     lost = one["quantisation"]
     row = {
         "corpus": f"{one['corpus']}, fold 0",
@@ -97,7 +93,7 @@ def full_int8(results: Path) -> str:
 
 def exported(results: Path) -> str:
     """Every format of a checkpoint: errors, figures on new speakers, cost; from ``edge-ser export -o json``."""
-    one = _read(results / "export.json")
+    one = read(results / "export.json")
     rows = [
         {
             "format": f"`{row['format']}-{row['precision']}`",
@@ -122,7 +118,7 @@ def exported(results: Path) -> str:
 def sensitivity(results: Path) -> str:
     """Layers alone in int8, then files that keep the first of them; from ``edge-ser export --sensitivity``."""
     tables = []
-    for row in _read(results / "export-sensitivity.json")["formats"]:
+    for row in read(results / "export-sensitivity.json")["formats"]:
         if row["sweep"] is None:
             continue
         layers = [
@@ -156,7 +152,7 @@ def ranges(results: Path) -> str:
                 "same label": f"{row['validation']['same_label']:.1%}",
             }
             for method, name in files.items()
-            for row in _read(results / f"{name}.json")["formats"]
+            for row in read(results / f"{name}.json")["formats"]
             if row["precision"] == "int8" and row["format"] != "numpy"
         ]
     )

@@ -1,22 +1,18 @@
 """The overview over all studies, from the files that they left under results/."""
 
-import json
 from pathlib import Path
 
+from benchmarks.results import read
 from edge_ser.commands._output import markdown_table
 
 __all__ = ["TABLES"]
-
-
-def _read(path: Path):
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def studies(results: Path) -> str:
     """Every comparison of the literature that was recorded: published, ours as published, ours honest, the gap."""
     told = []
     for one in sorted(
-        (_read(path) for path in results.glob("study-*.json")), key=lambda f: (f["letter"], f["study"])
+        (read(path) for path in results.glob("study-*.json")), key=lambda f: (f["letter"], f["study"])
     ):
         rows = []
         several = len({line["metric"] for line in one["lines"]}) > 1

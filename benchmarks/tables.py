@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.results import read
 from edge_ser.commands._output import markdown_table
 from firmware_py.machine import machine_line
 
@@ -122,7 +122,7 @@ def ctc(results: Results) -> str:
 
 
 def _from(file: str, table: Callable[[Results], str]) -> Callable[[Path], str]:
-    return lambda results: table(json.loads((results / file).read_text(encoding="utf-8")))
+    return lambda results: table(read(results / file))
 
 
 TABLES: dict[str, Callable[[Path], str]] = {

@@ -8,7 +8,6 @@ made here. ``--check`` writes nothing and fails where a document is not up to da
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import statistics
 import sys
@@ -19,6 +18,7 @@ from typing import Any
 from benchmarks.device_tables import TABLES as DEVICE
 from benchmarks.evaluation_tables import TABLES as EVALUATION
 from benchmarks.export_tables import TABLES as EXPORT
+from benchmarks.results import read
 from benchmarks.study_tables import TABLES as STUDIES
 from benchmarks.tables import TABLES as FRONT_END
 from edge_ser.commands._output import markdown_table
@@ -339,14 +339,6 @@ TABLES: dict[str, Callable[[Path], str]] = {
     **STUDIES,
     **EVALUATION,
 }
-
-
-def read(path: Path) -> Any:
-    """A results file."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise EdgeSerError(f"{path} is not there: make it first, CONTRIBUTING.md says how") from None
 
 
 def rewrite(text: str, results: Path) -> str:

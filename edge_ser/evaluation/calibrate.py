@@ -16,6 +16,7 @@ __all__ = [
     "cross_fitted",
     "expected_calibration_error",
     "fit_temperature",
+    "logarithms",
     "reliability",
     "risk_coverage",
     "unsure_threshold",
@@ -25,9 +26,14 @@ __all__ = [
 Floats = NDArray[np.float64]
 
 
+def logarithms(scores: Floats) -> Floats:
+    """Logarithms of probabilities; of what is as good as nothing, that of 1e-12."""
+    return np.asarray(np.log(np.maximum(scores, 1e-12)))
+
+
 def with_temperature(scores: Floats, temperature: float) -> Floats:
     """Probabilities (n, labels) sharpened (below 1) or softened (above 1) by a temperature."""
-    logs = np.log(np.maximum(scores, 1e-12)) / temperature
+    logs = logarithms(scores) / temperature
     powers = np.exp(logs - logs.max(1, keepdims=True))
     return np.asarray(powers / powers.sum(1, keepdims=True))
 

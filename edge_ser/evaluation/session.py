@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.answers import Answers
+from edge_ser.evaluation.calibrate import logarithms
 from edge_ser.evaluation.metrics import uar
 from firmware_py.adaptation import PRIOR_CLIPS, SpeakerMean
 from firmware_py.decision import probabilities
@@ -21,7 +22,6 @@ Floats = NDArray[np.float64]
 #: Borders of the numbers of clips heard before, for the figures by them.
 HEARD = (0, 1, 2, 4, 8, 16, 32)
 _MEMORY_CLIPS = 160.0
-_LEAST = 1e-12
 
 
 def typical_answer(scores: Floats, known: NDArray[np.bool_] | None = None) -> Floats:
@@ -50,7 +50,7 @@ def typical_answer(scores: Floats, known: NDArray[np.bool_] | None = None) -> Fl
         known = np.ones(scores.shape, bool)
     if not known.any(0).all() or not known.all(0).any():
         raise EdgeSerError("a typical answer needs clips of every label, and a label that all of them know")
-    logs = np.log(np.maximum(scores, _LEAST))
+    logs = logarithms(scores)
     logs = logs - logs[:, known.all(0)].mean(1, keepdims=True)
     mean = np.where(known, logs, 0.0).sum(0) / known.sum(0)
     return np.asarray(mean - mean.mean())
@@ -76,7 +76,7 @@ def adapted_answers(
     heard : (n,) int64
         Clips of the speaker before each.
     """
-    logs = np.log(np.maximum(answers.scores, _LEAST))
+    logs = logarithms(answers.scores)
     scores, heard = np.empty_like(answers.scores), np.zeros(len(answers), np.int64)
     sessions: dict[tuple[int, int, str], SpeakerMean] = {}
     count: Counter[tuple[int, int, str]] = Counter()

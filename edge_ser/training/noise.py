@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from edge_ser.audio import load_audio
 from edge_ser.corpora import load_sounds
 from edge_ser.dsp import MelSpec, log_mel
 from edge_ser.errors import EdgeSerError
@@ -50,8 +51,6 @@ class Noise:
     @classmethod
     def load(cls, part: NoisePart, spec: MelSpec) -> Noise:
         """Read the collections that a recipe names."""
-        from edge_ser.audio import load_audio
-
         waves = (load_audio(sound.path) for name in part.sounds for sound in load_sounds(name).sounds)
         return cls(part, spec, [log_mel(wave, spec).astype(np.float16) for wave in waves if np.any(wave)])
 
