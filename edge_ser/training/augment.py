@@ -11,11 +11,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from edge_ser.dsp import MelSpec
+from edge_ser.dsp.filters import mel_frequencies
 
-__all__ = ["Augment", "restyle", "spread", "warp"]
+__all__ = ["Augment", "end_early", "restyle", "spread", "warp"]
 
 #: Parameter of the Beta distribution of `restyle`.
 _STYLE = 0.3
+#: Least share of a clip that ends early.
+_EARLIEST = 0.3
+#: Edges of a narrow line in Hz, and how far down it is outside.
+_LOW_EDGE_HZ, _HIGH_EDGE_HZ, _DEPTH_DB = (100.0, 500.0), (2500.0, 8000.0), (20.0, 100.0)
 #: Variance added to that of a band, which may stand still.
 _STILL = 1e-4
 
@@ -44,6 +49,12 @@ class Augment:
         Share of the clips, 0..1, whose mean and spread of each band over time become a mixture of their own and another
         clip's (MixStyle, arXiv 2104.02008, over bands as in arXiv 2206.12513): another voice and microphone saying the
         same.
+    narrow : float
+        Share of the clips, 0..1, of which bands below 100 to 500 Hz and above 2.5 to 8 kHz are lowered by 20 to 100 dB,
+        as on a telephone or by a small loudspeaker.
+    early : float
+        Share of the clips, 0..1, that end early, after 0.3 to 1 of the crop drawn evenly: a device answers before
+        everything was said.
     """
 
     speed: float = 0.12
@@ -55,6 +66,8 @@ class Augment:
     frame_mask: int = 24
     mixup: float = 0.3
     style: float = 0.0
+    narrow: float = 0.0
+    early: float = 0.0
 
 
 def warp(features: Tensor, how: Augment, rng: np.random.Generator) -> Tensor:
@@ -82,6 +95,13 @@ def warp(features: Tensor, how: Augment, rng: np.random.Generator) -> Tensor:
     grid = torch.stack([across.expand(length, bands), along[:, None].expand(length, bands)], -1)
     warped = F.grid_sample(features[None, None], grid[None], align_corners=True, padding_mode="border")
     return warped[0, 0]
+
+
+def end_early(clip: Tensor, how: Augment, rng: np.random.Generator) -> Tensor:
+    """A clip (T, n_mels), or by chance only its beginning."""
+    if how.early == 0 or rng.random() >= how.early:
+        return clip
+    return clip[: max(1, round(len(clip) * rng.uniform(_EARLIEST, 1)))]
 
 
 def restyle(batch: Tensor, frames: Tensor, how: Augment) -> Tensor:
@@ -138,11 +158,24 @@ def spread(batch: Tensor, how: Augment, spec: MelSpec) -> Tensor:
     )
     tilt = (torch.randn(count, 3, 1) * curves).sum(1, keepdim=True) * how.tilt_db
     floor = (10 * math.log10(spec.floor) - spec.mean) / spec.scale
-    batch = (batch + (gain + tilt) / spec.scale).clamp(min=floor)
+    change = gain + tilt + _lowered(count, how.narrow, spec) if how.narrow > 0 else gain + tilt
+    batch = (batch + change / spec.scale).clamp(min=floor)
     for _ in range(2):
         batch = _blank(batch, how.band_mask, bands, (count, 1, bands))
         batch = _blank(batch, how.frame_mask, frames, (count, frames, 1))
     return batch
+
+
+def _lowered(count: int, share: float, spec: MelSpec) -> Tensor:
+    """What a narrow line takes from each band of some clips, in dB (B, 1, n_mels)."""
+    centres = torch.from_numpy(mel_frequencies(spec)[1:-1]).float()
+    low, high = (
+        edge[0] * (edge[1] / edge[0]) ** torch.rand(count, 1) for edge in (_LOW_EDGE_HZ, _HIGH_EDGE_HZ)
+    )
+    outside = (centres < low) | (centres > high)
+    depth = _DEPTH_DB[0] + (_DEPTH_DB[1] - _DEPTH_DB[0]) * torch.rand(count, 1)
+    narrow = torch.rand(count, 1) < share
+    return -(depth * (outside & narrow))[:, None]
 
 
 def _blank(batch: Tensor, widest: int, size: int, shape: tuple[int, int, int]) -> Tensor:

@@ -13,7 +13,7 @@ from edge_ser.corpora import Clip, Corpus, load_corpus
 from edge_ser.corpora.base import label_order
 from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError
-from edge_ser.training.augment import Augment, restyle, spread, warp
+from edge_ser.training.augment import Augment, end_early, restyle, spread, warp
 from edge_ser.training.noise import Noise
 
 __all__ = ["TASKS", "Batch", "ClipSet", "Taught", "check_folds", "pool_corpora", "with_answers"]
@@ -197,7 +197,7 @@ class ClipSet:
         drawn = rng.integers(len(self.views), size=len(index))
         for row, (view, i) in enumerate(zip(drawn, index, strict=True)):
             clip = _crop(self.views[view][i], int(frames * (1 + how.speed)) + 1, rng).float()
-            clip = _crop(warp(clip, how, rng), frames, rng)
+            clip = end_early(_crop(warp(clip, how, rng), frames, rng), how, rng)
             features[row, : len(clip)] = clip
             lengths[row] = len(clip)
         if noise is not None:

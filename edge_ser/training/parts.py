@@ -134,7 +134,7 @@ class SessionPart:
 
 @dataclasses.dataclass(frozen=True)
 class NoisePart:
-    """``[noise]``: what is mixed into the features while training, see `edge_ser.training.noise`.
+    """``[noise]``: what rooms and other sounds add to the features while training, see `edge_ser.training.noise`.
 
     Attributes
     ----------
@@ -145,6 +145,12 @@ class NoisePart:
         Chance that a clip is heard in one of them, and in other clips of its batch; together at most 1.
     snr_db : (float, float)
         Drawn evenly between.
+    room : float
+        Chance, 0..1, that a clip, before any noise, is heard in a room.
+    room_s : (float, float)
+        Its reverberation time (the level falls by 60 dB), drawn evenly between, above 0.
+    direct_db : (float, float)
+        Power that comes straight over power that comes from the walls, drawn evenly between.
 
     Raises
     ------
@@ -156,14 +162,22 @@ class NoisePart:
     share: float = 0.4
     babble: float = 0.1
     snr_db: tuple[float, float] = (0.0, 30.0)
+    room: float = 0.0
+    room_s: tuple[float, float] = (0.2, 1.2)
+    direct_db: tuple[float, float] = (-6.0, 12.0)
 
     def __post_init__(self) -> None:
-        low, high = self.snr_db if len(self.snr_db) == 2 else (1.0, 0.0)
-        chances = min(self.share, self.babble) >= 0 and 0 < self.share + self.babble <= 1
-        if not (self.sounds and chances and low <= high):
+        chances = min(self.share, self.babble, self.room) >= 0 and self.room <= 1
+        if not (self.sounds and chances and 0 < self.share + self.babble <= 1):
             raise EdgeSerError(
-                "needs sounds, share and babble of at least 0 and together at most 1, snr_db with the lower first"
+                "needs sounds; room, share and babble from 0 to 1, the last two together as well"
             )
+        for name in ("snr_db", "room_s", "direct_db"):
+            pair = getattr(self, name)
+            if len(pair) != 2 or pair[0] > pair[1]:
+                raise EdgeSerError(f"needs {name} with the lower first")
+        if self.room_s[0] <= 0:
+            raise EdgeSerError("needs room_s above 0")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from edge_ser.dsp import MelSpec  # noqa: E402
-from edge_ser.training.augment import Augment, restyle, spread, warp  # noqa: E402
+from edge_ser.dsp.filters import mel_frequencies  # noqa: E402
+from edge_ser.training.augment import Augment, end_early, restyle, spread, warp  # noqa: E402
 
 SPEC = MelSpec(mean=-50.0, scale=20.0)
 OFF = Augment(**{field.name: 0 for field in dataclasses.fields(Augment)})
@@ -21,6 +22,7 @@ def test_off_is_off() -> None:
     assert torch.equal(warp(batch[0], OFF, np.random.default_rng(0)), batch[0])
     assert torch.equal(spread(batch, OFF, SPEC), batch)
     assert restyle(batch, torch.full((3,), 40), OFF) is batch
+    assert end_early(batch[0], OFF, np.random.default_rng(0)).shape == (40, 64)
 
 
 def test_gain_is_one_level_for_a_clip_and_never_below_the_floor() -> None:
@@ -31,6 +33,28 @@ def test_gain_is_one_level_for_a_clip_and_never_below_the_floor() -> None:
     floor = (-100.0 - SPEC.mean) / SPEC.scale
     quiet = spread(torch.full((50, 4, 64), floor), dataclasses.replace(OFF, gain_db=8.0), SPEC)
     assert quiet.min() == pytest.approx(floor)
+
+
+def test_a_narrow_line_lowers_what_is_outside_of_it() -> None:
+    torch.manual_seed(0)
+    centres = mel_frequencies(SPEC)[1:-1]
+    change = spread(torch.full((400, 3, 64), 2.0), dataclasses.replace(OFF, narrow=0.5), SPEC) - 2.0
+    lowered = change < 0
+    assert torch.equal(change, change[:, :1].expand_as(change))  # the same for a whole clip
+    assert 140 < lowered.flatten(1).any(1).sum() < 260
+    assert not lowered[:, :, (centres > 500) & (centres < 2500)].any()
+    narrow = lowered[lowered.flatten(1).any(1)]
+    assert narrow[:, 0, centres < 100].all()
+    assert change.min() >= -100 / SPEC.scale - 1e-4 and change[lowered].max() <= -20 / SPEC.scale + 1e-4
+
+
+def test_some_clips_end_early() -> None:
+    clip, rng = torch.arange(100.0)[:, None].expand(100, 64), np.random.default_rng(0)
+    heard = [end_early(clip, dataclasses.replace(OFF, early=0.5), rng) for _ in range(200)]
+    lengths = np.array([len(one) for one in heard])
+    assert all(torch.equal(one, clip[: len(one)]) for one in heard)
+    assert 70 < (lengths < 100).sum() < 130 and lengths.min() >= 30 and lengths.min() < 40
+    assert len(end_early(clip[:1], dataclasses.replace(OFF, early=1.0), rng)) == 1
 
 
 def test_masks_blank_at_most_two_stretches() -> None:

@@ -96,10 +96,41 @@ def test_other_scales_are_refused() -> None:
         Noise(NoisePart(), dataclasses.replace(SPEC, log="ln"), [])
 
 
+def test_a_room_s_tail_falls_by_sixty_decibels_in_its_time_and_has_its_share_of_power() -> None:
+    part = NoisePart(share=1e-9, babble=0.0, room=1.0, room_s=(0.5, 0.5), direct_db=(3.0, 3.0))
+    noise = Noise(part, dataclasses.replace(SPEC, floor=1e-30), [features(RNG.normal(0, 0.1, 4000))])
+    click = torch.full((2, 120, 64), -12.0)
+    click[:, 10] = 2.0
+    heard = noise.add(click, torch.full((2,), 120), np.random.default_rng(0))[0, :, 0] * SPEC.scale
+    assert torch.allclose(heard[:10], click[0, :10, 0] * SPEC.scale)
+    frames = 0.25 * SPEC.frame_rate
+    assert heard[11] - heard[11 + int(frames)] == pytest.approx(30.0, abs=0.1)
+    tail = power(heard[11:] / SPEC.scale).sum() / power(heard[10] / SPEC.scale)
+    assert 10 * torch.log10(tail) == pytest.approx(-3.0, abs=0.05)
+
+
+def test_a_room_changes_the_clips_that_it_is_asked_for_and_no_padding() -> None:
+    part = NoisePart(share=1e-9, babble=0.0, room=0.5)
+    noise = Noise(part, SPEC, [features(RNG.normal(0, 0.1, 4000))])
+    clean, frames = batch(64), torch.full((64,), 70)
+    mixed = noise.add(clean, frames, np.random.default_rng(2))
+    assert 16 < (mixed != clean).flatten(1).any(1).sum() < 48
+    assert torch.equal(mixed[:, 70:], clean[:, 70:])
+    assert (mixed - clean).min() > -1e-4  # a tail only adds
+
+
 @pytest.mark.parametrize(
-    "values",
-    [{"sounds": ()}, {"share": 0.0, "babble": 0.0}, {"share": 0.8, "babble": 0.3}, {"snr_db": (5.0, 0.0)}],
+    ("values", "message"),
+    [
+        ({"sounds": ()}, "needs sounds"),
+        ({"share": 0.0, "babble": 0.0}, "needs sounds"),
+        ({"share": 0.8, "babble": 0.3}, "needs sounds"),
+        ({"room": 1.5}, "needs sounds; room"),
+        ({"snr_db": (5.0, 0.0)}, "snr_db with the lower first"),
+        ({"room_s": (0.5,)}, "room_s with the lower first"),
+        ({"room_s": (0.0, 1.0)}, "room_s above 0"),
+    ],
 )
-def test_values_out_of_range_are_refused(values: dict[str, object]) -> None:
-    with pytest.raises(EdgeSerError, match="needs sounds"):
+def test_values_out_of_range_are_refused(values: dict[str, object], message: str) -> None:
+    with pytest.raises(EdgeSerError, match=message):
         NoisePart(**values)  # type: ignore[arg-type]
