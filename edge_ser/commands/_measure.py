@@ -41,6 +41,15 @@ def check_use(args: argparse.Namespace) -> None:
         )
     if args.session and (args.checkpoints is None or args.fold is not None):
         raise EdgeSerError("--session is of --checkpoints of two folds or more: leave --fold out")
+    if args.checkpoints is not None and args.checkpoints.is_file():
+        device = (args.engine, args.precision) != ("auto", "fp32")
+        if device or args.fold is not None or args.session or args.robustness or args.streaming:
+            raise EdgeSerError(
+                f"{args.checkpoints} is one file, scored by torch on all of a corpus: name a folder of folds' "
+                "checkpoints, or edge-ser export it and name the bundle"
+            )
+    if args.pipeline is not None and args.labels is not None:
+        raise EdgeSerError("--labels is of models that are there already; a pipeline learns all classes")
     if args.pipeline is not None and (args.model or args.checkpoints or args.robustness or args.streaming):
         raise EdgeSerError(
             "--pipeline is fitted here; name no model, and neither --robustness nor --streaming"

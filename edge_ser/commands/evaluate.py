@@ -43,6 +43,8 @@ examples:
   edge-ser evaluate --corpus ravdess --checkpoints runs/ravdess     each fold by its own model
   edge-ser evaluate --corpus ravdess --checkpoints runs/ravdess --precision int8 --engine onnx
                                                                     as a device will run them
+  edge-ser evaluate --corpus emodb --checkpoints runs/mine/all-seed0.safetensors --labels angry,happy,neutral,sad
+                                                                    a corpus that the training left out
   edge-ser evaluate stream72k --corpus mine.csv -o json             a bundle on your own recordings
   edge-ser evaluate --corpus urdu --engine numpy --out results/urdu.json
   edge-ser evaluate --corpus ravdess --checkpoints runs/ravdess --report out/ravdess --robustness --streaming
@@ -62,7 +64,13 @@ A pipeline is described, as a pickled one can run any code when it is read:
     parser.add_argument("model", nargs="?", help=f"a bundle's name or folder (default {DEFAULT_MODEL})")
     parser.add_argument("--corpus", required=True, help="what to score on")
     parser.add_argument(
-        "--checkpoints", type=Path, metavar="DIR", help="foldF-seedS.safetensors of edge-ser train"
+        "--checkpoints",
+        type=Path,
+        metavar="PATH",
+        help="a folder with foldF-seedS.safetensors of edge-ser train, or one file that was trained on other corpora",
+    )
+    parser.add_argument(
+        "--labels", metavar="A,B,...", help="only clips of these emotions, chosen among them (default: all)"
     )
     parser.add_argument(
         "--teacher",
@@ -131,7 +139,7 @@ A pipeline is described, as a pickled one can run any code when it is read:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    from edge_ser.evaluation.evaluate import evaluate_bundle, evaluate_checkpoints
+    from edge_ser.evaluation.evaluate import evaluate_bundle, evaluate_checkpoints, evaluate_unheard
 
     check_use(args)
     if args.pipeline is not None:
@@ -141,9 +149,14 @@ def run(args: argparse.Namespace) -> int:
     if args.fold is not None and args.checkpoints is None and args.teacher is None:
         raise EdgeSerError("--fold belongs to --checkpoints or --teacher; a bundle has no folds")
     corpus = load_corpus(args.corpus)
+    if args.labels is not None:
+        corpus = corpus.restrict(args.labels.split(","))
     scored: list[Scored] = []
     if args.teacher is not None:
         result, scored = teacher_figures(args, corpus, _progress)
+    elif args.checkpoints is not None and args.checkpoints.is_file():
+        require("torch", extra="train", purpose="evaluating checkpoints")
+        result = evaluate_unheard(args.checkpoints, corpus, progress=_progress, onto=scored)
     elif args.checkpoints is not None:
         require("torch", extra="train", purpose="evaluating checkpoints")
         result = evaluate_checkpoints(

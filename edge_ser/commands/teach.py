@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from edge_ser.commands.evaluate import print_figures
+from edge_ser.commands.train import add_changes
 from edge_ser.errors import require
 
 __all__ = ["add_arguments", "run"]
@@ -46,6 +47,7 @@ examples:
         type=int,
         help="only what students of this held-out fold need, for processes side by side; figures in NAME-foldF.json",
     )
+    add_changes(parser)
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder for teachers (default runs)")
     parser.add_argument(
         "--results", type=Path, default=Path("results"), help="folder for figures (default results)"
@@ -57,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     require("torch", extra="train", purpose="teaching")
     from edge_ser.training.teach import TeachRecipe, figures_name, run_teacher
 
-    recipe = TeachRecipe.read(args.recipe)
+    recipe = TeachRecipe.read(args.recipe, args.changes)
     try:
         figures = run_teacher(recipe, args.encoder, args.runs, args.results, only=args.fold)
     except KeyboardInterrupt:

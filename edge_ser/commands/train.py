@@ -9,7 +9,7 @@ from pathlib import Path
 from edge_ser.commands.evaluate import print_figures
 from edge_ser.errors import EdgeSerError, require
 
-__all__ = ["add_arguments", "add_recipe_arguments", "run", "run_recipe_of"]
+__all__ = ["add_arguments", "add_changes", "add_recipe_arguments", "run", "run_recipe_of"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +44,13 @@ def add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--results", type=Path, default=Path("results"), help="folder for figures (default results)"
     )
+    add_changes(parser)
+    parser.add_argument("--fold", type=int, help="train only this held-out fold")
+    parser.add_argument("--seed", type=int, help="with this seed only (default: the recipe's first)")
+
+
+def add_changes(parser: argparse.ArgumentParser) -> None:
+    """The argument that changes a recipe from outside."""
     parser.add_argument(
         "--set",
         action="append",
@@ -52,8 +59,6 @@ def add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
         dest="changes",
         help="another value than the recipe's, as often as needed; give the run a name of its own with --set name=NAME",
     )
-    parser.add_argument("--fold", type=int, help="train only this held-out fold")
-    parser.add_argument("--seed", type=int, help="with this seed only (default: the recipe's first)")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -44,6 +44,8 @@ _LATER = (
     ("fit", "bfloat16"),
     ("fit", "sharpness"),
     ("augment", "style"),
+    ("augment", "narrow"),
+    ("augment", "early"),
 )
 
 
@@ -169,6 +171,9 @@ class Recipe:
         for table in ("beside", "session", "noise"):
             if fields[table] is None:
                 del fields[table]
+        if self.noise is not None and self.noise.room == 0:
+            for name in ("room", "room_s", "direct_db"):
+                del fields["noise"][name]
         if not any(fields["tasks"].values()):
             del fields["tasks"]
         return fields

@@ -14,7 +14,7 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -96,11 +96,11 @@ class TeachRecipe:
     attentive: AttentivePart | None = None
 
     @classmethod
-    def read(cls, path: str | Path) -> TeachRecipe:
-        """Read and check a recipe; errors as those of `edge_ser.training.recipe.Recipe.read`."""
+    def read(cls, path: str | Path, changes: Iterable[str] = ()) -> TeachRecipe:
+        """Read and check a recipe; arguments and errors as those of `edge_ser.training.recipe.Recipe.read`."""
         kinds = {"data": DataPart, "teach": TeachPart, "head": HeadPart, "perturb": Perturb}
         path = Path(path)
-        fields = read_toml(path, {"name", "attentive", *kinds})
+        fields = read_toml(path, {"name", "attentive", *kinds}, changes)
         if "attentive" in fields:
             if "head" in fields:
                 raise EdgeSerError(

@@ -50,6 +50,17 @@ def test_it_teaches_and_says_where(
     )
 
 
+def test_a_recipe_can_be_changed_from_outside(
+    recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_encoder(monkeypatch, Bands())
+    changes = ["--set", "name=other", "--set", "head.components=3"]
+    assert run(capsys, tmp_path, recipe, "--encoder", "bands", *changes)[0] == 0
+    said = json.loads((tmp_path / "results" / "other.json").read_text())["recipe"]
+    assert (said["name"], said["head"]["components"]) == ("other", 3)
+    assert run(capsys, tmp_path, recipe, "--encoder", "bands", "--set", "head.size=3")[0] == 2
+
+
 def test_everything_that_the_help_says_is_written(
     recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

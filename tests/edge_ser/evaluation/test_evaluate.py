@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -13,7 +14,12 @@ from edge_ser.bundle import Bundle
 from edge_ser.cli import main
 from edge_ser.corpora import load_csv
 from edge_ser.errors import EdgeSerError
-from edge_ser.evaluation.evaluate import by_seed, evaluate_bundle, evaluate_checkpoints
+from edge_ser.evaluation.evaluate import (
+    by_seed,
+    evaluate_bundle,
+    evaluate_checkpoints,
+    evaluate_unheard,
+)
 from edge_ser.recognizer import Recognizer
 from tests.support import CONFIG, SPEC, need_corpus
 
@@ -196,6 +202,39 @@ def test_seeds_stand_side_by_side(folds: Path, checkpoints: Path, capsys: pytest
     uars = [one["uar"] for one in result["by_seed"]]
     assert f"by seed 0: {uars[0]:.3f}, 1: {uars[1]:.3f}" in printed
     assert f"standard deviation {np.std(uars, ddof=1):.3f}" in printed
+
+
+def test_a_corpus_that_the_training_left_out(
+    folds: Path, checkpoints: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from edge_ser.models.checkpoint import load_checkpoint, save_checkpoint
+
+    model, meta = load_checkpoint(checkpoints / "fold0-seed1.safetensors")
+    meta["training"] |= {"held_out_fold": None, "clips": {"others": 9}}
+    path = tmp_path / "all-seed1.safetensors"
+    save_checkpoint(path, model, meta)
+    call = ["evaluate", "--corpus", str(folds), "--checkpoints", str(path), "-o", "json"]
+    assert main(call) == 0
+    whole = json.loads(capsys.readouterr().out)
+    assert whole["trained_on"] == ["others"] and whole["seeds"] == [1] and whole["not_scored"] == {}
+    assert [one["n"] for one in whole["folds"]] == [16] and "not trained on" in whole["protocol"]
+    by_folds = evaluate_checkpoints(checkpoints, load_csv(folds), fold=0)["folds"]
+    own = [clip for clip in load_csv(folds).clips if clip.fold == 0]
+    part = evaluate_unheard(path, dataclasses.replace(load_csv(folds), clips=tuple(own)))
+    assert part["uar"]["mean"] == pytest.approx(next(one["uar"] for one in by_folds if one["seed"] == 1))
+    assert main([*call, "--labels", "sad,happy"]) == 0
+    alone = json.loads(capsys.readouterr().out)
+    assert alone["labels"] == ["sad"] and alone["folds"][0]["n"] == 8 and alone["uar"]["mean"] == 1.0
+    for words, message in (
+        (["--labels", "bored"], "none of bored"),
+        (["--precision", "int8"], "one file"),
+        (["--fold", "0"], "one file"),
+    ):
+        assert main([*call, *words]) == 2
+        assert message in capsys.readouterr().err
+    save_checkpoint(path, model, meta | {"training": meta["training"] | {"clips": {"folds": 16}}})
+    assert main(call) == 2
+    assert "was trained on folds" in capsys.readouterr().err
 
 
 def test_a_session_stands_beside_single_clips(
