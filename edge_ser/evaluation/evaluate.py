@@ -155,7 +155,8 @@ def evaluate_unheard(
     from edge_ser.models.checkpoint import load_checkpoint  # as in `load_fold`
 
     model, meta = load_checkpoint(Path(path))
-    heard = sorted(meta["training"]["clips"])
+    if not (heard := sorted(meta["training"].get("clips", {}))):
+        raise EdgeSerError(f"{path} does not say which corpora it was trained on, so nothing is known to be new to it")
     if own := sorted(set(corpus.name.split("+")) & set(heard)):
         raise EdgeSerError(
             f"{path} was trained on {own[0]}: score its folds by a folder of checkpoints, or leave {own[0]} out of "

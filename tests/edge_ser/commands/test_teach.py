@@ -54,10 +54,10 @@ def test_a_recipe_can_be_changed_from_outside(
     recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use_encoder(monkeypatch, Bands())
-    changes = ["--set", "name=other", "--set", "head.components=3"]
+    changes = ["--set", "name=other", "--set", "head.weight_decay=0.3"]
     assert run(capsys, tmp_path, recipe, "--encoder", "bands", *changes)[0] == 0
     said = json.loads((tmp_path / "results" / "other.json").read_text())["recipe"]
-    assert (said["name"], said["head"]["components"]) == ("other", 3)
+    assert (said["name"], said["head"]["weight_decay"]) == ("other", 0.3)
     assert run(capsys, tmp_path, recipe, "--encoder", "bands", "--set", "head.size=3")[0] == 2
 
 
