@@ -113,20 +113,22 @@ class Recognizer:
             )
         return answers
 
-    def stream(self, *, adapt: bool = False) -> RecognizerStream:
+    def stream(self, *, adapt: bool = False, turns: bool = False) -> RecognizerStream:
         """A new stream, from silence. Streams of one recognizer are independent; use them from one thread.
 
         Parameters
         ----------
         adapt : bool
             Get used to the one person who speaks, see `firmware_py.adaptation`.
+        turns : bool
+            Begin anew after each pause, as ``edge-ser listen`` does, see `firmware_py.turns`.
 
         Raises
         ------
         EdgeSerError
             `adapt`, and the bundle does not hold what that needs.
         """
-        return RecognizerStream(Pipeline(self.bundle, self.engine, adapt=adapt))
+        return RecognizerStream(Pipeline(self.bundle, self.engine, adapt=adapt, turns=turns))
 
 
 class RecognizerStream:

@@ -90,6 +90,9 @@ class Dozer:
         the front end hears the step that woke it. Its frames may not reach back further than one step.
     keep : int
         How many of the missed steps' features `wake` has to give at least, if there were so many.
+    lead : int, optional
+        Where given, `memory` missed steps or more end a turn (`firmware_py.turns`): the model then begins anew, and
+        hears so many of the last ones.
 
     Attributes
     ----------
@@ -97,12 +100,20 @@ class Dozer:
         Steps that the model did not hear, so far.
     """
 
-    def __init__(self, engine: Engine, memory: int, front: FrontEnd | None = None, keep: int = 0) -> None:
-        self._engine, self._memory, self._front = engine, memory, front
+    def __init__(
+        self,
+        engine: Engine,
+        memory: int,
+        front: FrontEnd | None = None,
+        keep: int = 0,
+        lead: int | None = None,
+    ) -> None:
+        self._engine, self._memory, self._front, self._lead = engine, memory, front, lead
         self._state = engine.initial_state()
         # One more where features are still to be computed: its samples are the past of the next one's frames.
         self._missed: deque[np.ndarray] = deque(maxlen=max(memory, keep) + (front is not None))
         self._forgot = False
+        self._heard = False  # any step yet
         self.dozed = 0
 
     def sleep(self, heard: np.ndarray) -> None:
@@ -121,7 +132,11 @@ class Dozer:
                 self._front.push(missed.pop(0))
             missed = [self._front.push(samples) for samples in missed]
         self._forgot = False
-        remembered = missed[max(0, len(missed) - self._memory) :]
+        most = self._memory
+        if self._lead is not None and (len(missed) >= self._memory or not self._heard):
+            self._state, most = self._engine.initial_state(), self._lead
+        self._heard = True
+        remembered = missed[max(0, len(missed) - most) :]
         for features in remembered:
             _, self._state = self._engine.step(features, self._state)
         self.dozed -= len(remembered)

@@ -17,6 +17,7 @@ from .doze import MOST_STEPS, Dozer, memory_steps
 from .engines import Engine, Outputs
 from .gate import Gate, LevelGate, Reading
 from .prediction import Prediction, State
+from .turns import LEAD_STEPS, PAUSE_STEPS, Turns
 
 if TYPE_CHECKING:
     from edge_ser.bundle import Bundle
@@ -75,6 +76,9 @@ class Pipeline:
         Do not run the model where the gate is closed, see `Dozer`; such predictions hold no answers.
     adapt : bool
         Get used to the speaker, see `firmware_py.adaptation`.
+    turns : bool
+        Begin anew after a pause, see `firmware_py.turns`: answers to a turn are those to a recording that begins with
+        it. Without, the model hears on as if there were no pauses.
 
     Raises
     ------
@@ -98,6 +102,7 @@ class Pipeline:
         gate: Gate | None = None,
         doze: bool = False,
         adapt: bool = False,
+        turns: bool = False,
     ) -> None:
         spec = bundle.spec
         if bundle.vector is not None:
@@ -124,7 +129,8 @@ class Pipeline:
         # Where the gate reads samples alone, the front end sleeps as well; frames longer than a step would need more
         # of the past than is kept.
         self._late = not self._gate.reads_features and spec.n_fft <= self.step_samples
-        self._dozer = self._make_dozer() if doze else None
+        self._dozer = self._make_dozer(turns) if doze else None
+        self._turns = Turns() if turns and not doze else None
         self._nothing = dict.fromkeys(bundle.labels, math.nan)
         self._step = np.zeros(self.step_samples, np.float32)
         self._filled = 0
@@ -148,7 +154,10 @@ class Pipeline:
         """Samples of these that the gate heard and the model did not."""
         return self._dozer.dozed * self.step_samples if self._dozer is not None else 0
 
-    def _make_dozer(self) -> Dozer:
+    def _make_dozer(self, turns: bool) -> Dozer:
+        front = self._front if self._late else None
+        if turns:  # nothing from before a pause is remembered
+            return Dozer(self.engine, PAUSE_STEPS, front, WINDOW_STEPS, lead=LEAD_STEPS)
         heard = front_end(self.bundle).push(np.zeros(self.step_samples, np.float32))
         memory = memory_steps(self.engine, heard.shape)
         if memory is None:
@@ -156,7 +165,7 @@ class Pipeline:
                 f"{self.bundle.name} remembers more than {MOST_STEPS} steps, so it cannot doze without changing its "
                 "answers; leave --doze out"
             )
-        return Dozer(self.engine, memory, self._front if self._late else None, WINDOW_STEPS)
+        return Dozer(self.engine, memory, front, WINDOW_STEPS)
 
     def warm_up(self) -> None:
         """Run a step whose answer nobody gets, so that what is made at the first one does not delay a real one."""
@@ -210,6 +219,8 @@ class Pipeline:
         if self._dozer is None:
             features = self._front.push(self._step)
             reading = self._gate.push(self._step, features)
+            if self._turns is not None:
+                self._begin_turn(self._turns, features, reading)
             outputs, self._state = self.engine.step(features, self._state)
         else:
             early = None if self._late else self._front.push(self._step)
@@ -230,6 +241,15 @@ class Pipeline:
             outputs = self._dozer.step(features)
         shares, state = self._decision.push(features, outputs.logits, reading)
         return outputs, dict(zip(self.bundle.labels, map(float, shares), strict=True)), state, reading
+
+    def _begin_turn(self, turns: Turns, features: np.ndarray, reading: Reading) -> None:
+        """Forget what was before a pause, once it is over."""
+        if not reading.open:
+            turns.pause(features)
+        elif (lead := turns.speak()) is not None:
+            self._state = self.engine.initial_state()
+            for heard in lead:
+                _, self._state = self.engine.step(heard, self._state)
 
     def _run_step(self) -> Prediction | None:
         outputs, emotion, state, reading = self._hear()

@@ -28,13 +28,22 @@ _BLOCK = 4000
 
 
 def recording_settings(
-    bundle: Bundle, engine: Engine, *, every: int, gate: str, doze: bool, adapt: bool, source: str
+    bundle: Bundle,
+    engine: Engine,
+    *,
+    every: int,
+    gate: str,
+    doze: bool,
+    adapt: bool,
+    turns: bool,
+    source: str,
 ) -> dict[str, Any]:
     """What a recording says of the run that made it: enough to answer again in the same way."""
     digest = sha256(bundle.file(engine.name, engine.precision).read_bytes()).hexdigest()
     return {
         "model": bundle.name, "model_sha256": digest, "engine": engine.name, "precision": engine.precision,
-        "every": every, "gate": gate, "doze": doze, "adapt": adapt, "source": source,
+        "every": every, "gate": gate, "doze": doze, "adapt": adapt, "turns": turns,
+        "source": source,
     }  # fmt: skip
 
 

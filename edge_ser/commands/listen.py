@@ -109,6 +109,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="get used to the voice of the one person who speaks: emotions are told from what is usual for it",
     )
+    parser.add_argument(
+        "--turns",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="begin anew after a pause of about a second (default), or always hear the model's whole window",
+    )
     parser.add_argument("--duration", type=float, metavar="S", help="end after so many seconds of audio")
     parser.add_argument(
         "--record",
@@ -164,13 +170,13 @@ def run(args: argparse.Namespace) -> int:
         meter.mark("source")
         engine = open_engine(bundle, args.engine, args.precision)
         gate = open_gate(args.gate, bundle.spec)
-        pipeline = Pipeline(bundle, engine, every=every, gate=gate, doze=args.doze, adapt=args.adapt)
+        how = {"every": every, "doze": args.doze, "adapt": args.adapt, "turns": args.turns}
+        pipeline = Pipeline(bundle, engine, gate=gate, **how)
         meter.mark("model")
         recorder = None
         if args.record is not None:
             _refuse_overwriting(args.source, args.record)
-            how = {"every": every, "gate": args.gate, "doze": args.doze, "adapt": args.adapt}
-            settings = recording_settings(bundle, engine, **how, source=args.source)
+            settings = recording_settings(bundle, engine, **how, gate=args.gate, source=args.source)
             recorder = stack.enter_context(closing(Recorder(args.record, settings)))
             print(f"edge-ser: recording to {args.record}", file=sys.stderr)
         sinks = _open_sinks(args, source.live, stack)

@@ -80,7 +80,8 @@ def run(args: argparse.Namespace) -> int:
             every=int(settings["every"]),
             gate=gate,
             doze=bool(settings["doze"]),
-            adapt=bool(settings.get("adapt", False)),  # recordings of before know no such thing
+            adapt=bool(settings.get("adapt", False)),  # recordings of before know neither
+            turns=bool(settings.get("turns", False)),
         )
     except KeyError as error:
         raise EdgeSerError(

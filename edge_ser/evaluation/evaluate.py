@@ -156,7 +156,9 @@ def evaluate_unheard(
 
     model, meta = load_checkpoint(Path(path))
     if not (heard := sorted(meta["training"].get("clips", {}))):
-        raise EdgeSerError(f"{path} does not say which corpora it was trained on, so nothing is known to be new to it")
+        raise EdgeSerError(
+            f"{path} does not say which corpora it was trained on, so nothing is known to be new to it"
+        )
     if own := sorted(set(corpus.name.split("+")) & set(heard)):
         raise EdgeSerError(
             f"{path} was trained on {own[0]}: score its folds by a folder of checkpoints, or leave {own[0]} out of "

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_ser.bundle import Calibration
+from edge_ser.dsp import LogMelStream
 from edge_ser.errors import EdgeSerError
 from firmware_py.doze import memory_steps
 from firmware_py.engines import ENGINES, open_engine
@@ -15,6 +16,7 @@ from firmware_py.gate import Reading
 from firmware_py.gates import open_gate
 from firmware_py.pipeline import Pipeline
 from firmware_py.prediction import probabilities
+from firmware_py.turns import LEAD_STEPS, PAUSE_STEPS
 
 STEP = 4000
 
@@ -155,8 +157,9 @@ def test_a_front_end_that_looks_ahead_is_refused(numpy_bundle):
 # --- dozing
 
 
+@pytest.mark.parametrize("turns", [False, True])
 @pytest.mark.parametrize(("every", "gate"), [(1, "level"), (3, "level"), (1, "mel")])
-def test_a_model_that_dozed_answers_as_one_that_never_slept(numpy_bundle, every, gate):
+def test_a_model_that_dozed_answers_as_one_that_never_slept(numpy_bundle, every, gate, turns):
     rng = np.random.default_rng(3)
     loud = rng.random(150) < 0.35
     loud[40:90] = False  # longer than the model remembers
@@ -165,7 +168,7 @@ def test_a_model_that_dozed_answers_as_one_that_never_slept(numpy_bundle, every,
     def run(doze):
         pipeline = Pipeline(
             numpy_bundle, open_engine(numpy_bundle, "numpy"), every=every, doze=doze,
-            gate=open_gate(gate, numpy_bundle.spec),
+            gate=open_gate(gate, numpy_bundle.spec), turns=turns,
         )  # fmt: skip
         return pipeline.push(wave), pipeline
 
@@ -200,7 +203,7 @@ def test_samples_that_are_no_numbers_are_refused_asleep_too(numpy_bundle):
         pipeline.push(wave)
 
 
-def test_what_remembers_for_ever_cannot_doze(numpy_bundle):
+def test_what_remembers_for_ever_dozes_only_in_turns(numpy_bundle):
     class Recurrent:
         name, precision = "numpy", "fp32"
 
@@ -213,9 +216,58 @@ def test_what_remembers_for_ever_cannot_doze(numpy_bundle):
     assert memory_steps(Recurrent(), (20, 64)) is None
     with pytest.raises(EdgeSerError, match="cannot doze"):
         Pipeline(numpy_bundle, Recurrent(), doze=True)
+    Pipeline(numpy_bundle, Recurrent(), doze=True, turns=True)
 
 
 def test_how_far_back_the_model_remembers(numpy_bundle):
     engine = open_engine(numpy_bundle, "numpy")
     assert memory_steps(engine, (20, 64)) == 27
     assert memory_steps(engine, (20, 64), limit=26) is None
+
+
+# --- turns
+
+
+class Scripted:
+    """A gate that is open where it is told to be."""
+
+    reads_features = False
+
+    def __init__(self, opens):
+        self.opens = iter(opens)
+
+    def push(self, step, features=None):
+        return Reading(next(self.opens), -20.0)
+
+
+@settings(max_examples=20, deadline=None)
+@given(opens=st.lists(st.booleans(), min_size=1, max_size=24), doze=st.booleans(), seed=st.integers(0, 9))
+def test_a_turn_is_answered_as_a_recording_that_begins_with_it(numpy_bundle, opens, doze, seed):
+    """The features are the same, as the front end hears on; so the engine alone is fed, from its first state."""
+    wave, engine = noise(len(opens) * STEP, seed), open_engine(numpy_bundle, "numpy")
+    pipeline = Pipeline(numpy_bundle, engine, gate=Scripted(opens), doze=doze, turns=True)
+    heard = pipeline.push(wave)
+    front = LogMelStream(numpy_bundle.spec)
+    features = [front.push(step) for step in wave.reshape(-1, STEP)]
+    for i, prediction in enumerate(heard):
+        if not opens[i]:
+            continue
+        begin = i
+        while begin > 0 and any(opens[max(0, begin - PAUSE_STEPS) : begin]):
+            begin -= 1
+        state = engine.initial_state()
+        for one in features[max(0, begin - LEAD_STEPS) : i + 1]:
+            outputs, state = engine.step(one, state)
+        assert prediction.arousal == float(outputs.adv[0])
+
+
+def test_a_short_pause_ends_no_turn(numpy_bundle):
+    opens = [True, True, False, True]
+    wave = noise(4 * STEP)
+    with_turns, without = (
+        Pipeline(numpy_bundle, open_engine(numpy_bundle, "numpy"), gate=Scripted(opens), turns=turns).push(
+            wave
+        )
+        for turns in (True, False)
+    )
+    assert with_turns == without

@@ -49,7 +49,7 @@ def blocks(seed=0):
 @pytest.fixture
 def recorded(numpy_bundle, tmp_path):
     def record(**options):
-        options = {"every": 1, "gate": "level", "doze": False, "adapt": False} | options
+        options = {"every": 1, "gate": "level", "doze": False, "adapt": False, "turns": False} | options
         engine = open_engine(numpy_bundle, "numpy")
         gate = open_gate(options["gate"], numpy_bundle.spec)
         pipeline = Pipeline(
@@ -59,6 +59,7 @@ def recorded(numpy_bundle, tmp_path):
             gate=gate,
             doze=options["doze"],
             adapt=options["adapt"],
+            turns=options["turns"],
         )
         path = tmp_path / "heard.wav"
         recorder = Recorder(path, recording_settings(numpy_bundle, engine, source="test", **options))
@@ -76,7 +77,17 @@ def without_clock(lines):
     ]
 
 
-@pytest.mark.parametrize("options", [{}, {"every": 3}, {"doze": True}, {"gate": "mel", "doze": True}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"every": 3},
+        {"doze": True},
+        {"gate": "mel", "doze": True},
+        {"turns": True},
+        {"turns": True, "doze": True},
+    ],
+)
 def test_the_same_answers(recorded, numpy_bundle, capsys, options):
     path, live = recorded(**options)
     assert main(["replay", str(path), "--model", str(numpy_bundle.path), "-o", "jsonl"]) == 0
