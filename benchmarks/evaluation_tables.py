@@ -71,24 +71,28 @@ def bars(results: Path) -> str:
     return f"{markdown_table(rows)}\n\nThe report: {machine_line(report['machine'])}"
 
 
-def shipped_in_noise(results: Path) -> str:
-    """Limits of the shipped mix, trained in noise, on speakers that its twin never heard."""
+def shipped_twin(results: Path) -> str:
+    """Limits of the shipped mix on speakers that its twin never heard."""
     one = read(results / "stream72k-fold0-robustness.json")
     rows = [
         {
             "asked": row["test"],
             "figure": f"{row['figure']:+.3f}",
-            "at most": row["limit"],
+            "limit": f"at most {row['limit']:g}",
             "holds": "yes" if row["ok"] else "**no**",
         }
         for row in one["robustness"]["bars"]
     ]
     [own] = (row for row in one["tests"]["summary"] if row["model"] != "random")
+    stream = one["streaming"]["figures"]
+    for asked, figure, limit in (
+        (f"the paper's tests passed, of {own['tests']}", own["passed"], 0.79),
+        (f"label stable within 1.5 s, {stream['turns']} clips joined", stream["stable_in_time"], 0.8),
+    ):
+        holds = "yes" if figure >= limit else "**no**"
+        rows.append({"asked": asked, "figure": f"{figure:.1%}", "limit": f"at least {limit:.0%}", "holds": holds})
     clean = one["robustness"]["conditions"][0]["uar"]
-    return (
-        f"{one['robustness']['protocol']}, UAR {clean:.3f} undisturbed:\n\n{markdown_table(rows)}\n\n"
-        f"Of the paper's tests it passes {own['passed']:.1%} of {own['tests']}."
-    )
+    return f"{one['robustness']['protocol']}, UAR {clean:.3f} undisturbed:\n\n{markdown_table(rows)}"
 
 
 def beside_the_teacher(results: Path) -> str:
@@ -121,4 +125,4 @@ def beside_the_teacher(results: Path) -> str:
     return f"{teacher['robustness']['protocol']}:\n\n{markdown_table(rows)}"
 
 
-TABLES = {"bars": bars, "shipped_in_noise": shipped_in_noise, "beside_the_teacher": beside_the_teacher}
+TABLES = {"bars": bars, "shipped_twin": shipped_twin, "beside_the_teacher": beside_the_teacher}

@@ -32,6 +32,8 @@ ROOT = Path(__file__).resolve().parents[1]
 BLOCK = re.compile(r"(<!-- figures: (?P<name>[a-z_]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
+# Corpora beside RAVDESS on whose own folds the student is trained.
+OWN = ("emodb", "aesdd", "nemo", "emotale")
 # The corpora of the shipped model's training mix; each has a file of its held-out fold's figures.
 MIX = ("ravdess", "emodb", "emotale", "aesdd", "nemo", "urdu")
 
@@ -114,6 +116,43 @@ def students(results: Path) -> str:
                 "int8, used to the speaker": f"{on_device['session']['uar']:.3f}"
                 if "session" in on_device
                 else "-",
+            }
+        )
+    return markdown_table(rows)
+
+
+def corpora(results: Path) -> str:
+    """The student on each corpus's own folds, begun on the others."""
+    rows = []
+    for name in OWN:
+        one = read(results / f"{name}-distil.json")
+        rows.append(
+            {
+                "corpus": one["corpus"],
+                "held out": f"{len(one['recipe']['data']['folds'])} folds of speakers",
+                "clips": sum(fold["n"] for fold in one["folds"]),
+                "epochs": one["recipe"]["fit"]["epochs"],
+                "UAR": f"**{one['uar']['mean']:.3f}**",
+                "95 % over speakers": "{:.3f} to {:.3f}".format(*one["uar"]["ci95"]),
+                "CCC A / D / V": _ccc(one),
+            }
+        )
+    return markdown_table(rows)
+
+
+def unheard(results: Path) -> str:
+    """The student on a corpus that neither it nor its teacher was trained on."""
+    rows = []
+    for name in ("ravdess", *OWN):
+        one = read(results / f"unheard-{name}.json")
+        rows.append(
+            {
+                "corpus": one["corpus"],
+                "classes": ", ".join(one["labels"]),
+                "clips": sum(fold["n"] for fold in one["folds"]),
+                "UAR": f"**{one['uar']['mean']:.3f}**",
+                "95 % over speakers": "{:.3f} to {:.3f}".format(*one["uar"]["ci95"]),
+                "trivial": f"{one['baseline_uar']:.3f}",
             }
         )
     return markdown_table(rows)
@@ -326,6 +365,8 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "teachers": teachers,
     "students": students,
     "session": session,
+    "corpora": corpora,
+    "unheard": unheard,
     "condensed": condensed,
     "cost": cost,
     "parity": parity,
