@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,10 @@ from edge_ser.evaluation.class_answers import ClassAnswers
 from edge_ser.evaluation.divisions import Division, apart, stratified
 from edge_ser.features.pictures import mel_picture, read_pictures, write_pictures
 from edge_ser.studies import Line, Outcome, Part, Section, Study, StudyRun, Unit, line_of
-from edge_ser.studies.networks import Labelled, confusions, learning_curves, network_part
+from edge_ser.studies.networks import Labelled, confusions, learning_curves, network_part, save_network
+
+if TYPE_CHECKING:
+    from torch import nn
 
 EMOTIONS = ("angry", "calm", "happy", "sad")
 FEATURES = ("centroid", "bandwidth", "energy")
@@ -31,6 +34,8 @@ AUGMENTED = (
     "crop, flip time, rotate",
     "SpecAugment",
 )
+#: Networks that are saved, to be exported.
+PLAIN = ("shift, gain", "none")
 GRID = {"svc__C": [1.0, 10.0, 100.0], "svc__gamma": ["scale", 1e-4, 1e-3]}
 
 
@@ -108,8 +113,9 @@ def _svm(run: StudyRun, *, protocol: str, seed: int, feature: str, grid: bool) -
 
 def _network(run: StudyRun, *, kind: str, protocol: str, seed: int, fold: int, augment: str) -> Part:
     """A CNN on waveforms or on pictures."""
-    from edge_ser.models.picture_cnn import PictureCnn
-    from edge_ser.models.waveform_cnn import WaveformCnn
+    from edge_ser.models.mel_cnn import ImageConfig, OnImages
+    from edge_ser.models.picture_cnn import OnPictures, PictureCnn
+    from edge_ser.models.waveform_cnn import WaveformCnn, WaveformConfig
     from edge_ser.training.classify import Schedule
     from edge_ser.training.pictures import AUGMENTATIONS
     from edge_ser.training.waves import shift_and_gain
@@ -121,19 +127,33 @@ def _network(run: StudyRun, *, kind: str, protocol: str, seed: int, fold: int, a
         clips, values = _pictures(run)
         epochs, lr = run.pick(full=40, quick=20, miniature=1), 3e-3
     known = _labelled(clips)
-    classes, width = len(known.labels), run.pick(full=64, quick=32, miniature=8)
+    width = run.pick(full=64, quick=32, miniature=8)
+    division = _divisions(run, clips, protocol, seed)[fold]
     leaks = protocol == "as-published"  # there the epoch is chosen by the test; honestly the last is taken
+
+    def build() -> nn.Module:
+        if kind == "1-D":
+            return OnImages(WaveformCnn(WaveformConfig(known.labels, width=width)))
+        return OnPictures(PictureCnn(ImageConfig(known.labels)))
+
+    def keep(model: nn.Module) -> None:
+        assert isinstance(model, OnImages | OnPictures)
+        if augment in PLAIN:
+            name = {"1-D": "cnn-1d", "2-D": "cnn-2d"}[kind]
+            save_network(run, name, model.network, run.corpus("ravdess"), clips, division, protocol, seed)
+
     return network_part(
         run,
         f"{kind} cnn {augment} {protocol}",
-        lambda: WaveformCnn(classes, width) if kind == "1-D" else PictureCnn(classes, values.shape[2]),
+        build,
         [values],
         known,
-        _divisions(run, clips, protocol, seed)[fold],
+        division,
         Schedule(epochs, 32, lr, "adamw", 1e-2, "one-cycle", keep="best" if leaks else "last"),
         seed=seed,
         augment=shift_and_gain if kind == "1-D" else AUGMENTATIONS[augment],
         choose_on_test=leaks,
+        keep=keep,
     )
 
 

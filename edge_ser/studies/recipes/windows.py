@@ -42,7 +42,7 @@ def _pictures(run: StudyRun, window: str) -> tuple[SoundCollection, list[Sound],
     chosen = [s for s in sounds.sounds if s.label is not None and s.fold is not None and s.source is not None]
     if run.scale == "miniature":
         chosen = chosen[:: max(1, len(chosen) // 60)]
-    side = run.pick(full=224, quick=64, miniature=32)
+    side = run.pick(full=224, quick=48, miniature=32)
     made = run.features(
         [s.path for s in chosen],
         partial(window_picture, window=window, side=side),
