@@ -53,7 +53,7 @@ class WaveformCnn(ClipNetwork):
     config : WaveformConfig
         One band.
     dropout : float
-        After each convolution and before the last layer, in training.
+        Before the last layer, in training.
 
     Raises
     ------
@@ -91,7 +91,7 @@ class WaveformCnn(ClipNetwork):
         for layer in self.layers:
             x, frames = layer(x, frames)
             x = F.pad(blank(x, frames), (0, 0, 0, -x.shape[2] % _THINNED))  # zeros: ReLU never lets them win
-            x = self.dropout(F.max_pool2d(x, (_THINNED, 1)))
+            x = F.max_pool2d(x, (_THINNED, 1))
             frames = None if frames is None else (frames + _THINNED - 1) // _THINNED
         return F.relu(self.full(mean_frames(x, frames)))
 
