@@ -74,7 +74,7 @@ class WindowPlan:
             length = self.spec.frames(self.samples)
             return features[-length:] if self.form == "clip" else filled(features, length)
         heard = wave[-self.samples :] if self.form == "clip" else filled(wave, self.samples)
-        return heard if self.takes == "waveform" else log_mel(model.prepare(heard), self.spec)
+        return heard if self.takes == "waveform" else model.heard(heard, self.spec)
 
 
 def plan_window(
@@ -109,6 +109,8 @@ def plan_window(
             f"{type(model).__name__} has no front end of its own, and one inside the file would compute each frame "
             "anew at every step; export it with --input features"
         )
+    if takes == "features" and not model.hears_features:
+        raise EdgeSerError(f"{type(model).__name__} hears waveforms alone; export it without --input features")
     chosen = takes or ("waveform" if model.hears_waveform else "features")
     if chosen == "waveform" and spec != type(model).spec:
         raise EdgeSerError(

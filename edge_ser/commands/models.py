@@ -34,7 +34,9 @@ _NETWORK_COLUMNS = {
     "macs_per_second": "MAC/s",
     "largest": "largest tensor",
     "streams": "streams",
+    "exports": "exports",
     "about": "what it is",
+    "why_not": "why it is not exported, or how else",
 }
 
 
@@ -49,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "  edge-ser models                what comes with the package\n"
         "  edge-ser models ./my-bundle    one of yours\n"
         "  edge-ser models -o json        everything that is known of them\n"
-        "  edge-ser models --networks     the networks that a recipe can name, and what they cost\n"
+        "  edge-ser models --networks     the networks that can be trained, and what they cost\n"
     )
     parser.add_argument(
         "bundles", nargs="*", metavar="MODEL", help="names or folders (default: all that came along)"
@@ -57,9 +59,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--networks",
         action="store_true",
-        help="list the networks that can be trained instead: parameters with the arousal, dominance and valence head "
-        "alone and what each emotion adds; multiply-accumulates a second; the largest tensor in fp32 of one "
-        "inference, which is a step of a network that streams and 5 s for the others (needs torch)",
+        help="list the networks and classifiers that can be trained instead: parameters with the arousal, dominance "
+        "and valence head alone and what each emotion adds; multiply-accumulates a second; the largest tensor in fp32 "
+        "of one inference, which is a step of a network that streams and 5 s for the others; whether a checkpoint can "
+        "be exported, and else why not (needs torch)",
     )
     add_output_argument(parser)
 
@@ -89,9 +92,9 @@ def _networks(args: argparse.Namespace) -> int:
     if args.bundles:
         raise EdgeSerError("--networks lists the networks that can be trained; name no model with it")
     require("torch", extra="train", purpose="counting networks")
-    from edge_ser.models import describe, describe_classifiers, describe_others
+    from edge_ser.models import describe
 
-    rows = describe() + describe_classifiers() + describe_others()
+    rows = describe()
     if args.output == "md":
         rows = [
             row | {"largest": f"{row['activation_bytes'] / 1024:.0f} KB"}

@@ -1,7 +1,8 @@
 """Noise reduction by spectral gating: what hardly rises over the band's own slow level is turned down.
 
 The method is that of the package noisereduce in its non-stationary form (Sainburg, Thielk and Gentner 2020), written
-from its description.
+from its description, but for one thing: there a clean tone loses a third of its power, since the mask is a mean over
+more bins than a tone fills; here what stands out together with its surroundings is kept whole.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ def spectral_gate(
     reduction : float
         Share of the background that is taken away, 0..1; 0 gives the recording back.
     threshold : float
-        A point stays where it rises so many times its band's slow level above that level.
+        A point stays where it rises so many times its band's slow level above that level. The slow level holds the
+        voice too: of one that speaks half of the time, 2 (the published value) takes a third of the power, 1 a tenth.
     seconds : float
         Time constant of the slow level, smoothed forwards and backwards.
     n_fft : int
@@ -83,7 +85,8 @@ def _mask(magnitude: npt.NDArray[np.float64], threshold: float, frames: float) -
     share = (np.sqrt(1 + 4 * frames**2) - 1) / (2 * frames**2)
     slow = _smoothed(_smoothed(magnitude, share)[::-1], share)[::-1]
     rise = (magnitude - slow) / np.maximum(slow, 1e-12)
-    mask = 1 / (1 + np.exp(-np.clip(_SLOPE * (rise - threshold), -60, 60)))
+    gate = 1 / (1 + np.exp(-np.clip(_SLOPE * (rise - threshold), -60, 60)))
+    mask = gate
     for axis, width in ((0, 3), (1, 9)):  # about 50 ms and 140 Hz of a voice's frames
         triangle = np.bartlett(width + 2)[1:-1]
         triangle /= triangle.sum()
@@ -92,7 +95,9 @@ def _mask(magnitude: npt.NDArray[np.float64], threshold: float, frames: float) -
         mask = sum(
             part * np.take(wide, np.arange(k, k + mask.shape[axis]), axis) for k, part in enumerate(triangle)
         )
-    return np.asarray(mask)
+    # A mean alone takes a third of the power of a clean tone, which fills few bins: where half of the surroundings is
+    # open too, a point keeps all that its own gate lets through. A peak of the noise stands alone.
+    return np.maximum(mask, np.minimum(gate, 2 * mask))
 
 
 def _smoothed(rows: npt.NDArray[np.float64], share: float) -> npt.NDArray[np.float64]:

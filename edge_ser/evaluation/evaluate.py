@@ -13,7 +13,7 @@ import numpy as np
 
 from edge_ser.audio import load_audio
 from edge_ser.corpora import Clip, Corpus
-from edge_ser.dsp import MelSpec, log_mel
+from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.score import Scored, answered_as, best_label, score, summarise
 from edge_ser.recognizer import Recognizer
@@ -90,7 +90,7 @@ def evaluate_checkpoints(
         model, meta = load_fold(path, held_out)
         spec = MelSpec.from_dict(meta["spec"])
         train, test = corpus.split(held_out)
-        pairs = ((clip, log_mel(model.prepare(load_audio(clip.path)), spec)) for clip in progress(test))
+        pairs = ((clip, model.heard(load_audio(clip.path), spec)) for clip in progress(test))
         plain += score(model, pairs, corpus.labels, fold=held_out, seed=seed)
         how = answered_as(model)
         if device is not None:

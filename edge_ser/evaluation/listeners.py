@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_ser.corpora import Clip, Corpus
-from edge_ser.dsp import MelSpec, log_mel
+from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.evaluate import Device, fold_checkpoints, load_fold
 from edge_ser.evaluation.score import whole_clip
@@ -128,7 +128,7 @@ def _ask_network(model: Network, spec: MelSpec, labels: Sequence[str]) -> Ask:
     step = getattr(model.config, "step_frames", 1)
 
     def ask(wave: np.ndarray) -> Heard:
-        frames = log_mel(model.prepare(wave), spec)
+        frames = model.heard(wave, spec)
         adv, logits = whole_clip(model, frames[: len(frames) // step * step])
         return Heard(probabilities(logits[columns], 1.0), adv.astype(np.float64))
 

@@ -244,7 +244,7 @@ def window_answers(model: Network, about: Manifest, inputs: np.ndarray, every: i
     Parameters
     ----------
     model : Network
-        In inference mode. It hears each window as it hears a recording in training: `prepare`, log-mel, `clip`.
+        In inference mode. It hears each window as it hears a recording in training: `heard`, `clip`.
     about : Manifest
         Says what a window is.
     inputs, every
@@ -267,7 +267,7 @@ def window_answers(model: Network, about: Manifest, inputs: np.ndarray, every: i
             if not whole:
                 heard = filled(heard, length)
             if about.hears == "samples":
-                heard = log_mel(model.prepare(heard), spec)
+                heard = model.heard(heard, spec)
             features = torch.from_numpy(np.ascontiguousarray(heard))[None]
             adv, logits = model.clip(features, torch.tensor([features.shape[1]]))
             rows.append(torch.cat([adv, logits], 1)[0].numpy())

@@ -1,4 +1,8 @@
-"""The networks: one table that names, builds, describes and counts them."""
+"""The networks: one table that names, builds, describes and counts them.
+
+`ARCHITECTURES` has those whose checkpoints are trained, exported and run like any other, `NETWORKS` also what the
+studies compare them with.
+"""
 
 from __future__ import annotations
 
@@ -6,24 +10,26 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from edge_ser.errors import EdgeSerError
+from edge_ser.models.alone import ALONE, Alone
 from edge_ser.models.base import Network, NetworkConfig
-from edge_ser.models.classifiers import describe_classifiers
 from edge_ser.models.cnn14 import Cnn14
 from edge_ser.models.mel_cnn import ImageConfig, MelCnn3, MelCnn4, MelCnn5, PooledCnn3, PooledCnn4
 from edge_ser.models.mobilenetv4 import MobileNetV4L, MobileNetV4M, MobileNetV4S
-from edge_ser.models.others import describe_others
+from edge_ser.models.picture_cnn import PictureCnn
 from edge_ser.models.resnet import ResNet50
 from edge_ser.models.stream72k import Stream72k, Stream72kConfig
 from edge_ser.models.wav2small import Wav2Small, Wav2Small17k, Wav2SmallConfig
+from edge_ser.models.waveform_cnn import WaveformCnn, WaveformConfig
 
 __all__ = [
+    "ALONE",
     "ARCHITECTURES",
+    "NETWORKS",
+    "Alone",
     "Architecture",
     "architecture",
     "build_model",
     "describe",
-    "describe_classifiers",
-    "describe_others",
 ]
 
 
@@ -33,6 +39,31 @@ class Architecture(NamedTuple):
     model: type[Network]
     config: type[NetworkConfig]
     about: str
+
+    def describe(self, name: str) -> dict[str, Any]:
+        """See `describe`."""
+        import torch
+
+        with torch.device("meta"):
+            model = self.model(self.config(labels=()))
+        parameters = model.count_parameters()
+        cost, _ = model.cost(model.spec)
+        return {
+            "name": name,
+            "about": self.about,
+            "parameters": parameters,
+            "frozen": sum(p.numel() for p in model.parameters()) - parameters,
+            "buffers": sum(b.numel() for b in model.buffers()),
+            "per_class": model.hidden + 1,
+            "hidden": model.hidden,
+            "streams": model.streams,
+            "macs_per_second": model.macs_per_second(model.spec),
+            "activation_bytes": cost.activation_bytes,
+            "n_mels": model.spec.n_mels,
+            "frame_rate": model.spec.frame_rate,
+            "exports": True,
+            "why_not": "",
+        }
 
 
 ARCHITECTURES = {
@@ -49,7 +80,14 @@ ARCHITECTURES = {
     "cnn-5": Architecture(MelCnn5, ImageConfig, "five convolutions on such an image"),
     "pooled-cnn-3": Architecture(PooledCnn3, ImageConfig, "three convolutions and the mean over time"),
     "pooled-cnn-4": Architecture(PooledCnn4, ImageConfig, "four convolutions and the mean over time"),
+    "cnn-1d": Architecture(
+        WaveformCnn, WaveformConfig, "1-D CNN on the waveform, M5-like (arXiv 1610.00087)"
+    ),
+    "cnn-2d": Architecture(PictureCnn, ImageConfig, "2-D CNN on grey mel pictures of 50 x 150"),
 }
+
+#: All that is compared here, one row each.
+NETWORKS: dict[str, Architecture | Alone] = {**ARCHITECTURES, **ALONE}
 
 
 def architecture(name: str) -> Architecture:
@@ -91,45 +129,23 @@ def build_model(name: str, config: Mapping[str, Any], *, folded: bool = False) -
     return Stream72k(shape, folded=True)
 
 
-def describe(names: Sequence[str] = tuple(ARCHITECTURES)) -> list[dict[str, Any]]:
-    """Networks of the default shape with the A/D/V head alone, counted without a weight being made.
+def describe(names: Sequence[str] = tuple(NETWORKS)) -> list[dict[str, Any]]:
+    """Networks of the default shape, counted without a weight being made where that can be.
+
+    Those of `ARCHITECTURES` have the A/D/V head alone; others are counted as they are, with eight classes.
 
     Parameters
     ----------
     names : sequence of str
-        Of `ARCHITECTURES`.
+        Of `NETWORKS`.
 
     Returns
     -------
     list of dict
-        ``name``, ``about``, ``parameters`` (that training sets), ``frozen`` (a front end inside), ``buffers``
-        (statistics of batch normalisation), ``per_class`` (parameters that each emotion adds), ``hidden``,
-        ``streams``, ``macs_per_second``, ``activation_bytes`` (the largest tensor of one inference in fp32: a step
-        where it streams, else 5 s), ``n_mels`` and ``frame_rate`` of its front end.
+        ``name``, ``about``, ``parameters`` (that training sets; None where they depend on what is fitted), ``frozen``
+        (a front end inside), ``buffers`` (statistics of batch normalisation), ``streams``, ``macs_per_second``,
+        ``activation_bytes`` (the largest tensor of one inference in fp32: a step where it streams, else 5 s, of
+        others 3 s), ``exports`` and else ``why_not``; of `ARCHITECTURES` also ``per_class`` (parameters that each
+        emotion adds), ``hidden``, ``n_mels`` and ``frame_rate`` of its front end.
     """
-    import torch
-
-    rows = []
-    for name in names:
-        row = architecture(name)
-        with torch.device("meta"):
-            model = row.model(row.config(labels=()))
-        parameters = model.count_parameters()
-        cost, _ = model.cost(model.spec)
-        rows.append(
-            {
-                "name": name,
-                "about": row.about,
-                "parameters": parameters,
-                "frozen": sum(p.numel() for p in model.parameters()) - parameters,
-                "buffers": sum(b.numel() for b in model.buffers()),
-                "per_class": model.hidden + 1,
-                "hidden": model.hidden,
-                "streams": model.streams,
-                "macs_per_second": model.macs_per_second(model.spec),
-                "activation_bytes": cost.activation_bytes,
-                "n_mels": model.spec.n_mels,
-                "frame_rate": model.spec.frame_rate,
-            }
-        )
-    return rows
+    return [NETWORKS[name].describe(name) for name in names]

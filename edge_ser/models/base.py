@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from edge_ser.dsp import MelSpec
+from edge_ser.dsp import MelSpec, log_mel
 from edge_ser.errors import EdgeSerError, require_fields
 from edge_ser.models.counting import Cost, cost_of
 from edge_ser.models.layers import ConvNorm
@@ -96,6 +96,22 @@ class Network(nn.Module, abc.ABC):
         """
         return wave
 
+    @classmethod
+    def heard(cls, wave: np.ndarray, spec: MelSpec) -> np.ndarray:
+        """What a network hears of a whole recording: its log-mel features after `prepare`.
+
+        Parameters
+        ----------
+        wave : (n,) float32
+            Audio in -1..1.
+        spec : MelSpec
+
+        Returns
+        -------
+        (frames, n_mels) float32
+        """
+        return log_mel(cls.prepare(wave), spec)
+
     @abc.abstractmethod
     def pool(self, features: Tensor, frames: Tensor) -> Tensor:
         """One vector for each clip.
@@ -178,6 +194,8 @@ class ClipNetwork(Network):
     normalise: ClassVar[str] = "none"
     #: It has a front end of its own, so that a file of it can take a waveform.
     hears_waveform: ClassVar[bool] = False
+    #: It can be given features that a front end before it makes.
+    hears_features: ClassVar[bool] = True
 
     def __init__(self, config: NetworkConfig, hidden: int, *, dropout: float = 0.2) -> None:
         super().__init__()

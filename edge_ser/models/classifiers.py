@@ -5,8 +5,7 @@ Networks are modules from inputs to logits, for `edge_ser.training.classify`; cl
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -14,21 +13,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edge_ser.errors import EdgeSerError, require
-from edge_ser.models.counting import counted
 from edge_ser.models.mel_cnn import ConvStack
-from edge_ser.models.picture_cnn import PictureCnn
-from edge_ser.models.waveform_cnn import WaveformCnn
 
 __all__ = [
     "CLASSICAL",
-    "CLASSIFIERS",
     "Classical",
-    "Classifier",
     "ImageAndVector",
     "Mlp",
     "classical",
     "count_classical",
-    "describe_classifiers",
 ]
 
 
@@ -76,39 +69,6 @@ class ImageAndVector(nn.Module):
         """Logits (B, classes)."""
         seen = F.adaptive_avg_pool2d(self.stack(images), 1).flatten(1)
         return self.joined(torch.cat([seen, self.vector(vectors)], 1))
-
-
-class Classifier(NamedTuple):
-    """A row of the table of other networks.
-
-    Attributes
-    ----------
-    build : callable
-        Of a number of classes, to a network for inputs of the shapes in `inputs`.
-    inputs : tuple of tuple of int
-        Shapes of one example's inputs, by which it is counted.
-    about : str
-    seconds : float
-        Of audio that one example stands for.
-    """
-
-    build: Callable[[int], nn.Module]
-    inputs: tuple[tuple[int, ...], ...]
-    about: str
-    seconds: float = 3.0
-
-
-#: Networks that are counted for inputs of the shapes named, with 8 classes.
-CLASSIFIERS: dict[str, Classifier] = {
-    "mlp": Classifier(lambda n: Mlp(798, n), ((798,),), "MLP 256-128-64 on the feature set `classic`"),
-    "cnn-1d": Classifier(
-        WaveformCnn, ((1, 48240),), "1-D CNN on the waveform, M5-like (arXiv 1610.00087)", 48240 / 16000
-    ),
-    "cnn-2d": Classifier(PictureCnn, ((1, 50, 150),), "2-D CNN on mel pictures of 50 x 150"),
-    "cnn+mlp": Classifier(
-        lambda n: ImageAndVector(798, n), ((1, 128, 128), (798,)), "2-D CNN on a mel image and MLP on features, joined"
-    ),
-}  # fmt: skip
 
 
 class Classical(NamedTuple):
@@ -165,22 +125,3 @@ def count_classical(estimator: Any) -> int:
     if hasattr(estimator, "support_vectors_"):
         return int(estimator.support_vectors_.size + estimator.dual_coef_.size + estimator.intercept_.size)
     raise EdgeSerError(f"a {type(estimator).__name__} cannot be counted")
-
-
-def describe_classifiers() -> list[dict[str, Any]]:
-    """Rows of `CLASSIFIERS` (counted with 8 classes) and `CLASSICAL`, as `edge_ser.models.describe` has them.
-
-    What depends on the data it is fitted to is None.
-    """
-    rows: list[dict[str, Any]] = []
-    for name, row in CLASSIFIERS.items():
-        with torch.device("meta"), torch.no_grad():
-            model = row.build(8).eval()
-            inputs = [torch.zeros(1, *shape) for shape in row.inputs]
-            run = functools.partial(model, *inputs)
-            rows.append(counted(name, row.about, model, run, row.seconds))
-    rows += [
-        {"name": name, "about": f"{one.about}; counted once fitted", "parameters": None, "streams": False}
-        for name, one in CLASSICAL.items()
-    ]
-    return rows

@@ -48,9 +48,9 @@ class ConvNorm(nn.Module):
     ----------
     inputs, outputs : int
         Channels.
-    kernel : int
+    kernel : int or (int, int)
         Odd, in frames and bands; the edges are padded with half of it.
-    stride : int
+    stride : int or (int, int)
         In frames and bands.
     groups : int
         As many as channels makes it depthwise.
@@ -58,14 +58,22 @@ class ConvNorm(nn.Module):
     """
 
     def __init__(
-        self, inputs: int, outputs: int, kernel: int, *, stride: int = 1, groups: int = 1, active: bool = True
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int | tuple[int, int],
+        *,
+        stride: int | tuple[int, int] = 1,
+        groups: int = 1,
+        active: bool = True,
     ) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(
-            inputs, outputs, kernel, stride=stride, padding=kernel // 2, groups=groups, bias=False
-        )
+        size = (kernel, kernel) if isinstance(kernel, int) else kernel
+        step = (stride, stride) if isinstance(stride, int) else stride
+        padding = (size[0] // 2, size[1] // 2)
+        self.conv = nn.Conv2d(inputs, outputs, size, stride=step, padding=padding, groups=groups, bias=False)
         self.norm: nn.Module = nn.BatchNorm2d(outputs)
-        self.kernel, self.stride, self.active = kernel, stride, active
+        self.kernel, self.stride, self.active = max(size), step[0], active
         nn.init.kaiming_normal_(self.conv.weight, nonlinearity="relu")
 
     def fold(self) -> None:

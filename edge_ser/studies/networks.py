@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edge_ser.corpora import Clip, Corpus
 from edge_ser.evaluation.class_answers import ClassAnswers
 from edge_ser.evaluation.divisions import Division
 from edge_ser.evaluation.drawings import as_svg
@@ -19,9 +20,10 @@ from edge_ser.studies.run import Part, StudyRun
 if TYPE_CHECKING:
     from torch import nn
 
+    from edge_ser.models.base import Network
     from edge_ser.training.classify import Augmentation, Schedule
 
-__all__ = ["Labelled", "confusions", "learning_curves", "network_part"]
+__all__ = ["Labelled", "confusions", "learning_curves", "network_part", "save_network"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,6 +142,50 @@ def network_part(
         "diverged": fitted.diverged,
         "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
     }
+
+
+def save_network(
+    run: StudyRun,
+    architecture: str,
+    network: Network,
+    corpus: Corpus,
+    clips: Sequence[Clip],
+    division: Division,
+    protocol: str,
+    seed: int,
+) -> None:
+    """Write a network to ``OUT/models``, so that ``edge-ser export`` takes it and it is listened to as any other.
+
+    Parameters
+    ----------
+    run : StudyRun
+    architecture : str
+        Of `edge_ser.models.ARCHITECTURES`.
+    network : Network
+        Fitted on what its own front end makes of a recording.
+    corpus, clips
+        Where it comes from, and all clips that `division` numbers.
+    division, protocol, seed
+        What it was fitted on.
+    """
+    from edge_ser.models.checkpoint import save_checkpoint
+
+    heard = [clips[i] for i in division.train]
+    about = {
+        "recipe": {"study": run.study, "scale": run.scale, "protocol": protocol},
+        "seed": seed,
+        "held_out_fold": division.fold if protocol == "honest" else None,
+        "clips": {corpus.name: len(heard)},
+        "speakers": len({clip.speaker for clip in heard}),
+        "licence": corpus.licence,
+        "citation": corpus.citation,
+        "adv_source": None,
+    }
+    folder = run.folder / "models"
+    folder.mkdir(parents=True, exist_ok=True)
+    meta = {"architecture": architecture, "config": network.config.to_dict(), "spec": network.spec.to_dict()}
+    name = f"{architecture}-{protocol}-fold{division.fold}-seed{seed}.safetensors"
+    save_checkpoint(folder / name, network, meta | {"training": about})
 
 
 def confusions(answers: Mapping[str, ClassAnswers], heading: str = "Confusion") -> Section:

@@ -39,6 +39,7 @@ def figures_of(study: Study, run: StudyRun, outcome: Outcome) -> dict[str, Any]:
         "tables": {one.heading: [dict(row) for row in one.rows] for one in outcome.sections if one.rows},
         "left_out": [{"what": one.what, "reason": one.reason} for one in outcome.left_out],
         "seconds": round(run.seconds),
+        "cpu_seconds": round(run.cpu_seconds),
         "machine": machine_line(describe_machine()),
     }
 
@@ -64,7 +65,7 @@ def _page(f: Mapping[str, Any], outcome: Outcome) -> str:
     parts = [
         f"<h1>{html.escape(f['title'])}</h1>",
         f"<p class=soft>{html.escape(f['data'])}; {seeds} seed{'s' if seeds > 1 else ''} of each setting; "
-        f"{_duration(f['seconds'])} of computing</p>",
+        f"{_duration(f['seconds'])} of computing, {_duration(f['cpu_seconds'])} of a core's time</p>",
         paragraph(f["about"]),
     ]
     if told := _SCALE[f["scale"]]:

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import io
 import json
+import os
 import re
 import shutil
 import signal
@@ -24,7 +25,7 @@ from edge_ser.corpora import Corpus, LeftOut, SoundCollection, load_corpus, load
 from edge_ser.errors import EdgeSerError
 from edge_ser.features.cache import Cache
 from edge_ser.features.extraction import Compute, begin_worker, extract
-from edge_ser.files import write_atomic
+from edge_ser.files import write_atomic, write_json
 from edge_ser.studies.base import PROTOCOLS, SCALES
 from edge_ser.training.progress import ProgressBar, progress_bar
 
@@ -113,6 +114,7 @@ class StudyRun:
     options: Mapping[str, str] = dataclasses.field(default_factory=dict)
     quiet: bool = False
     _seconds: dict[str, float] = dataclasses.field(default_factory=dict, compare=False, repr=False)
+    _cpu: dict[str, float] = dataclasses.field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.scale not in SCALES:
@@ -130,6 +132,11 @@ class StudyRun:
     def seconds(self) -> float:
         """Seconds of computing behind all parts that were asked for, also those done earlier."""
         return sum(self._seconds.values())
+
+    @property
+    def cpu_seconds(self) -> float:
+        """User and system time behind all parts and features that were asked for, also of those done earlier."""
+        return sum(self._cpu.values())
 
     def corpus(self, name: str) -> Corpus:
         """A corpus of speech; an `EdgeSerError` says where to get it, or that it holds one class only."""
@@ -170,9 +177,11 @@ class StudyRun:
         cache = Cache(self.folder / "cache")
         jobs = 1 if self.quiet else self.jobs
         kept, values, left_out = [], [], []
+        before, computed = cpu_time(), False
         with progress_bar(what, len(paths), quiet=self.quiet) as bar:
             results = extract(paths, compute, description, cache=cache, jobs=jobs)
             for place, result in enumerate(bar.wrap(results)):
+                computed = computed or not result.cached
                 if result.values is None:
                     left_out.append(LeftOut(str(result.path), result.error or "it cannot be read"))
                 else:
@@ -181,7 +190,19 @@ class StudyRun:
         if not kept:
             raise EdgeSerError(f"none of {len(paths)} files can be used; the first: {left_out[0].reason}"
                                if left_out else "there are no files")  # fmt: skip
+        self._count_features(_file_name(what, {**description, "scale": self.scale}), before, computed)
         return Features(kept, values, left_out)
+
+    def _count_features(self, key: str, before: float, computed: bool) -> None:
+        """What features cost is kept beside them, since they are not computed when they are asked for again."""
+        if "part" in self._cpu:  # within a part it counts there
+            return
+        place = self.folder / "cache" / "cpu.json"
+        known = json.loads(place.read_bytes()) if place.exists() else {}
+        if computed:
+            known[key] = known.get(key, 0.0) + cpu_time() - before
+            write_json(place, known)
+        self._cpu[key] = known.get(key, 0.0)
 
     def bar(self, what: str, total: int, unit: str = "it") -> ProgressBar:
         """A progress bar within a part; unseen in other processes."""
@@ -249,12 +270,13 @@ class StudyRun:
         return self.folder / "parts" / f"{_file_name(unit.key, known)}.npz"
 
     def _do(self, unit: Unit) -> None:
-        start = time.perf_counter()
-        given = unit.function(self, **unit.settings)
+        start, before = time.perf_counter(), cpu_time()
+        given = unit.function(dataclasses.replace(self, _cpu={"part": 0.0}), **unit.settings)
         plain = {name: value for name, value in given.items() if not isinstance(value, np.ndarray)}
         arrays = {name: value for name, value in given.items() if isinstance(value, np.ndarray)}
         try:
-            text = json.dumps({"values": plain, "seconds": time.perf_counter() - start}, allow_nan=False)
+            took = {"seconds": time.perf_counter() - start, "cpu_seconds": cpu_time() - before}
+            text = json.dumps({"values": plain, **took}, allow_nan=False)
         except (TypeError, ValueError) as error:
             raise EdgeSerError(f"the part {unit.key} of {self.study} cannot be kept: {error}") from error
         data = io.BytesIO()
@@ -272,12 +294,13 @@ class StudyRun:
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise EdgeSerError(f"{place} is damaged ({error}); remove it, and it is made again") from error
         self._seconds[place.name] = float(told["seconds"])
+        self._cpu[place.name] = float(told["cpu_seconds"])
         return {**told["values"], **arrays}
 
     def _spread(self, todo: Sequence[Unit], bar: ProgressBar) -> None:
         import multiprocessing
 
-        quiet = dataclasses.replace(self, quiet=True, _seconds={})
+        quiet = dataclasses.replace(self, quiet=True, _seconds={}, _cpu={})
         spawn = multiprocessing.get_context("spawn")
         pool = ProcessPoolExecutor(min(self.jobs, len(todo)), spawn, initializer=begin_worker)
         try:
@@ -296,6 +319,12 @@ class StudyRun:
             ) from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def cpu_time() -> float:
+    """User and system seconds of this process and of those that it started and that have ended."""
+    spent = os.times()
+    return spent.user + spent.system + spent.children_user + spent.children_system
 
 
 def _work(run: StudyRun, unit: Unit) -> None:

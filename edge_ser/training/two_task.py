@@ -44,16 +44,21 @@ class SpokenClips:
         Emotion of each, -1 where unknown.
     allowed : (n, labels) bool
         Emotions that each clip's corpus knows.
+    groups : sequence of str
+        Corpus of each, all of which have the same share of each batch; none where clips are drawn as they are.
     """
 
     features: Sequence[NDArray[np.floating[Any]]]
     texts: Sequence[str]
     labels: NDArray[np.int64]
     allowed: NDArray[np.bool_]
+    groups: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if not len(self.features) == len(self.texts) == len(self.labels) == len(self.allowed):
             raise EdgeSerError("clips need features, a text, an emotion and its classes each")
+        if self.groups and len(self.groups) != len(self.labels):
+            raise EdgeSerError("where clips have groups, each has one")
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -65,6 +70,7 @@ class SpokenClips:
             [self.texts[i] for i in places],
             self.labels[np.asarray(places, np.int64)],
             self.allowed[np.asarray(places, np.int64)],
+            [self.groups[i] for i in places] if self.groups else (),
         )
 
     def batch(
@@ -90,18 +96,30 @@ class SpokenClips:
     ) -> tuple[int, Callable[[int, np.random.Generator], Iterator[SpokenBatch]]]:
         """How many batches an epoch has, and what `edge_ser.training.steps.fit_steps` draws them with.
 
-        Clips of about one length come together, since all in a batch are padded to the longest.
+        Clips of about one length come together, since all in a batch are padded to the longest. Groups are mixed within
+        each batch: batch normalisation would otherwise learn each in statistics of its own and be heard in those of the
+        largest, and a small corpus with many sentences would hardly be learnt beside a large one with two. An epoch has
+        as many clips as there are; those of a small group come several times.
         """
         steps = max(1, len(self) // size)
+        names = np.array(self.groups) if self.groups else np.zeros(len(self))
+        members = [np.flatnonzero(names == name) for name in np.unique(names)]
+        if len(members) > size:
+            raise EdgeSerError(f"a batch of {size} cannot hold clips of {len(members)} groups")
+        shares = [len(part) for part in np.array_split(np.arange(size), len(members))]
 
         def draw(_: int, rng: np.random.Generator) -> Iterator[SpokenBatch]:
             lengths = np.array([len(one) for one in self.features])
-            order = np.argsort(lengths * rng.uniform(0.9, 1.1, len(self)))
-            spare = len(self) - steps * size
-            if spare > 0:
-                order = np.delete(order, rng.choice(len(self), spare, replace=False))
+            rows = []
+            for places, share in zip(members, shares, strict=True):
+                wanted = steps * share
+                rounds = -(-wanted // len(places))
+                drawn = np.concatenate([rng.permutation(places) for _ in range(rounds)])[:wanted]
+                order = np.argsort(lengths[drawn] * rng.uniform(0.9, 1.1, wanted))
+                rows.append(drawn[order].reshape(steps, share))
+            together = np.concatenate(rows, axis=1)
             for k in rng.permutation(steps):
-                yield self.batch(order[k * size : (k + 1) * size].tolist(), config, rng)
+                yield self.batch(together[k].tolist(), config, rng)
 
         return steps, draw
 

@@ -14,7 +14,7 @@ import torch
 
 from edge_ser.audio import load_audio
 from edge_ser.corpora import Clip
-from edge_ser.dsp import MelSpec, log_mel
+from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError, MissingExtraError
 from edge_ser.features.cache import Cache, CacheError, DamagedEntryError
 from edge_ser.models.base import Network
@@ -183,7 +183,7 @@ class Views(NamedTuple):
         """
 
         def features(wave: Floats) -> Array:
-            return log_mel(network.prepare(wave), spec).astype(np.float16)
+            return network.heard(wave, spec).astype(np.float16)
 
         what = f"log-mel {network.__name__} {spec}"
         rows = computed(clips, maker, {what: features, **CONTENT}, cache, progress)

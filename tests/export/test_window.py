@@ -31,7 +31,7 @@ for module in (
 ):
     pytest.importorskip(module, reason=f"{module} is not installed (extra 'export')")
 
-from edge_ser.models import build_model  # noqa: E402
+from edge_ser.models import ARCHITECTURES, build_model  # noqa: E402
 from edge_ser.models.checkpoint import load_checkpoint, save_checkpoint  # noqa: E402
 from export.exporter import export_checkpoint  # noqa: E402
 from export.source import Source  # noqa: E402
@@ -44,11 +44,11 @@ SOUNDS = hard_sounds(3.0)
 def save(name, folder):
     """A network of random weights whose batch statistics are those of sound, so that its answers are of its size."""
     torch.manual_seed(5)
-    config = {"labels": LABELS, "n_mels": 26 if name.startswith("wav2small") else 64}
+    config = ARCHITECTURES[name].config(tuple(LABELS)).to_dict()
     model = build_model(name, config).train()
     with torch.no_grad():
         for wave in hard_sounds(2.0).values():
-            features = torch.from_numpy(log_mel(model.prepare(wave), model.spec))[None].repeat(2, 1, 1)
+            features = torch.from_numpy(model.heard(wave, model.spec))[None].repeat(2, 1, 1)
             model.pool(features + 0.01 * torch.randn_like(features), torch.tensor([features.shape[1]] * 2))
         model.adv.weight.mul_(0.1)
     path = folder / f"{name}.safetensors"
@@ -186,6 +186,49 @@ def test_other_networks_and_forms(name, feeding, tmp_path):
         _, logits = model.clip(features, torch.tensor([features.shape[1]]))
     shares = torch.softmax(logits[0].double(), 0).numpy()
     np.testing.assert_allclose(list(answer.emotion.values()), shares, atol=2e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "takes"),
+    [("cnn-1d", "waveform"), ("cnn-2d", "features"), ("cnn-3", "features"), ("pooled-cnn-3", "features")],
+)
+def test_networks_of_the_studies(name, takes, tmp_path, capsys):
+    path = save(name, tmp_path)
+    rows, bundle = export_checkpoint(
+        path,
+        tmp_path / "mine",
+        choose_formats("onnx,tflite"),
+        SOUNDS,
+        calibrate="sample",
+        feeding={"window_s": 1.5},
+    )
+    assert bundle is not None, [row.worst for row in rows]
+    assert all(row.ok and row.error.largest < 5e-5 for row in rows)
+    assert [one.name for one in bundle.inputs] == [takes]
+    # What the device answers is what the network says of the same window.
+    model, _ = load_checkpoint(path)
+    wave = hard_sounds(2.5)["voice-like"]
+    answer = Recognizer(bundle, open_engine(bundle, "litert")).stream().push(wave)[-1]
+    window = wave[: answer.end][-bundle.window.samples :]
+    if bundle.hears == "features":
+        heard = log_mel(wave[: answer.end], bundle.spec)[-bundle.inputs[0].shape[1] :]
+    else:
+        heard = model.heard(window, model.spec)
+    with torch.no_grad():
+        _, logits = model.clip(torch.from_numpy(heard)[None], torch.tensor([len(heard)]))
+    shares = torch.softmax(logits[0].double(), 0).numpy()
+    np.testing.assert_allclose(list(answer.emotion.values()), shares, atol=2e-5)
+    assert main(["bench", str(bundle.path), "--rounds", "1", "--steps", "2", "-o", "json"]) == 0
+    assert {run["engine"] for run in json.loads(capsys.readouterr().out)["runs"] if run["ok"]} == {
+        "onnx",
+        "litert",
+    }
+
+
+def test_a_network_on_waveforms_alone_says_so(tmp_path):
+    model, _ = load_checkpoint(save("cnn-1d", tmp_path))
+    with pytest.raises(EdgeSerError, match="hears waveforms alone"):
+        plan_window(model, model.spec, takes="features")
 
 
 def test_commands(exported, tmp_path, capsys):

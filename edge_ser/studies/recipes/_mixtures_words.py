@@ -99,7 +99,7 @@ def learn_words(run: StudyRun, *, protocol: str, weight: float, fold: int, seed:
     labels = label_order(label for mine in known.values() for label in mine)
     truth = np.array([labels.index(clip.emotion) if clip.emotion else -1 for clip in clips])
     allowed = np.array([[label in known[clip.corpus] for label in labels] for clip in clips])
-    whole = SpokenClips(features, texts, truth, allowed)
+    whole = SpokenClips(features, texts, truth, allowed, [clip.corpus for clip in clips])
     tested = tested_clips(clips, protocol, seed, fold)
     places = np.flatnonzero(tested)
     train, test = whole.take(np.flatnonzero(~tested)), whole.take(places)

@@ -17,7 +17,7 @@ from edge_ser.features.images import mel_image
 from edge_ser.features.spec import load_spec
 from edge_ser.features.vector import feature_vector, vector_names
 from edge_ser.studies import Part, StudyRun
-from edge_ser.studies.networks import Labelled, network_part
+from edge_ser.studies.networks import Labelled, network_part, save_network
 
 if TYPE_CHECKING:
     from torch import nn
@@ -194,7 +194,7 @@ def network(
 
     def keep(model: nn.Module) -> None:
         if isinstance(model, OnImages) and (augmented, pretrained) == (False, 0):
-            _save(run, model.network, key, protocol, fold, seed, material, division)
+            save_network(run, key, model.network, material.corpus, material.clips, division, protocol, seed)
 
     return network_part(
         run,
@@ -210,38 +210,6 @@ def network(
         epochs=epochs,
         augmented=augmented,
         pretrained=pretrained,
-    )
-
-
-def _save(
-    run: StudyRun,
-    network: Any,
-    key: str,
-    protocol: str,
-    fold: int,
-    seed: int,
-    material: Material,
-    division: Division,
-) -> None:
-    """A checkpoint that ``edge-ser export`` takes, so that the network can be listened to as any other."""
-    from edge_ser.models.checkpoint import save_checkpoint
-
-    heard = [material.clips[i] for i in division.train]
-    about = {
-        "recipe": {"study": run.study, "scale": run.scale, "protocol": protocol},
-        "seed": seed,
-        "held_out_fold": fold if protocol == "honest" else None,
-        "clips": {material.corpus.name: len(heard)},
-        "speakers": len({clip.speaker for clip in heard}),
-        "licence": material.corpus.licence,
-        "citation": material.corpus.citation,
-        "adv_source": None,
-    }
-    folder = run.folder / "models"
-    folder.mkdir(parents=True, exist_ok=True)
-    meta = {"architecture": key, "config": network.config.to_dict(), "spec": network.spec.to_dict()}
-    save_checkpoint(
-        folder / f"{key}-{protocol}-fold{fold}-seed{seed}.safetensors", network, meta | {"training": about}
     )
 
 

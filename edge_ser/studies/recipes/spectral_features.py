@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,10 @@ from edge_ser.evaluation.class_answers import ClassAnswers
 from edge_ser.evaluation.divisions import Division, apart, stratified
 from edge_ser.features.pictures import mel_picture, read_pictures, write_pictures
 from edge_ser.studies import Line, Outcome, Part, Section, Study, StudyRun, Unit, line_of
-from edge_ser.studies.networks import Labelled, confusions, learning_curves, network_part
+from edge_ser.studies.networks import Labelled, confusions, learning_curves, network_part, save_network
+
+if TYPE_CHECKING:
+    from torch import nn
 
 EMOTIONS = ("angry", "calm", "happy", "sad")
 FEATURES = ("centroid", "bandwidth", "energy")
@@ -31,6 +34,9 @@ AUGMENTED = (
     "crop, flip time, rotate",
     "SpecAugment",
 )
+QUICKLY = ("none", "crop, flip time, rotate", "SpecAugment")
+#: Networks that are saved, to be exported.
+PLAIN = ("speed, shift, gain", "none")
 GRID = {"svc__C": [1.0, 10.0, 100.0], "svc__gamma": ["scale", 1e-4, 1e-3]}
 
 
@@ -67,7 +73,7 @@ def _divisions(run: StudyRun, clips: Sequence[Clip], protocol: str, seed: int) -
     if protocol == "as-published":
         return [stratified(truth, test=0.2, seed=42 + seed)]
     made = apart([int(clip.fold or 0) for clip in clips], [clip.speaker for clip in clips])
-    return made[: run.pick(full=len(made), quick=2, miniature=1)]
+    return made[: run.pick(full=len(made), quick=1, miniature=1)]
 
 
 def _labelled(clips: Sequence[Clip]) -> Labelled:
@@ -108,32 +114,47 @@ def _svm(run: StudyRun, *, protocol: str, seed: int, feature: str, grid: bool) -
 
 def _network(run: StudyRun, *, kind: str, protocol: str, seed: int, fold: int, augment: str) -> Part:
     """A CNN on waveforms or on pictures."""
-    from edge_ser.models.picture_cnn import PictureCnn
-    from edge_ser.models.waveform_cnn import WaveformCnn
+    from edge_ser.models.mel_cnn import ImageConfig, OnImages
+    from edge_ser.models.picture_cnn import OnPictures, PictureCnn
+    from edge_ser.models.waveform_cnn import WaveformCnn, WaveformConfig
     from edge_ser.training.classify import Schedule
     from edge_ser.training.pictures import AUGMENTATIONS
-    from edge_ser.training.waves import shift_and_gain
+    from edge_ser.training.waves import speed_shift_and_gain
 
     if kind == "1-D":
         clips, values, _ = _values(run, _waveform, "waveforms")
-        epochs, lr = run.pick(full=80, quick=40, miniature=1), 1e-2
+        epochs, batch, lr = run.pick(full=80, quick=40, miniature=1), 16, 1e-2
     else:
         clips, values = _pictures(run)
-        epochs, lr = run.pick(full=40, quick=20, miniature=1), 3e-3
+        epochs, batch, lr = run.pick(full=40, quick=20, miniature=1), 32, 3e-3
     known = _labelled(clips)
-    classes, width = len(known.labels), run.pick(full=64, quick=32, miniature=8)
+    width = run.pick(full=64, quick=32, miniature=8)
+    division = _divisions(run, clips, protocol, seed)[fold]
     leaks = protocol == "as-published"  # there the epoch is chosen by the test; honestly the last is taken
+
+    def build() -> nn.Module:
+        if kind == "1-D":
+            return OnImages(WaveformCnn(WaveformConfig(known.labels, width=width)))
+        return OnPictures(PictureCnn(ImageConfig(known.labels)))
+
+    def keep(model: nn.Module) -> None:
+        assert isinstance(model, OnImages | OnPictures)
+        if augment in PLAIN:
+            name = {"1-D": "cnn-1d", "2-D": "cnn-2d"}[kind]
+            save_network(run, name, model.network, run.corpus("ravdess"), clips, division, protocol, seed)
+
     return network_part(
         run,
         f"{kind} cnn {augment} {protocol}",
-        lambda: WaveformCnn(classes, width) if kind == "1-D" else PictureCnn(classes, values.shape[2]),
+        build,
         [values],
         known,
-        _divisions(run, clips, protocol, seed)[fold],
-        Schedule(epochs, 32, lr, "adamw", 1e-2, "one-cycle", keep="best" if leaks else "last"),
+        division,
+        Schedule(epochs, batch, lr, "adamw", 1e-2, "one-cycle", keep="best" if leaks else "last"),
         seed=seed,
-        augment=shift_and_gain if kind == "1-D" else AUGMENTATIONS[augment],
+        augment=speed_shift_and_gain if kind == "1-D" else AUGMENTATIONS[augment],
         choose_on_test=leaks,
+        keep=keep,
     )
 
 
@@ -171,10 +192,10 @@ def _run(run: StudyRun) -> Outcome:
         for p in run.protocols
         for s in (run.seeds if p != "honest" else run.seeds[:1])
     ]
-    augmented = run.pick(full=AUGMENTED, quick=AUGMENTED, miniature=AUGMENTED[-2:])
+    augmented = run.pick(full=AUGMENTED, quick=QUICKLY, miniature=QUICKLY[-2:])
     networks = [
         (k, a, p, s, f)
-        for k, a in [("1-D", "shift, gain"), *(("2-D", a) for a in augmented)]
+        for k, a in [("1-D", "speed, shift, gain"), *(("2-D", a) for a in augmented)]
         for p in run.protocols
         for s in run.seeds
         for f in range(folds[p])
@@ -193,7 +214,7 @@ def _run(run: StudyRun) -> Outcome:
         return ClassAnswers.joined([ClassAnswers.of_part(parts[key]) for key in keys])
 
     names: dict[tuple[Any, ...], str] = {(f, g): _svm_title(f, g) for f, g in machines}
-    names |= {("1-D", "shift, gain"): "1-D CNN on the waveform"}
+    names |= {("1-D", "speed, shift, gain"): "1-D CNN on the waveform"}
     names |= {
         ("2-D", a): f"2-D CNN on mel pictures, {a if a != 'none' else 'no augmentation'}" for a in augmented
     }
@@ -232,7 +253,9 @@ def _key(which: tuple[Any, ...]) -> str:
 
 
 def _note(run: StudyRun) -> str:
-    return {"quick": "2 of 5 folds, fewer epochs", "miniature": "1 fold, 1 epoch", "full": ""}[run.scale]
+    return {"quick": "1 of 5 folds, half of the epochs", "miniature": "1 fold, 1 epoch", "full": ""}[
+        run.scale
+    ]
 
 
 def _value(line: Line, protocol: str) -> float:
@@ -259,7 +282,7 @@ def _findings(lines: Mapping[tuple[Any, ...], Line], protocols: Sequence[str]) -
         )
         svm = max(together, _value(lines["all", True], protocol))
         pictures = {k[1]: _value(line, protocol) for k, line in lines.items() if k[0] == "2-D"}
-        first = _value(lines["1-D", "shift, gain"], protocol)
+        first = _value(lines["1-D", "speed, shift, gain"], protocol)
         chosen = "none" if "none" in pictures else next(iter(pictures))
         second = pictures[chosen]
         reach = [n for n, v in (("1-D", first), ("2-D", second)) if v >= svm]
@@ -307,14 +330,14 @@ def _sections(
 ) -> list[Section]:
     second = next(a for k, a in names if k == "2-D")
     curves = {}
-    for which in (("1-D", "shift, gain"), ("2-D", second)):
+    for which in (("1-D", "speed, shift, gain"), ("2-D", second)):
         for protocol in run.protocols:
             one = next(part for key, part in parts.items() if key[:3] == (*which, protocol))
             curves[f"{names[which]}, {protocol.replace('-', ' ')}, {one['parameters']} parameters"] = one[
                 "records"
             ]
     shown = run.protocols[-1]
-    confused = [*((f, False) for f in (*FEATURES, "all")), ("1-D", "shift, gain"), ("2-D", second)]
+    confused = [*((f, False) for f in (*FEATURES, "all")), ("1-D", "speed, shift, gain"), ("2-D", second)]
     grids = [
         {"protocol": key[2], "chosen in each fold": part["settings"]}
         for key, part in parts.items()

@@ -70,8 +70,6 @@ def test_networks_for_people_and_with_a_model_beside(monkeypatch, capsys):
     models = pytest.importorskip("edge_ser.models")
     row = models.describe(["resnet50"])
     monkeypatch.setattr(models, "describe", lambda: row)
-    monkeypatch.setattr(models, "describe_classifiers", list)
-    monkeypatch.setattr(models, "describe_others", list)
     assert main(["models", "--networks"]) == 0
     out = capsys.readouterr().out
     assert "| resnet50 |   23507907 |" in out and "| 1600 KB" in out

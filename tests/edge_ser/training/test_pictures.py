@@ -9,7 +9,7 @@ pytest.importorskip("torch")
 pytest.importorskip("scipy")
 
 from edge_ser.training.pictures import AUGMENTATIONS, crop, flip_frequency, flip_time, mask, rotate
-from edge_ser.training.waves import shift_and_gain
+from edge_ser.training.waves import speed_shift_and_gain
 
 PICTURE = np.random.default_rng(0).uniform(-1, 1, (1, 20, 60)).astype(np.float32)
 
@@ -53,13 +53,14 @@ def test_masks_are_stretches_of_the_mean() -> None:
     np.testing.assert_allclose(made[changed], PICTURE.mean(), atol=1e-6)
 
 
-def test_a_waveform_is_moved_and_scaled() -> None:
-    wave = np.arange(1, 101, dtype=np.float32)[None]
-    for seed in range(10):
-        (made,) = shift_and_gain((wave,), np.random.default_rng(seed))
-        assert made.shape == wave.shape
+def test_a_waveform_is_played_faster_moved_and_scaled() -> None:
+    wave = np.arange(1, 1001, dtype=np.float32)[None]
+    slopes = []
+    for seed in range(30):
+        (made,) = speed_shift_and_gain((wave,), np.random.default_rng(seed))
+        assert made.shape == wave.shape and made.dtype == np.float32
         heard = made[made > 0]
-        assert len(heard) >= 90
-        gain = heard[1] - heard[0]
-        assert 0.5 <= gain <= 2
-        np.testing.assert_allclose(np.diff(heard), gain, rtol=1e-3)
+        assert len(heard) >= 740  # a tenth of it moved out, the rest played in 85 % of the time
+        slopes.append(heard[1] - heard[0])
+        np.testing.assert_allclose(np.diff(heard), slopes[-1], rtol=2e-2)
+    assert 1 / (1.18 * 1.42) < min(slopes) < 0.9 and 1.1 < max(slopes) < 1.18 * 1.42  # speed times gain

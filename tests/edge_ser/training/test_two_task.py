@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -100,6 +101,26 @@ def test_each_clip_comes_once_an_epoch() -> None:
     seen = list(draw(0, np.random.default_rng(0)))
     assert steps == len(seen) == 3 and all(len(one.frames) == 4 for one in seen)
     assert sum(int(one.lengths.sum()) for one in seen) <= sum(map(len, data.texts))
+
+
+def test_each_corpus_has_its_share_of_each_batch() -> None:
+    data = clips(40)
+    groups = ["large"] * 30 + ["small"] * 10
+    data = dataclasses.replace(data, groups=groups, texts=["a"] * 30 + ["bb"] * 10)
+    steps, draw = data.batches(5, CONFIG)
+    seen = list(draw(0, np.random.default_rng(0)))
+    assert steps == len(seen) == 8
+    for batch in seen:  # five are three and two
+        assert sorted(batch.lengths.tolist()) == [1, 1, 1, 2, 2]
+    firsts = [
+        float(x) for one in seen for x, n in zip(one.features[:, 0, 0], one.lengths, strict=True) if n == 1
+    ]
+    assert len(set(firsts)) == 24  # none of the large one twice before all of it
+    assert data.take([0, 35]).groups == ["large", "small"]
+    with pytest.raises(EdgeSerError, match="a batch of 1 cannot hold clips of 2"):
+        data.batches(1, CONFIG)
+    with pytest.raises(EdgeSerError, match="each has one"):
+        dataclasses.replace(data, groups=["large"])
 
 
 def test_shapes_and_letters_that_cannot_be() -> None:
