@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_ser.bundle import DEFAULT_MODEL, Bundle, load_bundle, write_bundle
 from edge_ser.commands._output import add_output_argument, write_table
@@ -17,6 +18,7 @@ from edge_ser.files import parse_json_object
 
 __all__ = ["add_arguments", "run"]
 
+_GROUPS = 5  # of speakers, each calibrated by the others
 _SPEECH = "ravdess,emodb,emotale,aesdd,nemo,urdu"
 
 
@@ -72,14 +74,19 @@ def run(args: argparse.Namespace) -> int:
         raise EdgeSerError("there is nothing to fit: name --predictions, or leave --no-detector out")
     bundle = load_bundle(args.model)
     made: dict[str, Any] = {}
+    crossed: dict[str, Any] | None = None
     if args.predictions:
-        made["calibration"] = _calibration(bundle, args.predictions, args.coverage)
+        made["calibration"], crossed = _calibration(bundle, args.predictions, args.coverage)
     if not args.no_detector:
         made["speech_detector"] = _detector(bundle, args)
     _write(bundle, made, args.out, overwrite=args.overwrite)
     print(f"bundle: {args.out}", file=sys.stderr)
     detector = made.get("speech_detector")
-    told = {"calibration": made.get("calibration"), "speech_detector": detector and detector["record"]}
+    told = {
+        "calibration": made.get("calibration"),
+        "speakers_left_out": crossed,
+        "speech_detector": detector and detector["record"],
+    }
     if args.record is not None:
         from edge_ser.files import write_json
 
@@ -90,19 +97,29 @@ def run(args: argparse.Namespace) -> int:
         rows = [made["calibration"]] if args.predictions else []
         if rows:
             write_table(rows, "md")
+        if crossed:
+            print(f"\nby the temperature and rule of {crossed['protocol']}:\n")
+            keys = ("clips", "ece", "coverage", "accuracy", "gain")
+            write_table([{key: crossed[key] for key in keys}], "md")
         if detector:
             keys = ("sounds", "rejected", "speech", "refused")
             write_table([{key: detector["record"][key] for key in keys}], "md")
     return 0
 
 
-def _calibration(bundle: Bundle, folders: list[Path], coverage: float) -> dict[str, Any]:
-    """Temperature and threshold from held-out answers of one or more corpora, each corpus counting as much."""
+def _calibration(
+    bundle: Bundle, folders: list[Path], coverage: float
+) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """Temperature and threshold from held-out answers of one or more corpora, each corpus counting as much.
+
+    With them what they are worth: figures of speakers whose answers had no part in a temperature and threshold; None
+    where there is one speaker only.
+    """
     from edge_ser.evaluation.answers import Answers
     from edge_ser.evaluation.calibrate import fit_temperature, unsure_threshold, with_temperature
     from edge_ser.evaluation.session import typical_answer
 
-    parts = []
+    parts, speakers = [], []
     for folder in folders:
         answers = Answers.read(folder)
         if answers.about.get("seen_in_training") or answers.about.get("leaks"):
@@ -118,7 +135,14 @@ def _calibration(bundle: Bundle, folders: list[Path], coverage: float) -> dict[s
         wide[:, [bundle.labels.index(label) for label in part.labels]] = part.scores
         truth = np.array([bundle.labels.index(part.labels[i]) for i in part.truth])
         known = np.tile([label in part.labels for label in bundle.labels], (len(part), 1))
+        speakers += [f"{part.about['corpus']}/{speaker}" for speaker in part.speakers]
         parts.append((wide, truth, known, part.about["corpus"]))
+    crossed = _crossed(
+        np.concatenate([part[0] for part in parts]),
+        np.concatenate([part[1] for part in parts]),
+        speakers,
+        coverage,
+    )
     most = max(len(part[1]) for part in parts)
     scores, truths, known = (
         np.concatenate([np.resize(part[i], (most, *part[i].shape[1:])) for part in parts]) for i in range(3)
@@ -137,8 +161,23 @@ def _calibration(bundle: Bundle, folders: list[Path], coverage: float) -> dict[s
     covered = np.any(known, axis=0).tolist()
     if missing := [label for label, some in zip(bundle.labels, covered, strict=True) if not some]:
         print(f"no typical answer for listen --adapt: no clip knows {', '.join(missing)}", file=sys.stderr)
-        return fitted
-    return fitted | {"typical": [round(float(value), 4) for value in typical_answer(scores, known)]}
+        return fitted, crossed
+    return fitted | {"typical": [round(float(value), 4) for value in typical_answer(scores, known)]}, crossed
+
+
+def _crossed(
+    scores: NDArray[np.float64], truth: NDArray[np.int64], speakers: list[str], coverage: float
+) -> dict[str, Any] | None:
+    from edge_ser.evaluation.calibrate import abstention, by_others
+
+    names = sorted(set(speakers))
+    groups = min(_GROUPS, len(names))
+    if groups < 2:
+        return None
+    group = np.array([names.index(speaker) % groups for speaker in speakers])
+    calibrated, sure = by_others(scores, truth, group, coverage)
+    protocol = f"other speakers, {len(names)} in {groups} groups"
+    return {"protocol": protocol, "clips": len(truth), **abstention(calibrated, truth, sure)}
 
 
 def _detector(bundle: Bundle, args: argparse.Namespace) -> dict[str, Any]:

@@ -11,7 +11,9 @@ from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.answers import Answers
 
 __all__ = [
+    "abstention",
     "accuracy_at",
+    "by_others",
     "calibration",
     "cross_fitted",
     "expected_calibration_error",
@@ -167,14 +169,32 @@ def cross_fitted(answers: Answers, coverage: float) -> tuple[Floats, NDArray[np.
             raise EdgeSerError(
                 f"{speaker} stands in the folds {homes[speaker]} and {fold}; keep speakers apart"
             )
-    scores, sure = np.empty_like(answers.scores), np.empty(len(answers), bool)
-    for fold in folds:
-        inside, outside = answers.folds == fold, answers.folds != fold
-        temperature = fit_temperature(answers.scores[outside], answers.truth[outside])
-        scores[inside] = with_temperature(answers.scores[inside], temperature)
-        others = with_temperature(answers.scores[outside], temperature).max(1)
-        sure[inside] = scores[inside].max(1) >= unsure_threshold(others, coverage)
-    return scores, sure
+    return by_others(answers.scores, answers.truth, answers.folds, coverage)
+
+
+def by_others(
+    scores: Floats, truth: NDArray[np.int64], groups: NDArray[np.int64], coverage: float
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """As `cross_fitted`, of probabilities (n, labels), classes (n,) and groups (n,) of whole speakers."""
+    calibrated, sure = np.empty_like(scores), np.empty(len(scores), bool)
+    for group in np.unique(groups):
+        inside, outside = groups == group, groups != group
+        temperature = fit_temperature(scores[outside], truth[outside])
+        calibrated[inside] = with_temperature(scores[inside], temperature)
+        others = with_temperature(scores[outside], temperature).max(1)
+        sure[inside] = calibrated[inside].max(1) >= unsure_threshold(others, coverage)
+    return calibrated, sure
+
+
+def abstention(scores: Floats, truth: NDArray[np.int64], sure: NDArray[np.bool_]) -> dict[str, Any]:
+    """Of calibrated answers, some of them sure: ``ece``, ``coverage``, and ``accuracy`` and ``gain`` of the sure."""
+    right = scores.argmax(1) == truth
+    return {
+        "ece": expected_calibration_error(scores, truth),
+        "coverage": float(sure.mean()),
+        "accuracy": float(right[sure].mean()) if sure.any() else None,
+        "gain": float(right[sure].mean() - right.mean()) if sure.any() else None,
+    }
 
 
 def calibration(answers: Answers, coverage: float = 0.8) -> dict[str, Any]:
@@ -202,12 +222,9 @@ def calibration(answers: Answers, coverage: float = 0.8) -> dict[str, Any]:
         temperature = fit_temperature(known.scores, truth)
         confidence = with_temperature(known.scores, temperature).max(1)
         result["fitted"] = {
-            "ece": expected_calibration_error(scores, truth),
+            **abstention(scores, truth, sure),
             "reliability": reliability(scores, truth),
             "asked_coverage": coverage,
-            "coverage": float(sure.mean()),
-            "accuracy": float(right[sure].mean()) if sure.any() else None,
-            "gain": float(right[sure].mean() - right.mean()) if sure.any() else None,
             "temperature": temperature,
             "unsure_below": unsure_threshold(confidence, coverage),
         }

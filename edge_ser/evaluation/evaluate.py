@@ -169,7 +169,7 @@ def evaluate_unheard(
         raise EdgeSerError(f"{path} knows {', '.join(model.config.labels)}, and {corpus.name} none of them")
     clips = [clip for clip in corpus.clips if clip.emotion in labels or clip.adv is not None]
     spec, seed = MelSpec.from_dict(meta["spec"]), meta["training"]["seed"]
-    pairs = ((clip, log_mel(model.prepare(load_audio(clip.path)), spec)) for clip in progress(clips))
+    pairs = ((clip, model.heard(load_audio(clip.path), spec)) for clip in progress(clips))
     scored = score(model, pairs, labels, seed=seed)
     if onto is not None:
         onto += scored

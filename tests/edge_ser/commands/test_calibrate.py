@@ -50,6 +50,9 @@ def test_a_bundle_gets_its_temperature_and_rule_and_keeps_its_files(
     assert main([*call, "-o", "json", "--record", str(tmp_path / "r" / "r.json")]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told == json.loads((tmp_path / "r" / "r.json").read_text())
+    crossed = told["speakers_left_out"]
+    assert crossed["protocol"] == "other speakers, 6 in 5 groups" and crossed["clips"] == N
+    assert crossed["ece"] < 0.12 and 0.7 < crossed["coverage"] < 0.9 and crossed["gain"] > 0
     made = load_bundle(out)
     assert made.calibration.temperature == told["calibration"]["temperature"]
     assert made.calibration.temperature == pytest.approx(2.0, rel=0.15)
