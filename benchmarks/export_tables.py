@@ -4,6 +4,7 @@ from pathlib import Path
 
 from benchmarks.results import read
 from edge_ser.commands._output import markdown_table
+from edge_ser.corpora import ADV
 from export.formats import FORMATS
 from firmware_py.machine import machine_line
 
@@ -76,19 +77,31 @@ def rivals(results: Path) -> str:
     return f"{markdown_table(rows)}\n\n{data['protocol']}. {whole}."
 
 
-def full_int8(results: Path) -> str:
-    """What eight bits throughout cost stream72k, from `edge-ser evaluate --precision int8-full`."""
-    one = read(results / "ravdess-distil-fold0-int8-full.json")
-    lost = one["quantisation"]
-    row = {
-        "corpus": f"{one['corpus']}, fold 0",
-        "clips": sum(fold["n"] for fold in one["folds"]),
-        "UAR in torch": f"{lost['fp32_uar']:.3f}",
-        "UAR in `tflite-int8-full`": f"**{one['uar']['mean']:.3f}**",
-        "drop": f"{lost['drop']:+.4f}",
-        "same emotion": f"{lost['same_label']:.1%}",
-    }
-    return markdown_table([row])
+def int8_folds(results: Path) -> str:
+    """What every int8 format costs on all speakers of a corpus, from `python -m benchmarks.int8_folds`."""
+    data = read(results / "int8-folds.json")
+    tables = []
+    for run in data["runs"]:
+        rows = []
+        for row in run["formats"]:
+            low, high = row["ci95"]
+            line = {
+                "format": f"`{row['format']}`",
+                "UAR": f"{row['uar']:.4f}",
+                "lost": f"**{round(row['drop'], 4) + 0.0:+.4f}**",
+                "95 % over speakers": f"{low:+.4f} to {high:+.4f}",
+                "by fold": " ".join(f"{one['drop']:+.3f}" for one in row["by_fold"]),
+                "same emotion": f"{row['same_label']:.1%}",
+            }
+            if row["ccc_drop"] is not None:
+                line["CCC lost A / D / V"] = " / ".join(f"{row['ccc_drop'][name]:+.4f}" for name in ADV)
+            rows.append(line)
+        head = (
+            f"`{run['checkpoints']}` on {run['corpus']}: {run['clips']} clips of {run['speakers']} speakers, UAR "
+            f"{run['torch_uar']:.4f} in torch."
+        )
+        tables.append(f"{head}\n\n{markdown_table(rows)}")
+    return "\n\n".join(tables) + f"\n\n{data['protocol'][0].upper()}{data['protocol'][1:]}."
 
 
 def exported(results: Path) -> str:
@@ -163,7 +176,7 @@ TABLES = {
     "sensitivity": sensitivity,
     "ranges": ranges,
     "formats": formats,
-    "full_int": full_int8,
     "beside_wavsmall": beside_wav2small,
     "rivals": rivals,
+    "int_folds": int8_folds,
 }

@@ -20,6 +20,7 @@ from typing import Any
 from edge_ser.errors import EdgeSerError
 from edge_ser.files import fsync_folder, parse_json_object, permissions_from_umask, sha256, write_synced
 from edge_ser.manifest import (
+    CARD,
     FORMAT,
     FORMS,
     PRECISIONS,
@@ -113,7 +114,7 @@ class Bundle(Manifest):
     @property
     def card(self) -> Path | None:
         """The model card, where the bundle has one."""
-        return next((self.path / file.path for file in self.files if file.path == "MODEL_CARD.md"), None)
+        return next((self.path / file.path for file in self.files if file.path == CARD), None)
 
 
 def bundle_names() -> list[str]:

@@ -16,6 +16,8 @@ from edge_ser.interface import ADV_ORDER, Interface
 from edge_ser.vector_input import VectorInput
 
 __all__ = [
+    "CARD",
+    "DEFAULT_PRECISION",
     "FORMAT",
     "FORMS",
     "NORMALISATIONS",
@@ -42,7 +44,11 @@ VERSION = 4
 #: ``int8-full`` takes, gives and carries bytes.
 PRECISIONS = ("fp32", "fp16", "int8", "int8-weights", "int8-dynamic", "int8-full")
 _FIRST_PRECISIONS = PRECISIONS[:3]
+#: What is run where neither the user nor the bundle says another.
+DEFAULT_PRECISION = PRECISIONS[0]
 _FIRST_ENGINES = ("numpy", "onnx", "litert")
+#: File of a bundle that tells people of the model.
+CARD = "MODEL_CARD.md"
 #: How a model file is driven: a stateful step, a window of fixed length, a whole clip, a clip's feature vector.
 FORMS = ("step", "window", "clip", "vector")
 #: What is done to the samples of a window: nothing, or its mean taken out and its power made one.
@@ -176,6 +182,11 @@ class Manifest:
     interface: Interface | None = None
     speech_detector: SpeechDetector | None = None
     vector: VectorInput | None = None
+    preferred: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    def preferred_precision(self, engine: str) -> str:
+        """What to run on an engine where the user does not say: what ``preferred`` says, else `DEFAULT_PRECISION`."""
+        return self.preferred.get(engine, DEFAULT_PRECISION)
 
     @property
     def hears(self) -> str:
@@ -238,9 +249,14 @@ class Manifest:
             if "speech_detector" in entries
             else None,
             vector=VectorInput.parse(top.child("vector")) if top.raw.get("vector") is not None else None,
+            preferred=_preferred(top.child("preferred")) if top.raw.get("preferred") is not None else {},
         )
         _check_agreement(manifest, top)
         return manifest
+
+
+def _preferred(entry: Entries) -> dict[str, str]:
+    return {engine: entry.choice(engine, PRECISIONS) for engine in entry.raw}
 
 
 def _spec(top: Entries) -> MelSpec:
@@ -367,6 +383,8 @@ def _check_agreement(manifest: Manifest, top: Entries) -> None:
         raise top.wrong("files", "free of repetitions")
     if not variants:
         raise top.wrong("files", "a list with at least one model file")
+    if {*manifest.preferred.items()} - {(engine, precision) for engine, precision, _ in variants}:
+        raise top.wrong("preferred", "a precision that files has, for each engine that it names")
     fitting = ("step",) if manifest.window is None else ("window", "clip")
     fitting = fitting if manifest.vector is None else ("vector",)
     if any(form not in fitting for _, _, form in variants):

@@ -47,7 +47,10 @@ class Recognizer:
 
     @classmethod
     def load(
-        cls, name: str | os.PathLike[str] = DEFAULT_MODEL, engine: str = AUTO, precision: str = "fp32"
+        cls,
+        name: str | os.PathLike[str] = DEFAULT_MODEL,
+        engine: str = AUTO,
+        precision: str | None = None,
     ) -> Recognizer:
         """Load a model.
 
@@ -58,8 +61,9 @@ class Recognizer:
         engine : str
             ``numpy``, ``litert``, ``onnx``, or ``auto``: the first of LiteRT, ONNX Runtime and NumPy that is installed
             and that the model has a file for.
-        precision : str
-            One that the model has, see `Bundle.variants`.
+        precision : str, optional
+            One that the model has, see `Bundle.variants`; left out, the one that it prefers, which is fp32 where it
+            does not say.
 
         Raises
         ------

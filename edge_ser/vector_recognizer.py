@@ -34,7 +34,7 @@ class VectorRecognizer:
         self._spec = VectorSpec.from_dict(bundle.vector.description)
 
     @classmethod
-    def open(cls, bundle: Bundle, engine: str = AUTO, precision: str = "fp32") -> VectorRecognizer:
+    def open(cls, bundle: Bundle, engine: str = AUTO, precision: str | None = None) -> VectorRecognizer:
         """Open an engine on a bundle; see `firmware_py.engines.open_engine`."""
         return cls(bundle, open_engine(bundle, engine, precision))
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-__all__ = ["card_text"]
+from edge_ser.manifest import CARD
+
+__all__ = ["card_text", "with_card"]
 
 _RATERS = {
     "emotale": (
@@ -27,6 +29,15 @@ _RESPONSIBLE = """\
   (annex III), and those who are exposed to them must be told (article 50). A voice can be personal data (GDPR). Other
   countries have laws of their own. This is no legal advice.
 """
+
+
+def with_card(
+    manifest: Mapping[str, Any], files: Mapping[str, bytes]
+) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """A manifest and the content of its files, each with the card that follows from the manifest."""
+    entries = [*manifest["files"], {"path": CARD, "engine": None, "precision": None}]
+    whole = {**manifest, "files": entries}
+    return whole, {**files, CARD: card_text(whole).encode("utf-8")}
 
 
 def card_text(manifest: Mapping[str, Any]) -> str:
@@ -74,7 +85,7 @@ def card_text(manifest: Mapping[str, Any]) -> str:
         "## Responsible use",
         _RESPONSIBLE.strip(),
         "## Files",
-        _files(m["files"]),
+        _files(m["files"], m.get("preferred") or {}),
         *([_rounded(m["quantisation"])] if "quantisation" in m else []),
     ]
     return "\n\n".join(parts) + "\n"
@@ -227,7 +238,7 @@ def _calibrated(c: Mapping[str, Any]) -> str:
     )
 
 
-def _files(files: Iterable[Mapping[str, Any]]) -> str:
+def _files(files: Iterable[Mapping[str, Any]], preferred: Mapping[str, str]) -> str:
     rows = [
         (
             f"`{file['path']}`",
@@ -235,10 +246,15 @@ def _files(files: Iterable[Mapping[str, Any]]) -> str:
             (file["precision"] or "-") + (", OVER ITS LIMIT" if "over_limit" in file else ""),
         )
         for file in files
-        if file["path"] != "MODEL_CARD.md"
+        if file["path"] != CARD
     ]
+    told = "".join(
+        f"\n\nOn {engine} {precision} runs where no precision is named: what is rounded takes longer there."
+        for engine, precision in sorted(preferred.items())
+    )
     return (
         _table(("file", "engine", "precision"), rows)
+        + told
         + "\n\nSizes and SHA-256 of all files are in `bundle.json`; `edge-ser verify` runs each against the others."
     )
 

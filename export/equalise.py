@@ -8,14 +8,18 @@ by: the function is the same, and a channel of small values no longer drowns in 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
 
 from export.quantise import Observed
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from edge_ser.models.base import ClipNetwork
     from edge_ser.models.stream72k import Stream72k
 
 __all__ = ["equalised"]
@@ -35,40 +39,58 @@ class _Pair(NamedTuple):
     first: str
     second: str
     power: float
+    rectified: bool = True  # a ReLU is between them, behind which nothing is below 0
 
 
-def equalised(model: Stream72k, observed: Mapping[str, Observed]) -> Stream72k:
+def equalised(model: Stream72k | ClipNetwork, observed: Mapping[str, Observed]) -> Stream72k | ClipNetwork:
     """The same function with even channels where integer arithmetic begins and ends.
 
     Parameters
     ----------
-    model : Stream72k
+    model : Stream72k or ClipNetwork
         Folded; it stays as it is.
     observed : mapping
         What `observe` noted of it.
 
     Returns
     -------
-    Stream72k
-        Its state ``down`` has other scales than the model's; no stream changes forms on its way.
+    Stream72k or ClipNetwork
+        The state ``down`` of a stream has other scales than the model's; no stream changes forms on its way.
     """
     import torch
 
-    pairs = [
-        _Pair(f"stem.{len(model.stem) - 1}.conv", "mix.conv", 0.5),
-        _Pair("mix.conv", "down.conv", 1.0),
-    ]
-    for index in range(len(model.blocks)):
-        block = f"blocks.{index}"
-        pairs.append(_Pair(f"{block}.depthwise.conv", f"{block}.pointwise.conv", 0.5))
     even = copy.deepcopy(model)
     with torch.no_grad():
-        for pair in pairs:
-            peaks = torch.from_numpy(observed[pair.first].peaks)
+        for pair in _pairs(model):
+            met = observed[pair.first]
+            peaks = torch.from_numpy(met.peaks if pair.rectified else np.maximum(met.peaks, -met.depths))
             share = (peaks / peaks.max()).clamp_min(_LEAST) ** pair.power if peaks.any() else peaks
             share = torch.where(peaks > 0, share, 1.0)
             _move(even.get_submodule(pair.first), even.get_submodule(pair.second), share.float())
     return even
+
+
+def _pairs(model: Stream72k | ClipNetwork) -> Iterator[_Pair]:
+    from edge_ser.models.base import ClipNetwork
+
+    if isinstance(model, ClipNetwork):
+        for one, other in itertools.chain.from_iterable(map(itertools.pairwise, model.chains())):
+            first, second = (_convolution(model, name) for name in (one, other))
+            depthwise = model.get_parameter(f"{second}.weight").shape[1] == 1
+            active = getattr(model.get_submodule(one), "active", False)
+            yield _Pair(first, second, 1.0 if depthwise else 0.5, active)
+        return
+    yield _Pair(f"stem.{len(model.stem) - 1}.conv", "mix.conv", 0.5)
+    yield _Pair("mix.conv", "down.conv", 1.0)
+    for index in range(len(model.blocks)):
+        block = f"blocks.{index}"
+        yield _Pair(f"{block}.depthwise.conv", f"{block}.pointwise.conv", 0.5)
+
+
+def _convolution(model: ClipNetwork, name: str) -> str:
+    from edge_ser.models.layers import ConvNorm
+
+    return f"{name}.conv" if isinstance(model.get_submodule(name), ConvNorm) else name
 
 
 def _move(first: nn.Module, second: nn.Module, share: Tensor) -> None:

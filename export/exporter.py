@@ -26,6 +26,7 @@ from export.formats import Format
 from export.gate import Exported, convert
 from export.metadata import about, with_metadata
 from export.quantise import float_layers, integer_layers
+from export.ranges import default_method
 from export.sensitivity import Mixed
 from export.source import Source
 from export.validation import choose_validation
@@ -90,7 +91,8 @@ def export_checkpoint(
     calibrate : str, optional
         What int8 learns its ranges from, see `choose_calibration`.
     calibration : mapping, optional
-        How: ``method`` (of `export.ranges.METHODS`), ``count`` and ``seed`` (of `choose_calibration`).
+        How: ``method`` (of `export.ranges.METHODS`; left out, `export.ranges.default_method`), ``count`` and ``seed``
+        (of `choose_calibration`).
     mixed : Mixed, optional
         How many of the most sensitive layers stay float32 in int8 files; left out, none.
     sensitivity : bool
@@ -122,7 +124,7 @@ def export_checkpoint(
     _require(formats)
     target = check_target(out, overwrite=overwrite)
     how = dict(calibration or {})
-    method = how.pop("method", "minmax")
+    method = how.pop("method", None)
     choose = functools.partial(choose_calibration, which=calibrate, say=say, **how)
     loaded = _load(
         checkpoint,
@@ -227,7 +229,7 @@ def _load(
     licence: str | None = None,
     figures: Sequence[Mapping[str, Any]] = (),
     feeding: Mapping[str, Any] | None = None,
-    method: str = "minmax",
+    method: str | None = None,
 ) -> _Loaded:
     from edge_ser.models.base import ClipNetwork
     from edge_ser.models.checkpoint import load_checkpoint
@@ -259,6 +261,7 @@ def _load(
     rounded = [row for row in formats if row.calibrated and row.refusal(*how) is None]
     if rounded:
         calibration = calibrate(meta.get("training") or {}, spec, step_frames)
+        method = method or default_method(streams=plan is None)
         record = {**calibration.record, "method": method}
         calibration = dataclasses.replace(calibration, method=method, record=record)
         if plan is not None:

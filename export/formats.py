@@ -61,6 +61,10 @@ class Format:
         Why its input cannot be a waveform, as the end of a sentence; empty where it can.
     optional : bool
         Where a package of `needs` is missing, the row is refused and the others are made.
+    slower : bool
+        In the form ``step`` it takes longer than fp32 on the same engine, by what results/export.json recorded
+        (tests hold the two together). A bundle then prefers fp32 there. It stands here, since a rule that followed
+        each export's own timing would give the same checkpoint other bytes on a busy machine.
     rounds : str
         Attribute of `Source` that names the layers it rounds and can leave float32 one by one; empty where it has none.
     """
@@ -79,6 +83,7 @@ class Format:
     waveform: str = ""
     optional: bool = False
     rounds: str = ""
+    slower: bool = False
 
     @property
     def key(self) -> str:
@@ -164,11 +169,12 @@ FORMATS = (
         "onnx",
         "model.int8.onnx",
         ("torch", "onnx", "onnxscript", "onnxruntime"),
-        "ONNX Runtime: four tenths of fp32's size, the same bits on x86 with and without VNNI; no faster than fp32",
+        "ONNX Runtime: four tenths of fp32's size, the same bits on x86 with and without VNNI; slower than fp32",
         LIMITS["int8"],
         to_onnx_int8,
         "products over channels in integers: weights and activations 8 bits, static ranges; the rest float32",
         rounds="integer_layers",
+        slower=True,
     ),
     Format(
         "onnx",
@@ -181,6 +187,7 @@ FORMATS = (
         to_onnx_dynamic,
         "products over channels in integers, inputs rounded by each step's own range; the rest float32",
         rounds="integer_layers",
+        slower=True,
     ),
     Format(
         "tflite",

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from export.validation import Drop, ValidationSet
     from firmware_py.engines import Engine
 
-__all__ = ["OUTPUTS", "Exam", "Exported", "Latency", "convert", "gate"]
+__all__ = ["OUTPUTS", "Exam", "Exported", "Latency", "asked", "convert", "gate"]
 
 #: What errors are told of, in their order: the three ratings, and the emotions' logits or probabilities together.
 OUTPUTS = (*ADV, "emotion")
@@ -152,11 +152,17 @@ def _finite(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
+def asked(row: Format, refusal: str | None, say: Say) -> Exported:
+    """A row before its file is made: where there is a reason, one that the model cannot become."""
+    if refusal is not None:
+        say(f"not made: {refusal}")
+    return Exported(row, None, worst=refusal or "", applies=refusal is None)
+
+
 def convert(row: Format, source: Source, say: Say) -> Exported:
     """Make a file; a converter that fails is the row's answer, not an error."""
-    if (reason := row.refusal(source.form, source.takes)) is not None:
-        say(f"not made: {reason}")
-        return Exported(row, None, worst=reason, applies=False)
+    if not (one := asked(row, row.refusal(source.form, source.takes), say)).applies:
+        return one
     say(f"{row.key}: converting")
     try:
         return Exported(row, row.function(source))

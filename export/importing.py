@@ -14,14 +14,15 @@ import numpy as np
 from edge_ser.audio import SAMPLE_RATE
 from edge_ser.bundle import Bundle, check_target, write_bundle
 from edge_ser.dsp import MelSpec
-from edge_ser.errors import EdgeSerError
+from edge_ser.errors import EdgeSerError, require
 from edge_ser.evaluation.parity import device_answers, hard_sounds, inputs_of
 from edge_ser.files import parse_toml
 from edge_ser.interface import ADV_ORDER, SCORES, Interface
 from edge_ser.manifest import NORMALISATIONS, PRECISIONS
-from export.card import card_text
+from export.card import with_card
 from export.description import describe
 from export.inspection import ModelFile, Tensor, inspect
+from export.trial import check_runs
 
 __all__ = ["import_model"]
 
@@ -137,9 +138,11 @@ def import_model(description: str | Path, out: str | Path, *, overwrite: bool = 
     manifest["training"] = {"imported": file.name, "description": top.text("description", "")}
     manifest["files"] = [
         {"path": name, "engine": engine, "precision": precision, "form": "window"},
-        {"path": "MODEL_CARD.md", "engine": None, "precision": None},
     ]
-    files = {name: file.read_bytes(), "MODEL_CARD.md": card_text(manifest).encode("utf-8")}
+    if engine == "onnx":  # of LiteRT it is known since `inspect`
+        require("onnxruntime", extra="export", purpose="importing an ONNX file")
+        check_runs(file)
+    manifest, files = with_card(manifest, {name: file.read_bytes()})
     with tempfile.TemporaryDirectory() as folder:
         _try(write_bundle(Path(folder) / "bundle", manifest, files), engine, precision, top)
     return write_bundle(target, manifest, files, overwrite=overwrite)

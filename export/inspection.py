@@ -1,4 +1,4 @@
-"""What an ONNX or TFLite file takes and gives, read without running it."""
+"""What an ONNX file takes and gives, read from it, and what a TFLite file does, as LiteRT tells it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from edge_ser.errors import EdgeSerError, require
+from export.trial import check_runs
 
 __all__ = ["ModelFile", "Tensor", "inspect"]
 
@@ -35,7 +36,9 @@ def inspect(path: Path) -> ModelFile:
     Raises
     ------
     EdgeSerError
-        It is no such file.
+        It is no such file, or its runtime refuses it or crashes on it.
+    MissingExtraError
+        The runtime, or onnx, is not installed.
     """
     return _inspect_onnx(path) if path.suffix.lower() == ".onnx" else _inspect_tflite(path)
 
@@ -57,6 +60,10 @@ def _inspect_onnx(path: Path) -> ModelFile:
     def tensor(value: Any) -> Tensor:
         kind = value.type.tensor_type
         shape = tuple(d.dim_value if d.HasField("dim_value") else None for d in kind.shape.dim)
+        if kind.elem_type not in onnx.TensorProto.DataType.values():
+            raise EdgeSerError(
+                f"{path} gives {value.name!r} a type that ONNX does not have: {kind.elem_type}"
+            )
         return Tensor(value.name, shape, onnx.TensorProto.DataType.Name(kind.elem_type).lower())
 
     inputs = [tensor(value) for value in graph.input if value.name not in constants]
@@ -68,6 +75,7 @@ def _inspect_tflite(path: Path) -> ModelFile:
     from export import flatbuffer
 
     interpreter = require("ai_edge_litert.interpreter", extra="export", purpose="importing a TFLite file")
+    check_runs(path)  # LiteRT parses it below
     try:
         opened = interpreter.Interpreter(model_path=str(path), num_threads=1)
         opened.allocate_tensors()

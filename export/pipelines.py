@@ -26,8 +26,9 @@ from edge_ser.vector_input import VectorInput
 from export.calibration import Say
 from export.chatter import hush
 from export.formats import Format
-from export.gate import Exported
+from export.gate import Exported, asked
 from export.metadata import about, with_metadata
+from export.onnx_graph import short_names
 from export.to_onnx import IR, OPSET
 from export.writing import write_files
 
@@ -90,12 +91,7 @@ def export_pipeline(
         if kind in NOT_WRITTEN:
             raise EdgeSerError(f"{spec.name} cannot be exported: {kind}: {NOT_WRITTEN[kind]}")
     target = check_target(out, overwrite=overwrite)
-    rows = []
-    for row in formats:
-        refusal = row.refusal("vector")
-        if refusal is not None:
-            say(f"not made: {refusal}")
-        rows.append(Exported(row, None, worst=refusal or "", applies=refusal is None))
+    rows = [asked(row, row.refusal("vector"), say) for row in formats]
     if not any(row.applies for row in rows):
         return rows, None
     say(f"fitting {spec.name} on {corpus.name}")
@@ -171,30 +167,10 @@ def pipeline_to_onnx(model: Any, size: int, *, decides: bool) -> bytes:
     number = onnx.TensorProto.FLOAT
     graph.output.append(make.make_tensor_value_info("adv", number, [1, 3]))
     graph.output.append(make.make_tensor_value_info("logits", number, [1, labels]))
-    _number(graph, {value.name: value.name for value in (*graph.input, *graph.output)})
+    short_names(graph, {value.name: value.name for value in (*graph.input, *graph.output)})
     proto.ir_version, proto.producer_name, proto.producer_version = IR, "edge-ser", ""
     onnx.checker.check_model(proto)
     return bytes(proto.SerializeToString(deterministic=True))
-
-
-def _number(graph: Any, names: dict[str, str]) -> None:
-    """Give what is in a graph, and in the graphs of its nodes, numbers for names: skl2onnx puts addresses in some."""
-
-    def renamed(name: str) -> str:
-        return names.setdefault(name, f"value{len(names)}") if name else name
-
-    for item in graph.initializer:
-        item.name = renamed(item.name)
-    for value in (*graph.input, *graph.output):
-        value.name = renamed(value.name)
-    for number, node in enumerate(graph.node):
-        node.name = f"{node.op_type}{number}"
-        for part in (node.input, node.output):
-            part[:] = [renamed(name) for name in part]
-        for attribute in node.attribute:
-            if attribute.HasField("g"):
-                attribute.g.name = f"{node.name}.graph"
-                _number(attribute.g, names)
 
 
 def _gated(row: Exported, learnt: _Learnt, description: Mapping[str, Any], say: Say) -> Exported:

@@ -56,8 +56,10 @@ class Observed(NamedTuple):
         Range of what came out, after a ReLU.
     mean : (inputs,) float64
         Mean of each input channel.
-    peaks : (outputs,) float64
-        Greatest value of each output channel, at least 0.
+    peaks, depths : (outputs,) float64
+        Greatest value of each output channel, at least 0, and least, at most 0.
+    single : bool
+        It heard one vector of each recording, a mean over places, and not places.
     """
 
     taken: tuple[float, float]
@@ -65,6 +67,8 @@ class Observed(NamedTuple):
     rectified: tuple[float, float]
     mean: np.ndarray
     peaks: np.ndarray
+    depths: np.ndarray
+    single: bool = False
 
 
 def float_layers(model: Network) -> tuple[str, ...]:
@@ -217,8 +221,8 @@ class _Notes:
 
     def __init__(self) -> None:
         self.taken = self.given = (np.inf, -np.inf)
-        self.total = self.peaks = np.zeros(1)
-        self.count = 0
+        self.total = self.peaks = self.depths = np.zeros(1)
+        self.count = self.recordings = 0
 
     def hear(self, _: object, inputs: tuple[Tensor, ...], given: Tensor) -> None:
         [taken] = inputs
@@ -227,11 +231,16 @@ class _Notes:
         # (batch, channels, ...) of a convolution
         self.total = self.total + taken.double().transpose(0, 1).flatten(1).sum(1).numpy()
         self.count += taken.numel() // taken.shape[1]
-        self.peaks = np.maximum(self.peaks, given.double().transpose(0, 1).flatten(1).amax(1).numpy())
+        self.recordings += len(taken)
+        channels = given.double().transpose(0, 1).flatten(1)
+        self.peaks = np.maximum(self.peaks, channels.amax(1).numpy())
+        self.depths = np.minimum(self.depths, channels.amin(1).numpy())
 
     def result(self) -> Observed:
         rectified = (0.0, max(self.given[1], 0.0))
-        return Observed(self.taken, self.given, rectified, self.total / max(self.count, 1), self.peaks)
+        mean = self.total / max(self.count, 1)
+        single = self.count == self.recordings
+        return Observed(self.taken, self.given, rectified, mean, self.peaks, self.depths, single)
 
 
 class _Counts:

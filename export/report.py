@@ -52,6 +52,7 @@ def _page(document: Mapping[str, Any]) -> str:
         _cards(rows, there),
         "<h2>Files</h2>",
         table(_without_gaps([_line(row) for row in rows])),
+        *(f"<p class=soft>{html.escape(text)}</p>" for text in _slower(document, there)),
     ]
     if there:
         parts += picture(
@@ -114,6 +115,21 @@ def _warnings(document: Mapping[str, Any], rows: Sequence[Row]) -> list[str]:
             "UAR and CCC were not measured: --validation names clips of speakers that were not trained on."
         )
     return [warning(text) for text in told]
+
+
+def _slower(document: Mapping[str, Any], there: Sequence[Row]) -> list[str]:
+    """Which rounded files took longer here than fp32 on the same engine, and what the bundle prefers."""
+    time = {(row["format"], row["precision"]): row["latency_ms"]["p50"] for row in there if row["latency_ms"]}
+    told = []
+    for (name, precision), ms in time.items():
+        whole = time.get((name, "fp32"))
+        if precision.startswith("int8") and whole is not None and ms > whole:
+            told.append(f"{name} {precision} took {ms:.3f} ms a step here, and fp32 {whole:.3f}.")
+    told += [
+        f"The bundle prefers {precision} on {engine}: it runs where no precision is named."
+        for engine, precision in document.get("preferred", {}).items()
+    ]
+    return told
 
 
 def _cards(rows: Sequence[Row], there: Sequence[Row]) -> str:

@@ -62,7 +62,7 @@ class Source:
         _ = self.observed  # before the copy, so that it is in both
         other = copy.copy(self)
         other._kept = frozenset(layers)
-        for name in ("int8_layers", "integer_layers"):
+        for name in ("int8_layers", "integer_layers", "pooled_layers"):
             other.__dict__.pop(name, None)
         return other
 
@@ -75,6 +75,18 @@ class Source:
     def integer_layers(self) -> tuple[str, ...]:
         """Those of them whose inputs and outputs are rounded too."""
         return integer_layers(self.even, self._kept)
+
+    @functools.cached_property
+    def pooled_layers(self) -> tuple[str, ...]:
+        """Those of `integer_layers` that hear one vector of a window: their inputs are rounded by its own range.
+
+        What a few odd sounds give such a layer may be fifty times what speech does, and no histogram of one vector a
+        recording tells the two apart: of MobileNetV4-S, whose head is one, all that static ranges cost was lost there.
+        It is one product a window, so the range costs nothing.
+        """
+        if self.plan is None:
+            return ()
+        return tuple(name for name in self.integer_layers if self.observed[name].single)
 
     @property
     def stream(self) -> Stream72k:
@@ -134,10 +146,8 @@ class Source:
 
     @functools.cached_property
     def even(self) -> Stream72k | ClipNetwork:
-        """The model that is rounded: the same function, the channels of a streaming one equalised."""
-        if self.plan is not None:
-            return self.model
-        return equalised(self.stream, observe(self.model, self.calibration.features))
+        """The model that is rounded: the same function, its channels equalised."""
+        return equalised(self.model, observe(self.model, self.calibration.features))
 
     @functools.cached_property
     def observed(self) -> dict[str, Observed]:

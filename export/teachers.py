@@ -25,7 +25,7 @@ from export.calibration import Say
 from export.description import describe
 from export.exporter import without_folders
 from export.formats import Format
-from export.gate import Exported
+from export.gate import Exported, asked
 from export.metadata import about, with_metadata
 from export.to_onnx import convert
 from export.writing import write_files
@@ -203,14 +203,13 @@ def export_teacher(
     description = _describe(named, teacher, known, spec, step, name or target.name, licence)
     rows = []
     for row in formats:
-        if row.key != _ONE:
-            reason = f"{row.key} is for boards, which have no room for a large encoder; it becomes {_ONE}"
-            say(f"not made: {reason}")
-            rows.append(Exported(row, None, worst=reason, applies=False))
-            continue
-        say(f"{row.key}: converting")
-        content = with_metadata(convert(named), row.engine, about(description))
-        rows.append(Exported(row, content))
+        small = f"{row.key} is for boards, which have no room for a large encoder; it becomes {_ONE}"
+        one = asked(row, None if row.key == _ONE else small, say)
+        if one.applies:
+            say(f"{row.key}: converting")
+            content = with_metadata(convert(named), row.engine, about(description))
+            one = dataclasses.replace(one, data=content)
+        rows.append(one)
     if all(row.data is None for row in rows):
         return rows, None
     checked = _checked(rows, named, description, sounds, say)

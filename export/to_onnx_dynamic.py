@@ -5,18 +5,19 @@ No range is learnt, so sounds unlike the calibration set are not cut off; measur
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edge_ser.errors import require
-from export.onnx_graph import CENTRE, PREFIX, even_graph, unexpected
+from export.onnx_graph import CENTRE, PREFIX, even_graph, name_layers, unexpected
 from export.quantise import corrected_bias, round_weight
 
 if TYPE_CHECKING:
     from export.source import Source
 
-__all__ = ["to_onnx_dynamic"]
+__all__ = ["round_by_input", "to_onnx_dynamic"]
 
 
 def to_onnx_dynamic(source: Source) -> bytes:
@@ -41,8 +42,23 @@ def to_onnx_dynamic(source: Source) -> bytes:
     """
     onnx = require("onnx", extra="export", purpose="exporting to ONNX")
     proto = even_graph(onnx, source)
-    graph = proto.graph
-    layers = {name: source.int8_layers[name] for name in source.integer_layers}
+    round_by_input(onnx, proto.graph, source, source.integer_layers)
+    name_layers(proto.graph)
+    onnx.checker.check_model(proto)
+    return bytes(proto.SerializeToString(deterministic=True))
+
+
+def round_by_input(onnx: Any, graph: Any, source: Source, names: Collection[str]) -> None:
+    """Change layers of `even_graph`'s graph, in place, to products of integers whose inputs set their own range.
+
+    Raises
+    ------
+    EdgeSerError
+        A layer is not in the graph as it was expected.
+    """
+    layers = {name: source.int8_layers[name] for name in names}
+    if not layers:
+        return
     sizes = {item.name: tuple(item.dims) for item in graph.initializer}
     nodes: list[Any] = []
     added: dict[str, np.ndarray] = {"centre": np.asarray(CENTRE, np.uint8)}
@@ -70,8 +86,6 @@ def to_onnx_dynamic(source: Source) -> bytes:
     del graph.initializer[:]
     graph.initializer.extend(kept)
     graph.initializer.extend(onnx.numpy_helper.from_array(value, name) for name, value in added.items())
-    onnx.checker.check_model(proto)
-    return bytes(proto.SerializeToString(deterministic=True))
 
 
 def _product(onnx: Any, node: Any, name: str) -> list[Any]:

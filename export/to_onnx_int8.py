@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge_ser.errors import require
-from export.onnx_graph import CENTRE, PREFIX, even_graph, unexpected
+from export.onnx_graph import CENTRE, PREFIX, even_graph, name_layers, unexpected
 from export.quantise import Layer, Observed, corrected_bias, round_weight
+from export.to_onnx_dynamic import round_by_input
 
 if TYPE_CHECKING:
     from export.source import Source
@@ -46,7 +47,11 @@ def to_onnx_int8(source: Source) -> bytes:
     """
     onnx = require("onnx", extra="export", purpose="exporting to ONNX")
     proto = even_graph(onnx, source)
-    _Rewriter(onnx, proto.graph, {name: source.observed[name] for name in source.integer_layers}).run()
+    by_input = source.pooled_layers
+    round_by_input(onnx, proto.graph, source, by_input)
+    static = {name: source.observed[name] for name in source.integer_layers if name not in by_input}
+    _Rewriter(onnx, proto.graph, static).run()
+    name_layers(proto.graph)
     onnx.checker.check_model(proto)
     return bytes(proto.SerializeToString(deterministic=True))
 

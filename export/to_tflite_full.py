@@ -57,17 +57,19 @@ def quantised(source: Source) -> bytes:
     MissingExtraError
         torch, litert-torch or ai-edge-quantizer is not installed.
     """
+    even: Any = source.even
     if source.plan is None:
         from export.micro_step import MicroStep
 
-        even: Any = source.even  # of a model that streams
         named: Any = MicroStep(even, source.calibration.features)
     else:
-        named = source.named()
+        from export.window import NamedWindow
+
+        named = NamedWindow(even, source.plan)
     content = convert(named)
     graph = flatbuffer.read(content)
     _pad_with_zeros(graph)
-    layers = int8_layers(source.even)
+    layers = int8_layers(even)
     for name, layer in layers.items():
         bias = corrected_bias(layer, *round_weight(layer.weight), source.observed[name].mean)
         place(graph, name, layer).bias.data = bias.view(np.uint8)

@@ -91,13 +91,17 @@ def _rounded(source: Source, kind: str) -> bytes:
             bias = corrected_bias(even[name], *round_weight(weight), source.observed[name].mean)
         there.weight.data = there.arranged(weight).view(np.uint8).reshape(-1)
         there.bias.data = np.ascontiguousarray(bias).view(np.uint8)
-        if name in integer and kind == "static":
+        if name in integer and kind == "static" and name not in source.pooled_layers:
             met = source.observed[name]
             ranges[there.taken.name.decode()] = met.taken
             ranges[there.given.name.decode()] = met.rectified if there.relu else met.given
-    outputs = {
-        found[name].given.name.decode(): kind if name in integer else "weights" for name in source.int8_layers
-    }
+
+    def how(name: str) -> str:
+        if name not in integer:
+            return "weights"
+        return "dynamic" if kind == "static" and name in source.pooled_layers else kind
+
+    outputs = {found[name].given.name.decode(): how(name) for name in source.int8_layers}
     content = flatbuffer.pack(graph)
     if not outputs:  # all layers are kept
         return content

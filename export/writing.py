@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from edge_ser.bundle import Bundle, write_bundle
-from export.card import card_text
+from edge_ser.manifest import DEFAULT_PRECISION
+from export.card import with_card
+from export.formats import Format
 from export.gate import Exported
 
 __all__ = ["write_files"]
-
-_CARD = {"path": "MODEL_CARD.md", "engine": None, "precision": None}
 
 
 def write_files(
@@ -36,8 +36,16 @@ def write_files(
         for row in rows
         if row.data is not None
     ]
-    manifest = {**description, "files": [*entries, _CARD]}
+    manifest = {**description, "files": entries}
+    if preferred := _preferred([row.format for row in rows if row.data is not None], form):
+        manifest["preferred"] = preferred
     if kept := {row.format.key: list(row.kept) for row in rows if row.kept}:
         manifest["quantisation"] = {**manifest["quantisation"], "mixed": kept}
-    files["MODEL_CARD.md"] = card_text(manifest).encode("utf-8")
-    return write_bundle(folder, manifest, files, overwrite=overwrite)
+    return write_bundle(folder, *with_card(manifest, files), overwrite=overwrite)
+
+
+def _preferred(formats: Sequence[Format], form: str) -> dict[str, str]:
+    """fp32 for engines on which a step of a file of fewer bits takes longer, where fp32 is there."""
+    whole = {row.engine for row in formats if row.precision == DEFAULT_PRECISION}
+    slower = {row.engine for row in formats if row.slower} if form == "step" else set()
+    return dict.fromkeys(sorted(slower & whole), DEFAULT_PRECISION)

@@ -110,8 +110,8 @@ def measure(
     return [_summary(bundle, pair, results[pair]) for pair in pairs]
 
 
-def run_child(module: str, arguments: Sequence[str]) -> dict[str, Any]:
-    """One process that measures; its result, or ``{"error": sentence, "missing": bool}``.
+def run_child(module: str, arguments: Sequence[str], *, limit_s: float = _TIME_LIMIT_S) -> dict[str, Any]:
+    """One process that measures; its result, or ``{"error": sentence, "missing": bool}``, also after `limit_s` seconds.
 
     The last argument that it gets is `time.monotonic` when it was asked for.
     """
@@ -124,11 +124,11 @@ def run_child(module: str, arguments: Sequence[str]) -> dict[str, Any]:
     command = [sys.executable, "-m", module, *arguments, repr(time.monotonic())]
     try:
         run = subprocess.run(
-            command, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_TIME_LIMIT_S,
+            command, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=limit_s,
             check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        return {"error": f"no result after {_TIME_LIMIT_S} s", "missing": False}
+        return {"error": f"no result after {limit_s:g} s", "missing": False}
     if run.returncode != 0 or not run.stdout:
         last = (run.stderr.strip() or "no message").splitlines()[-1]
         ended = f"signal {-run.returncode}" if run.returncode < 0 else f"status {run.returncode}"

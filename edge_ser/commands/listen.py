@@ -85,7 +85,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=AUTO,
         help="what runs the model; auto (default) is the first of litert, onnx, numpy that is installed",
     )
-    parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="default %(default)s")
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, help="default: what the model prefers on the engine, mostly fp32"
+    )
     parser.add_argument(
         "--hop",
         type=float,

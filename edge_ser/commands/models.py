@@ -116,6 +116,7 @@ def _row(bundle: Bundle) -> dict[str, Any]:
         "macs_per_second": bundle.macs_per_second,
         "kb": round(min(file.bytes for file in model_files) / 1024, 1),
         "variants": [f"{file.engine} {file.precision}" for file in model_files],
+        "preferred": dict(bundle.preferred),
         "labels": list(bundle.labels),
         "figure": _figure(bundle),
         "figures": list(bundle.figures),

@@ -60,7 +60,10 @@ examples:
     parser.add_argument(
         "--engine", default=AUTO, choices=(AUTO, *EVERY_ENGINE), help="runtime (default auto)"
     )
-    parser.add_argument("--precision", default="fp32", help="of the model's file (default fp32)")
+    parser.add_argument(
+        "--precision",
+        help="of the model's file (default: what the model prefers on the engine, mostly fp32)",
+    )
     parser.add_argument(
         "--over-time", action="store_true", help="a row for each step of the model, not one a file"
     )

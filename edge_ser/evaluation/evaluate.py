@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Device",
     "Progress",
+    "answer_clip",
     "by_seed",
     "evaluate_bundle",
     "evaluate_checkpoints",
@@ -96,7 +97,7 @@ def evaluate_checkpoints(
         if device is not None:
             with device(path, train) as recognizer:
                 scored += [
-                    _answer(recognizer, clip, corpus.labels, held_out, seed) for clip in progress(test)
+                    answer_clip(recognizer, clip, corpus.labels, held_out, seed) for clip in progress(test)
                 ]
                 engine, precision = recognizer.engine.name, recognizer.engine.precision
             how = f"audio through {engine} {precision} streaming"
@@ -230,8 +231,26 @@ def _drop(rounded: dict[str, Any], plain: dict[str, Any]) -> dict[str, Any]:
     return {"fp32_uar": mean, "drop": mean - rounded["uar"]["mean"]}
 
 
-def _answer(recognizer: Recognizer, clip: Clip, labels: Sequence[str], fold: int, seed: int = 0) -> Scored:
-    """A recognizer's answer to a clip, its emotion among some of the labels that it knows."""
+def answer_clip(
+    recognizer: Recognizer, clip: Clip, labels: Sequence[str], fold: int, seed: int = 0
+) -> Scored:
+    """A recognizer's answer to a clip, its emotion among some of the labels that it knows.
+
+    Parameters
+    ----------
+    recognizer : Recognizer
+    clip : Clip
+        Its audio goes through the device's pipeline, and the answer at its end counts.
+    labels : sequence of str
+        Of the recognizer's, those that are chosen among.
+    fold, seed : int
+        Kept with the answer.
+
+    Raises
+    ------
+    EdgeSerError
+        The clip cannot be read or is shorter than a step.
+    """
     predictions = recognizer.predictions(load_audio(clip.path))
     answer = predictions[-1]
     among = np.array([answer.emotion[name] for name in labels])
@@ -289,7 +308,7 @@ def evaluate_bundle(
     scored, excluded = [], []
     for clip in progress(clips):
         try:
-            scored.append(_answer(recognizer, clip, labels, 0 if clip.fold is None else clip.fold))
+            scored.append(answer_clip(recognizer, clip, labels, 0 if clip.fold is None else clip.fold))
         except EdgeSerError as error:  # too short, or unreadable: said in the result, not dropped
             excluded.append({"file": str(clip.path), "reason": str(error)})
     if not scored:

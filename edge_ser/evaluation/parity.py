@@ -97,7 +97,8 @@ LIMITS = {
     "int8": Limit(0.2, mean=0.015, agreement=0.97, rounded=True),
 }
 LIMITS |= {"int8-weights": LIMITS["int8"], "int8-dynamic": LIMITS["int8"]}
-#: Every value between layers is a byte, states and answers too; see docs/export.md for what they keep.
+#: Every value between layers is a byte, states and answers too. A quarter above the mean error (.02) at which the files
+#: of five folds lost no UAR over 1439 clips of new speakers (results/int8-folds.json: -.003, 95 % -.010 to .003).
 LIMITS["int8-full"] = Limit(0.25, mean=0.025, agreement=0.95, rounded=True)
 
 

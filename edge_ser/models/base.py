@@ -151,6 +151,15 @@ class Network(nn.Module, abc.ABC):
         """
         return self.answer(self.pool(features, frames))
 
+    def settle(self, features: Tensor, frames: Tensor) -> None:
+        """Bring weights that were just drawn to the scale of a first batch; here, they are left as they are.
+
+        Parameters
+        ----------
+        features, frames : Tensor
+            As for `pool`.
+        """
+
     def check_crop(self, frames: int) -> None:
         """Refuse a training crop of so many frames that the network cannot be trained on; here, only an empty one.
 
@@ -211,6 +220,14 @@ class ClipNetwork(Network):
     def hear(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
         """Answers to waveforms (B, samples) of one length, where `hears_waveform`: A/D/V (B, 3), logits (B, labels)."""
         raise NotImplementedError(f"{type(self).__name__} has no front end of its own")
+
+    def chains(self) -> list[list[str]]:
+        """Layers (`ConvNorm` or convolutions) by name, each heard by the next of its list alone.
+
+        Between two of them is a ReLU where the first is `ConvNorm.active`, perhaps a maximum over places, and nothing
+        else: a channel of the first may be divided by what the second multiplies it by (`export.equalise`).
+        """
+        return []
 
     def pool(self, features: Tensor, frames: Tensor) -> Tensor:
         """As `Network.pool`. Padding takes no part: a clip in a batch is answered as it is alone."""

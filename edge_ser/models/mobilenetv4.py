@@ -21,6 +21,7 @@ __all__ = ["MobileNetV4L", "MobileNetV4M", "MobileNetV4S"]
 
 _WIDE = 960  # channels before the mean over time
 _HIDDEN = 1280
+_PARTS = ("before", "expand", "after", "project")  # of a block, in their order
 
 
 class Conv(NamedTuple):
@@ -146,6 +147,17 @@ class _MobileNetV4(ClipNetwork):
         if isinstance(folded.norm, nn.BatchNorm1d):
             folded.head, folded.norm = fuse_linear_bn_eval(folded.head, folded.norm), nn.Identity()
         return folded
+
+    def chains(self) -> list[list[str]]:
+        """As `ClipNetwork.chains`: the plain convolutions at the start, and the inside of each block."""
+        chains: list[list[str]] = [[]]
+        for index, block in enumerate(self.blocks):
+            if isinstance(block, ConvNorm):
+                chains[-1].append(f"blocks.{index}")
+                continue
+            parts = [part for part in _PARTS if getattr(block, part, None) is not None]
+            chains += [[f"blocks.{index}.{part}" for part in parts], []]
+        return [chain for chain in chains if len(chain) > 1]
 
     def body(self, features: Tensor, frames: Tensor | None) -> Tensor:
         """As `ClipNetwork.body`."""

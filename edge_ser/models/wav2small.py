@@ -27,6 +27,7 @@ __all__ = ["FrontEnd", "Wav2Small", "Wav2Small17k", "Wav2SmallConfig"]
 _CHANNELS = 13
 _PART = 256  # samples; about the root of a clip's
 _MELS = 26
+_STILL = 1e-6  # a spread that is none
 _PUBLISHED = MelSpec(
     win_length=64, n_fft=64, hop_length=32, n_mels=_MELS, fmin=0.0, fmax=8000.0, padding="reflect"
 )
@@ -132,15 +133,23 @@ class _Wav2Small(ClipNetwork):
         x = x / torch.sqrt(_mean(x * x) + POWER_FLOOR)
         return self.answer(self.body(self.front_end(x), None))
 
+    def chains(self) -> list[list[str]]:
+        """As `ClipNetwork.chains`: all of the blocks."""
+        return [[f"{part}.{i}" for part in ("before", "after") for i in range(len(getattr(self, part)))]]
+
     def body(self, features: Tensor, frames: Tensor | None) -> Tensor:
         """As `ClipNetwork.body`."""
+        return self.attend(*self.maps(features, frames))
+
+    def maps(self, features: Tensor, frames: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """What the convolutions make of features (B, T, 26): (B, 13, tokens, 13), and the valid tokens of each clip."""
         x = features[:, None]
         for conv in self.before:
             x, frames = conv(x, frames)
         x, frames = max_pool(x, frames)
         for conv in self.after:
             x, frames = conv(x, frames)
-        return self.attend(x, frames)
+        return x, frames
 
     @abc.abstractmethod
     def attend(self, x: Tensor, tokens: Tensor | None) -> Tensor:
@@ -178,6 +187,28 @@ class Wav2Small(_Wav2Small):
             score = score.masked_fill(_beyond(score, tokens)[:, :, None], float("-inf"))
         return (torch.softmax(score, 1) * self.value(rows)).sum(1)
 
+    @torch.no_grad()
+    def settle(self, features: Tensor, frames: Tensor) -> None:
+        """Scale scores and pooled vector to a variance of 1 over a first batch (as arXiv 1511.06422 does layers).
+
+        Drawn as usual, scores hardly differ, so that the pool is a plain mean over rows of all channels and times: from
+        clip to clip it varies by .03, and the convolutions get no gradient to speak of until the layers after it have
+        grown. The function stays the published one, as these are its own weights.
+        """
+        padded = bool((frames < features.shape[1]).any())
+        x, tokens = self.maps(features, frames if padded else None)
+        rows = _rows(self.mix(x), tokens)
+        valid = rows.flatten(0, 1) if tokens is None else rows[~_beyond(rows, tokens)]
+        self.score.weight.div_(_spread(self.score(valid))[:, None])
+        pooled = self.attend(x, tokens)
+        spread = _spread(pooled)
+        self.value.weight.div_(spread[:, None])
+        self.value.bias.sub_(pooled.mean(0)).div_(spread)
+
+    def chains(self) -> list[list[str]]:
+        """As `ClipNetwork.chains`."""
+        return [[*super().chains()[0], "mix"]]
+
 
 class Wav2Small17k(_Wav2Small):
     """The 17 K network, "Wav2Small 2.0": 15 888 values; 17 244 with four emotions.
@@ -205,6 +236,12 @@ class Wav2Small17k(_Wav2Small):
             score = score.masked_fill(_beyond(score.transpose(1, 2), tokens)[:, None, :, None], float("-inf"))
         pooled = (torch.softmax(score, 2) * self.value(x)).sum(2)  # (B, channels, bands)
         return torch.cat([pooled, pooled @ pooled.transpose(1, 2)], 2).flatten(1)
+
+
+def _spread(rows: Tensor) -> Tensor:
+    """Standard deviation of each column; 1 where nothing differs."""
+    deviation = rows.std(0)
+    return torch.where(deviation > _STILL, deviation, 1.0)
 
 
 def _beyond(x: Tensor, tokens: Tensor) -> Tensor:

@@ -42,7 +42,7 @@ class Augment:
     tilt_db : float
         Standard deviation in dB of each of three smooth curves over the bands (a microphone's response).
     band_mask, frame_mask : int
-        Widest stretch of bands and of frames that is blanked, twice each (SpecAugment, arXiv 1904.08779).
+        Widest stretch of bands and of frames that is set to the mean level, twice each (SpecAugment, arXiv 1904.08779).
     mixup : float
         Parameter of the Beta distribution of arXiv 1710.09412; clips mix in the log-mel domain.
     style : float
@@ -160,9 +160,11 @@ def spread(batch: Tensor, how: Augment, spec: MelSpec) -> Tensor:
     floor = (10 * math.log10(spec.floor) - spec.mean) / spec.scale
     change = gain + tilt + _lowered(count, how.narrow, spec) if how.narrow > 0 else gain + tilt
     batch = (batch + change / spec.scale).clamp(min=floor)
+    # A front end that takes no mean level off its decibels has 0 where a clip is loudest: there it is the clip's own.
+    level = batch.mean((1, 2), keepdim=True) if spec.mean == 0 else torch.zeros(())
     for _ in range(2):
-        batch = _blank(batch, how.band_mask, bands, (count, 1, bands))
-        batch = _blank(batch, how.frame_mask, frames, (count, frames, 1))
+        batch = _blank(batch, level, how.band_mask, bands, (count, 1, bands))
+        batch = _blank(batch, level, how.frame_mask, frames, (count, frames, 1))
     return batch
 
 
@@ -178,9 +180,9 @@ def _lowered(count: int, share: float, spec: MelSpec) -> Tensor:
     return -(depth * (outside & narrow))[:, None]
 
 
-def _blank(batch: Tensor, widest: int, size: int, shape: tuple[int, int, int]) -> Tensor:
-    """Set a random stretch of bands or frames of each clip to the mean level, which is 0."""
+def _blank(batch: Tensor, level: Tensor, widest: int, size: int, shape: tuple[int, int, int]) -> Tensor:
+    """Set a random stretch of bands or frames of each clip to its mean level."""
     width = torch.randint(0, min(widest, size) + 1, (batch.shape[0], 1))
     start = (torch.rand(batch.shape[0], 1) * (size - width + 1)).long()
     index = torch.arange(size)
-    return batch.masked_fill(((index >= start) & (index < start + width)).reshape(shape), 0.0)
+    return torch.where(((index >= start) & (index < start + width)).reshape(shape), level, batch)

@@ -31,6 +31,7 @@ from edge_ser.training.views import ViewMaker, Views, taught_by
 __all__ = ["Run", "checkpoint_name", "run_recipe"]
 
 ADV_SOURCE = "means of raters of {names}, scaled to 0..1"
+_SETTLED_ON = 64  # clips
 ADV_TAUGHT = "on other recordings what a teacher says of them"
 
 
@@ -103,6 +104,8 @@ def run_recipe(
             _begin_from(model, Path(_named(recipe.fit.start, run)))
         own = folder / target.stem
         data = ClipSet(chosen, mine.features, corpus.labels, known, taught)
+        if not recipe.fit.start:
+            _settle(model, data, recipe, run.seed)
         with progress_bar(target.stem, recipe.fit.epochs, "epoch", leave=True) as bar:
             beside = others.clip_set(run) if others is not None else None
             model = fit(model, data, recipe, run.seed, own, bar.epoch, beside)
@@ -157,6 +160,16 @@ def _taught(recipe: Recipe, run: Run, views: Views, labels: Sequence[str]) -> Ta
     if recipe.distil is None:
         return None
     return taught_by(TargetStore.open(_named(recipe.distil.targets, run)), views.keys, labels)
+
+
+def _settle(model: Network, clips: ClipSet, recipe: Recipe, seed: int) -> None:
+    """Let a fresh network see a first batch, `Network.settle`; chance elsewhere is as if it had not."""
+    rng = np.random.default_rng(seed)
+    index = rng.permutation(len(clips))[:_SETTLED_ON]
+    frames = round(recipe.fit.crop_s * recipe.spec.frame_rate)
+    with torch.random.fork_rng(devices=[]):
+        batch = clips.batch(index.tolist(), frames, recipe.augment, recipe.spec, rng)
+        model.settle(batch.features, batch.frames)
 
 
 def _begin_from(model: Network, path: Path) -> None:

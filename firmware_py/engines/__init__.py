@@ -33,15 +33,15 @@ _TABLE |= {
 EVERY_ENGINE = tuple(_TABLE)
 
 
-def choose_engine(bundle: Bundle, precision: str = "fp32") -> str:
+def choose_engine(bundle: Bundle, precision: str | None = None) -> str:
     """The engine that ``auto`` stands for here: the first whose package is installed and whose file is in the bundle.
 
     Parameters
     ----------
     bundle : Bundle
         The model.
-    precision : str
-        The precision asked for.
+    precision : str, optional
+        The precision asked for; left out, of each engine the one that the bundle prefers.
 
     Returns
     -------
@@ -55,16 +55,17 @@ def choose_engine(bundle: Bundle, precision: str = "fp32") -> str:
     """
     variants = set(bundle.variants())
     for name, (_, _, packages) in _TABLE.items():
-        if (name, precision) in variants and (not packages or any(find_spec(item) for item in packages)):
+        wanted = bundle.preferred_precision(name) if precision is None else precision
+        if (name, wanted) in variants and (not packages or any(find_spec(item) for item in packages)):
             return name
     listed = ", ".join(f"{engine} {kind}" for engine, kind in sorted(variants))
     raise EdgeSerError(
-        f"no engine installed here runs {bundle.name} in {precision}; the bundle holds {listed}: "
+        f"no engine installed here runs {bundle.name} in {precision or 'what it prefers'}; the bundle holds {listed}: "
         "choose another precision or pip install 'edge-ser[litert]'"
     )
 
 
-def open_engine(bundle: Bundle, engine: str = AUTO, precision: str = "fp32") -> Engine:
+def open_engine(bundle: Bundle, engine: str = AUTO, precision: str | None = None) -> Engine:
     """Load a bundle's model on a runtime.
 
     Parameters
@@ -73,8 +74,9 @@ def open_engine(bundle: Bundle, engine: str = AUTO, precision: str = "fp32") -> 
         The model.
     engine : str
         One of `EVERY_ENGINE`, or ``auto`` (see `choose_engine`; the engine's `name` says which it became).
-    precision : str
-        One that the bundle lists for the engine.
+    precision : str, optional
+        One that the bundle lists for the engine; left out, the one that it prefers, which is fp32 where it does not say
+        (the engine's `precision` says which it became).
 
     Returns
     -------
@@ -92,6 +94,8 @@ def open_engine(bundle: Bundle, engine: str = AUTO, precision: str = "fp32") -> 
         engine = choose_engine(bundle, precision)
     if engine not in _TABLE:
         raise EdgeSerError(f"unknown engine {engine!r}; choose one of {', '.join((*EVERY_ENGINE, AUTO))}")
+    if precision is None:
+        precision = bundle.preferred_precision(engine)
     module, name, _ = _TABLE[engine]
     path = bundle.file(engine, precision)
     opened: Engine = getattr(importlib.import_module(module), name)(bundle, path, precision)

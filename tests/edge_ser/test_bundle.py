@@ -69,6 +69,17 @@ def test_a_file_it_lacks(folder):
         load_bundle(folder).file("numpy", "fp32", "clip")
 
 
+def test_what_it_prefers(folder, tmp_path):
+    bundle = load_bundle(folder)
+    assert bundle.preferred == {} and bundle.preferred_precision("onnx") == "fp32"
+    bundle = write(tmp_path / "told", preferred={"numpy": "fp32"})
+    assert load_bundle(bundle.path).preferred == {"numpy": "fp32"}
+    assert json.loads((bundle.path / "bundle.json").read_text())["version"] == 1  # older readers let it be
+    for wrong in ({"numpy": "int8"}, {"litert": "fp32"}, {"numpy": "fp8"}, {"numpy": 32}, ["numpy"], "fp32"):
+        edit(bundle.path, lambda entries, wrong=wrong: entries.update(preferred=wrong))
+        refused(bundle.path, "preferred")
+
+
 def test_names(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "SHIPPED", tmp_path)
     (tmp_path / ".aside").mkdir()

@@ -15,16 +15,28 @@ from tests.support import manifest
 MUTATIONS = 1000
 
 
-@pytest.mark.parametrize("engine", ["numpy", "onnx", "litert", "torch", "micro"])
-def test_a_thousand_mutations_of_a_file_are_refused(request, tmp_path, engine):
-    bundle = request.getfixturevalue("host_bundle" if engine in ("torch", "micro") else "full_bundle")
-    precision = "int8-full" if engine == "micro" else "fp32"
+@pytest.mark.parametrize(
+    ("holder", "engine", "precision"),
+    [
+        ("full_bundle", "numpy", "fp32"),
+        ("full_bundle", "onnx", "fp32"),
+        ("full_bundle", "litert", "fp32"),
+        ("int8_bundle", "numpy", "int8"),
+        ("int8_bundle", "onnx", "int8"),
+        ("int8_bundle", "litert", "int8"),
+        ("host_bundle", "litert", "int8-full"),
+        ("host_bundle", "micro", "int8-full"),
+        ("host_bundle", "torch", "fp32"),
+    ],
+)
+def test_a_thousand_mutations_of_a_file_are_refused(request, tmp_path, holder, engine, precision):
+    bundle = request.getfixturevalue(holder)
     folder = tmp_path / "copy"
     folder.mkdir()
     for file in bundle.path.iterdir():
         (folder / file.name).write_bytes(file.read_bytes())
     path = folder / bundle.file(engine, precision).name
-    refuse_mutations(folder, path, f"{engine} 6")
+    refuse_mutations(folder, path, f"{engine} {precision} 6")
     assert open_engine(load_bundle(folder), engine, precision).name == engine
 
 

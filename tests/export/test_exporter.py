@@ -79,6 +79,25 @@ def test_the_same_checkpoint_gives_the_same_bytes(checkpoint, tmp_path):
         assert file.read_bytes() == (tmp_path / "two" / "mine" / file.name).read_bytes()
 
 
+def test_fp32_is_preferred_where_eight_bits_take_longer():
+    """By the table of formats alone: no timing may change a bundle."""
+    from export.writing import _preferred
+
+    assert _preferred(choose_formats("numpy,onnx,tflite,int8"), "step") == {"onnx": "fp32"}
+    assert _preferred(choose_formats("onnx,onnx-fp16,tflite-int8"), "step") == {}
+    assert _preferred(choose_formats("onnx-int8"), "step") == {}  # nothing else is there
+    assert _preferred(choose_formats("onnx,onnx-int8-dynamic"), "window") == {}  # what was timed are steps
+
+
+def test_what_is_preferred_is_in_the_bundle_and_on_its_card(checkpoint, tmp_path):
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(package)
+    rows = choose_formats("onnx,onnx-int8")
+    _, bundle = export_checkpoint(checkpoint, tmp_path / "mine", rows, SOUNDS, calibrate="sample")
+    assert bundle.preferred == {"onnx": "fp32"}
+    assert "On onnx fp32 runs where no precision is named" in bundle.card.read_text()
+
+
 def test_a_format_over_its_limit_writes_nothing(checkpoint, tmp_path):
     strict = [dataclasses.replace(NUMPY[0], limit=Limit(0.0))]
     rows, bundle = export_checkpoint(checkpoint, tmp_path / "mine", strict, SOUNDS)

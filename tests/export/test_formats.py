@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
+import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +21,7 @@ from firmware_py.engines import EVERY_ENGINE
 from firmware_py.engines.micro_engine import Header
 from tests.support import CONFIG, SPEC, random_weights, state_shapes, torch_model
 
+ROOT = Path(__file__).resolve().parents[2]
 INPUTS = ["features", *state_shapes()]
 OUTPUTS = ["adv", "logits", *map(next_name, state_shapes())]
 
@@ -33,6 +36,18 @@ def test_rows_are_consistent():
         assert row.limit == LIMITS[row.precision]
         assert row.device
         assert row.calibrated == row.precision.startswith("int8")
+
+
+def test_what_is_slower_follows_from_the_record():
+    """Rows say it, so that bundles do not depend on how busy a machine was; results/export.json is why they say it."""
+    record = json.loads((ROOT / "results" / "export.json").read_text())
+    time = {f"{row['format']}-{row['precision']}": row["latency_ms"] for row in record["formats"]}
+    for row in FORMATS:
+        whole = time.get(f"{row.name}-fp32")
+        if whole is None or time[row.key] is None:
+            assert not row.slower
+            continue
+        assert row.slower == (time[row.key]["p50"] > 1.05 * whole["p50"]), row.key
 
 
 def test_choice():

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
+import random
 
 import numpy as np
 import pytest
@@ -20,6 +23,7 @@ pytest.importorskip("onnxruntime")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
 from export.importing import import_model  # noqa: E402
+from export.inspection import inspect  # noqa: E402
 
 LABELS = ["sad", "angry", "happy"]
 SPEC = MelSpec(n_mels=20, hop_length=160, n_fft=400, win_length=400, padding="none", log="ln")
@@ -232,6 +236,86 @@ def test_wrong_files(tmp_path):
     import_model(toml(tmp_path, window_s="0.215", hop_s="0.1", input__transposed="true"), tmp_path / "mine")
     with pytest.raises(EdgeSerError, match="exists"):
         import_model(square, tmp_path / "mine")
+
+
+def mutated(whole, seed, count):
+    """Copies of a file with a bit turned, an end cut off, bytes put in, or a block of something else."""
+    chance = random.Random(seed)
+    for kind in itertools.islice(itertools.cycle(range(4)), count):
+        data, at = bytearray(whole), chance.randrange(len(whole))
+        if kind == 0:
+            data[at] ^= 1 << chance.randrange(8)
+        elif kind == 1:
+            del data[at:]
+        elif kind == 2:
+            data[at:at] = chance.randbytes(chance.randint(1, 64))
+        else:
+            data[at : at + 16] = chance.randbytes(16)
+        yield bytes(data)
+
+
+@pytest.mark.parametrize("kind", ["onnx", "tflite"])
+def test_a_damaged_file_is_refused_or_answers_and_never_ends_the_program(request, kind, tmp_path):
+    """No hash protects what comes from outside, so it is opened in a process of its own before it is opened here."""
+    whole = tmp_path / f"whole.{kind}"
+    if kind == "onnx":
+        save(whole)
+    else:
+        whole.write_bytes(request.getfixturevalue("full_bundle").file("litert").read_bytes())
+    about = toml(tmp_path)
+    refused = 0
+    for number, content in enumerate(mutated(whole.read_bytes(), f"{kind} 6", 12)):
+        (tmp_path / f"theirs.{kind}").write_bytes(content)
+        try:
+            if kind == "onnx":
+                found = import_model(about, tmp_path / f"mine{number}").outputs
+            else:
+                found = inspect(tmp_path / "theirs.tflite").outputs
+        except EdgeSerError as error:
+            assert "\n" not in str(error)
+            refused += 1
+        else:
+            assert found
+    assert refused >= 3  # those that were cut off
+
+
+def test_thousands_of_damaged_onnx_files_are_read_or_refused_in_a_sentence(tmp_path):
+    path = tmp_path / "theirs.onnx"
+    save(path)
+    refused = 0
+    for content in mutated(path.read_bytes(), "onnx 4000", 4000):
+        path.write_bytes(content)
+        try:
+            inspect(path)
+        except EdgeSerError as error:
+            assert "\n" not in str(error)
+            refused += 1
+    assert refused > 1000
+
+
+def test_an_imported_bundle_is_known_by_its_hashes(tmp_path):
+    save(tmp_path / "theirs.onnx")
+    bundle = import_model(toml(tmp_path), tmp_path / "mine")
+    path = bundle.file("onnx")
+    whole = path.read_bytes()
+    for content in mutated(whole, 6, 1000):
+        path.write_bytes(content)
+        if content != whole:
+            with pytest.raises(EdgeSerError, match="is damaged"):
+                load_bundle(bundle.path)
+
+
+def test_a_runtime_that_crashes_is_an_error(monkeypatch, tmp_path):
+    save(tmp_path / "theirs.onnx")
+    (tmp_path / "onnxruntime.py").write_text(
+        "import os\nos.abort()\n"
+    )  # found by the child alone, before ours
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    with pytest.raises(
+        EdgeSerError, match=r"no ONNX file that ONNX Runtime can run: the process ended with signal 6"
+    ):
+        import_model(toml(tmp_path), tmp_path / "mine")
+    assert not (tmp_path / "mine").exists()
 
 
 def test_wrong_interfaces_are_refused(tmp_path):

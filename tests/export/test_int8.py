@@ -61,7 +61,10 @@ def test_onnx_has_float_states_and_integer_products(int8_bundle):
     # what goes in and what comes out of each product, and not one state
     assert kinds.count("QuantizeLinear") == 2 * INTEGER
     assert not any(node.output[0] in bytes_ for node in proto.graph.node)
-    assert path.stat().st_size < 110 * 1024
+    assert path.stat().st_size < 110_000
+    # what is computed has numbers; a reader finds the layers by their names
+    named = {node.name for node in proto.graph.node if node.op_type == "Conv"}
+    assert {"mix.conv", "blocks.3.pointwise.conv", "stem.0.conv", "attend"} <= named
 
 
 def test_onnx_runtime_computes_them_with_integers(int8_bundle, tmp_path):

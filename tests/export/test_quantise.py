@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -24,6 +26,7 @@ from export.quantise import (  # noqa: E402
     round_weight,
 )
 from export.source import Source  # noqa: E402
+from tests.edge_ser.models.networks import lively  # noqa: E402
 from tests.support import CONFIG, SPEC, random_weights, torch_model  # noqa: E402
 
 SMALL = CONFIG | {"stem": [4], "channels": 16, "heads": 2, "dilations": [1, 3]}
@@ -134,6 +137,34 @@ def test_even_channels_are_the_same_function(config, features):
         after_peaks[~heard & (before_peaks > 0)], 20 * before_peaks[~heard & (before_peaks > 0)], rtol=1e-3
     )
     assert spread(after["blocks.0.depthwise.conv"].peaks) < spread(seen["blocks.0.depthwise.conv"].peaks)
+
+
+@pytest.mark.parametrize("name", ["mobilenetv4-s", "mobilenetv4-m", "wav2small-72k", "wav2small-17k"])
+def test_even_channels_of_networks_that_hear_a_window_are_the_same_function(name):
+    model = lively(name).fold()
+    heard = [
+        np.random.default_rng(i).normal(0, 2, (60, model.config.n_mels)).astype(np.float32) for i in (0, 1)
+    ]
+    seen = observe(model, heard)
+    even = equalised(model, seen)
+    features = torch.from_numpy(heard[0])[None]
+    with torch.inference_mode():
+        for mine, theirs in zip(
+            even.answer(even.body(features, None)), model.answer(model.body(features, None)), strict=True
+        ):
+            torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=1e-4)
+    after = observe(even, heard)
+    pairs = [pair for chain in model.chains() for pair in itertools.pairwise(chain)]
+    assert len(pairs) > 5
+    changed = 0
+    for one, _ in pairs:
+        met = [of[f"{one}.conv"] for of in (seen, after)]
+        active = model.get_submodule(one).active
+        was, now = (x.peaks if active else np.maximum(x.peaks, -x.depths) for x in met)
+        # nothing rises above the largest channel, and the others come nearer to it
+        assert now.max() <= was.max() * 1.01
+        changed += bool(now.mean() > was.mean() * 1.02)
+    assert changed > len(pairs) / 2
 
 
 def test_silent_channels_stay_as_they_are(features):

@@ -35,6 +35,7 @@ from edge_ser.models import ARCHITECTURES, build_model  # noqa: E402
 from edge_ser.models.checkpoint import load_checkpoint, save_checkpoint  # noqa: E402
 from export.exporter import export_checkpoint  # noqa: E402
 from export.source import Source  # noqa: E402
+from export.to_onnx_int8 import to_onnx_int8  # noqa: E402
 from export.window import as_convolutions, plan_window  # noqa: E402
 
 LABELS = ["angry", "happy", "neutral", "sad"]
@@ -229,6 +230,34 @@ def test_a_network_on_waveforms_alone_says_so(tmp_path):
     model, _ = load_checkpoint(save("cnn-1d", tmp_path))
     with pytest.raises(EdgeSerError, match="hears waveforms alone"):
         plan_window(model, model.spec, takes="features")
+
+
+def test_a_layer_behind_the_mean_rounds_its_input_by_each_windows_own_range(tmp_path):
+    """One vector a window: a static range that holds an odd sound leaves too few steps for speech."""
+    onnx = pytest.importorskip("onnx")
+    from export.calibration import calibrate_on_sample
+
+    model, _ = load_checkpoint(save("mobilenetv4-s", tmp_path))
+    plan = plan_window(model, model.spec, window_s=1.0)
+    found = calibrate_on_sample(model.spec, plan.step_frames)
+    given = tuple(plan.given(model, wave) for wave in found.waves)
+    source = Source(model.fold(), dataclasses.replace(found, features=given), plan)
+    assert source.pooled_layers == ("head.conv",)
+    kinds = [node.op_type for node in onnx.load_from_string(to_onnx_int8(source)).graph.node]
+    assert kinds.count("ConvInteger") == kinds.count("DynamicQuantizeLinear") == 1
+    assert kinds.count("QuantizeLinear") > len(source.integer_layers)
+    kept = source.keeping(source.integer_layers)
+    assert kept.pooled_layers == () and "ConvInteger" not in [
+        node.op_type for node in onnx.load_from_string(to_onnx_int8(kept)).graph.node
+    ]
+    # a louder window than any that was calibrated on is answered as the float network answers it
+    loud = given[0] * 3
+    with torch.inference_mode():
+        wanted = source.model.answer(source.model.body(torch.from_numpy(loud)[None], None))[1].numpy()
+    runtime = pytest.importorskip("onnxruntime")
+    session = runtime.InferenceSession(to_onnx_int8(source.keeping(source.integer_layers[:-1])))
+    [logits] = session.run(["logits"], {"features": loud[None]})
+    assert np.abs(logits - wanted).max() < 0.02 * np.abs(wanted).max()
 
 
 def test_commands(exported, tmp_path, capsys):

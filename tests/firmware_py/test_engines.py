@@ -1,5 +1,6 @@
 """Every engine: the same answers within float32's rounding, the same bits each time, errors that say what to do."""
 
+import dataclasses
 import sys
 
 import numpy as np
@@ -61,6 +62,20 @@ def test_int8_gives_the_same_bits_and_float_states(int8_bundle, features, name):
 def test_auto_finds_int8(int8_bundle):
     assert choose_engine(int8_bundle, "int8") == "litert"
     assert open_engine(int8_bundle, "auto", "int8").precision == "int8"
+
+
+def test_a_precision_that_is_not_named_is_the_one_that_the_bundle_prefers(int8_bundle):
+    assert open_engine(int8_bundle).precision == open_engine(int8_bundle, "numpy").precision == "fp32"
+    told = dataclasses.replace(int8_bundle, preferred={"onnx": "int8"})
+    assert open_engine(told, "onnx").precision == "int8"
+    with pytest.raises(EdgeSerError, match="no model file for onnx fp32"):
+        open_engine(told, "onnx", "fp32")
+    assert open_engine(told, "numpy").precision == "fp32"
+    alone = tuple(f for f in told.files if f.engine == "onnx" and f.precision == "int8")
+    small = dataclasses.replace(told, files=alone)
+    assert choose_engine(small) == "onnx" and open_engine(small).precision == "int8"
+    with pytest.raises(EdgeSerError, match="in what it prefers; the bundle holds onnx int8"):
+        choose_engine(dataclasses.replace(small, preferred={}))
 
 
 def test_int8_weights_are_not_taken_for_float_ones(int8_bundle):

@@ -214,3 +214,39 @@ def test_the_mean_of_a_click_in_silence_keeps_the_silences_level():
         torch.testing.assert_close(
             _mean(wave).double(), wave.double().mean(1, keepdim=True), rtol=1e-5, atol=0
         )
+
+
+def test_a_first_batch_sets_the_scale_of_scores_and_pooled_vector() -> None:
+    """Without it two clips differ by hundredths in what is pooled, and training stands still."""
+    torch.manual_seed(0)
+    model = Wav2Small(Wav2SmallConfig(labels=("angry", "sad"))).train()
+    level = torch.linspace(-60, -20, 24)[:, None, None]
+    features = level + 15 * torch.randn(24, 1, 26) + 10 * torch.randn(24, 260, 26)
+    frames = torch.full((24,), 260)
+    with torch.no_grad():
+        assert model.pool(features, frames).std(0).mean() < 0.2
+    counted = values(model)
+    model.settle(features, frames)
+    assert values(model) == counted
+    with torch.no_grad():
+        pooled = model.pool(features, frames)
+        x, _ = model.maps(features, None)
+        scores = model.score(_rows(model.mix(x), None)).flatten(0, 1)
+    torch.testing.assert_close(pooled.std(0), torch.ones(model.hidden), rtol=0.05, atol=0)
+    torch.testing.assert_close(pooled.mean(0), torch.zeros(model.hidden), rtol=0, atol=0.05)
+    torch.testing.assert_close(scores.std(0), torch.ones(model.hidden), rtol=0.05, atol=0)
+
+
+def test_clips_that_differ_in_length_settle_by_their_own_frames() -> None:
+    torch.manual_seed(0)
+    one, other = (Wav2Small(Wav2SmallConfig(labels=("angry",))).eval() for _ in range(2))
+    other.load_state_dict(one.state_dict())
+    features, frames = torch.randn(6, 130, 26) * 20 - 40, torch.tensor([130, 104, 130, 65, 130, 91])
+    padded = features.clone()
+    padded[torch.arange(130)[None] >= frames[:, None]] = 1e4
+    one.settle(features, frames)
+    other.settle(padded, frames)
+    for name, value in one.state_dict().items():
+        torch.testing.assert_close(value, other.state_dict()[name])
+    one.settle(torch.zeros(3, 65, 26), torch.full((3,), 65))  # nothing differs: nothing becomes infinite
+    assert all(torch.isfinite(value).all() for value in one.state_dict().values())

@@ -65,6 +65,19 @@ def test_masks_blank_at_most_two_stretches() -> None:
     assert 0 < bands.max() <= 16 and 0 < frames.max() <= 48
 
 
+def test_masks_are_the_clips_own_level_where_the_front_end_takes_none_off():
+    """0 dB would be a rectangle of full scale."""
+    torch.manual_seed(0)
+    spec = MelSpec(n_mels=26, mean=0.0, scale=1.0)
+    batch = torch.randn(20, 100, 26) - torch.linspace(30, 60, 20)[:, None, None]
+    how = dataclasses.replace(OFF, band_mask=8, frame_mask=24)
+    masked = spread(batch, how, spec)
+    changed = masked != batch
+    assert 0 < changed.float().mean() < 0.5
+    level = batch.mean((1, 2), keepdim=True).expand_as(batch)
+    torch.testing.assert_close(masked[changed], level[changed])
+
+
 def test_warp_changes_length_within_its_limits() -> None:
     rng = np.random.default_rng(0)
     lengths = [len(warp(torch.randn(200, 64), Augment(speed=0.2), rng)) for _ in range(50)]
