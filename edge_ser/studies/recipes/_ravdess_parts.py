@@ -110,7 +110,7 @@ def forest(run: StudyRun, *, protocol: str, fold: int, seed: int, grid: dict[str
     else:
         how = StratifiedKFold(min(5, max(2, smallest)), shuffle=True, random_state=seed)
     search = GridSearchCV(classical("random-forest", seed), grid, cv=how, scoring="accuracy", n_jobs=1)
-    search.fit(vectors[division.train], truth, groups=groups)
+    search.fit(vectors[division.train], truth, **({"groups": groups} if protocol == "honest" else {}))
     best = search.best_estimator_
     scores = np.zeros((len(division.test), len(clips.labels)))
     scores[:, best.classes_] = best.predict_proba(vectors[division.test])
