@@ -29,7 +29,8 @@ def studies(results: Path) -> str:
             }
             rows.append(row)
         scale = {"full": "", "quick": " A quick run, not the whole study."}[one["scale"]]
-        about = f"{one['data']}; {len(one['seeds'])} of each setting.{scale}"
+        cost = f"{one['cpu_seconds']} s of a core's time (user and system)"
+        about = f"{one['data']}; {len(one['seeds'])} of each setting; {cost}.{scale}"
         split = "; ".join(f"{name}: {text}" for name, text in one["protocols"].items())
         told.append(
             f"### {one['letter']}: {one['title']}\n\n`edge-ser study {one['study']}`. {about} {split}.\n\n"

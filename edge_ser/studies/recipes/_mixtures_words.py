@@ -31,7 +31,7 @@ def word_units(run: StudyRun) -> dict[tuple[str, float], list[Unit]]:
     for protocol in run.protocols:
         few = (0.0, 0.5, 1.0)
         if protocol == "honest":
-            weights = run.pick(full=WEIGHTS, quick=(0.0, 0.2, 0.5, 1.0), miniature=few)
+            weights = run.pick(full=WEIGHTS, quick=few, miniature=few)
         else:
             weights = run.pick(full=few, quick=(0.5,), miniature=(0.5,))
         epochs = run.pick(full=30, quick=20, miniature=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,9 +23,11 @@ from edge_ser.studies.networks import Labelled, network_part, save_network
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["Material", "encoder", "finetuned", "forest", "load", "network"]
+__all__ = ["QUICK_SHARE", "Material", "encoder", "finetuned", "forest", "load", "network"]
 
 SIDE = 128
+#: Of the training clips that networks on images learn from where it is quick.
+QUICK_SHARE = 0.4
 _VALID = 0.15
 _LONGEST_S = 4.0  # of a clip that a large encoder hears; RAVDESS's last 3 to 5 s
 _FEATURES = "classic"
@@ -47,9 +50,8 @@ def load(run: StudyRun) -> Material:
 
     corpus = run.corpus("ravdess")
     clips = [clip for clip in corpus.clips if clip.emotion is not None and clip.fold is not None]
-    most = run.pick(full=len(clips), quick=round(0.4 * len(clips)), miniature=64)
-    if most < len(clips):
-        clips = [clips[i] for i in np.sort(np.random.default_rng(0).permutation(len(clips))[:most])]
+    if run.scale == "miniature":
+        clips = [clips[i] for i in np.sort(np.random.default_rng(0).permutation(len(clips))[:64])]
     paths = [clip.path for clip in clips]
     spec = load_spec(_FEATURES)
     vectors = run.features(
@@ -108,7 +110,7 @@ def forest(run: StudyRun, *, protocol: str, fold: int, seed: int, grid: dict[str
     else:
         how = StratifiedKFold(min(5, max(2, smallest)), shuffle=True, random_state=seed)
     search = GridSearchCV(classical("random-forest", seed), grid, cv=how, scoring="accuracy", n_jobs=1)
-    search.fit(vectors[division.train], truth, groups=groups)
+    search.fit(vectors[division.train], truth, **({"groups": groups} if protocol == "honest" else {}))
     best = search.best_estimator_
     scores = np.zeros((len(division.test), len(clips.labels)))
     scores[:, best.classes_] = best.predict_proba(vectors[division.test])
@@ -158,6 +160,10 @@ def network(
     material = load(run)
     clips = material.labelled
     division = _division(clips, protocol, fold, seed)
+    if run.scale == "quick" and key != "mlp":
+        rng = np.random.default_rng(seed)
+        some = np.sort(rng.permutation(division.train)[: round(QUICK_SHARE * len(division.train))])
+        division = dataclasses.replace(division, train=some)
     classes, width = len(clips.labels), material.vectors.shape[1]
     schedule = Schedule(
         epochs=epochs,

@@ -126,7 +126,7 @@ def _network(run: StudyRun, *, kind: str, protocol: str, seed: int, fold: int, a
         epochs, batch, lr = run.pick(full=80, quick=40, miniature=1), 16, 1e-2
     else:
         clips, values = _pictures(run)
-        epochs, batch, lr = run.pick(full=40, quick=20, miniature=1), 32, 3e-3
+        epochs, batch, lr = run.pick(full=60, quick=30, miniature=1), 16, 3e-3
     known = _labelled(clips)
     width = run.pick(full=64, quick=32, miniature=8)
     division = _divisions(run, clips, protocol, seed)[fold]

@@ -1,5 +1,7 @@
 """Networks and classifiers of the table that become no bundle as they are."""
 
+from pathlib import Path
+
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -38,6 +40,12 @@ def test_each_says_why_it_is_not_exported_or_how_else(rows: dict) -> None:
         assert row["why_not"] and not row["why_not"].endswith("."), name
     assert [name for name, row in rows.items() if row["exports"]] == ["random-forest", "svm"]
     assert not any(row["why_not"] for row in describe(("stream72k", "cnn-1d", "cnn-2d")))
+
+
+def test_the_documents_say_the_same(rows: dict) -> None:
+    told = (Path(__file__).parents[3] / "docs" / "export.md").read_text()
+    for name, row in rows.items():
+        assert f"`{name}`" in told and row["why_not"] in told, name
 
 
 @pytest.mark.parametrize("name", [name for name, row in ALONE.items() if row.build is not None])
