@@ -34,8 +34,8 @@ def word_units(run: StudyRun) -> dict[tuple[str, float], list[Unit]]:
             weights = run.pick(full=WEIGHTS, quick=few, miniature=few)
         else:
             weights = run.pick(full=few, quick=(0.5,), miniature=(0.5,))
-        epochs = run.pick(full=30, quick=20, miniature=2)
-        folds = range(run.pick(full=5, quick=1, miniature=1)) if protocol == "honest" else range(1)
+        epochs = run.pick(full=20, quick=20, miniature=2)
+        folds = range(run.pick(full=2, quick=1, miniature=1)) if protocol == "honest" else range(1)
         for weight in weights:
             made[protocol, weight] = [
                 Unit(
