@@ -166,7 +166,7 @@ def separate_speech(run: StudyRun, *, protocol: str, seed: int) -> Part:
     )
     model = LstmSeparator(shape)
     pace = Pace(
-        run.pick(full=60, quick=10, miniature=1), steps, lr=run.pick(full=1e-3, quick=4e-3, miniature=4e-3)
+        run.pick(full=40, quick=6, miniature=1), steps, lr=run.pick(full=1e-3, quick=4e-3, miniature=4e-3)
     )
     key = f"two speakers {protocol} {seed}"
     with run.bar(key, pace.epochs, "epoch") as bar:

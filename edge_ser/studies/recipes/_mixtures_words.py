@@ -25,6 +25,11 @@ WEIGHTS = (0.0, 0.2, 0.5, 0.8, 1.0)
 ERRORS = "character error rate"
 
 
+def folds_of(run: StudyRun) -> int:
+    """Honest folds: more would take longer than three hours on two cores."""
+    return run.pick(full=2, quick=1, miniature=1)
+
+
 def word_units(run: StudyRun) -> dict[tuple[str, float], list[Unit]]:
     """Parts by protocol and weight: the weights are swept honestly, and as published the tasks are in halves."""
     made = {}
@@ -34,8 +39,8 @@ def word_units(run: StudyRun) -> dict[tuple[str, float], list[Unit]]:
             weights = run.pick(full=WEIGHTS, quick=few, miniature=few)
         else:
             weights = run.pick(full=few, quick=(0.5,), miniature=(0.5,))
-        epochs = run.pick(full=30, quick=20, miniature=2)
-        folds = range(run.pick(full=5, quick=1, miniature=1)) if protocol == "honest" else range(1)
+        epochs = run.pick(full=20, quick=20, miniature=2)
+        folds = range(folds_of(run) if protocol == "honest" else 1)
         for weight in weights:
             made[protocol, weight] = [
                 Unit(

@@ -220,7 +220,8 @@ def _run(run: StudyRun) -> Outcome:
     }
     answers = {which: {p: joined(which, p) for p in run.protocols} for which in names}
     lines = {
-        which: line_of(_key(which), title, answers[which], note=_note(run)) for which, title in names.items()
+        which: line_of(_key(which), title, answers[which], note=_note(run, which))
+        for which, title in names.items()
     }
     return Outcome(
         list(lines.values()),
