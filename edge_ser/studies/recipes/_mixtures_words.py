@@ -111,7 +111,7 @@ def learn_words(run: StudyRun, *, protocol: str, weight: float, fold: int, seed:
     config = TwoTaskConfig(labels, alphabet_of(texts), channels=run.pick(full=128, quick=96, miniature=24))
     torch.manual_seed(seed)
     model = TwoTask(config)
-    steps, batches = train.batches(run.pick(full=32, quick=32, miniature=4), config)
+    steps, batches = train.batches(run.pick(full=32, quick=16, miniature=4), config)
     pace = Pace(epochs, steps, lr=5e-3)
     key = f"letters {weight:g} {protocol} {fold} {seed}"
     with run.bar(key, pace.epochs, "epoch") as bar:

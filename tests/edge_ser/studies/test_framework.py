@@ -2,14 +2,17 @@
 
 import json
 import sys
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 pytest.importorskip("matplotlib")
 
+from edge_ser.audio import write_wav
 from edge_ser.cli import main
 from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.class_answers import Figure
@@ -184,3 +187,33 @@ def test_reached_allows_the_tolerance_and_no_more() -> None:
     assert Line("a", "A", 0.75, Figure(0.7201)).reached is True
     assert Line("a", "A", 0.75, Figure(0.7199)).reached is False
     assert Line("a", "A", 0.75).reached is None and Line("a", "A", None, Figure(0.5)).reached is None
+
+
+def _burn(run: StudyRun) -> dict[str, int]:
+    end = time.process_time() + 0.08
+    while time.process_time() < end:
+        pass
+    return {"done": 1}
+
+
+def _burnt(wave: np.ndarray) -> np.ndarray:
+    end = time.process_time() + 0.04
+    while time.process_time() < end:
+        pass
+    return wave[:1]
+
+
+def test_the_time_of_a_core_is_counted_once_and_told_again(tmp_path: Path) -> None:
+    files = [tmp_path / f"{k}.wav" for k in range(3)]
+    for k, file in enumerate(files):
+        write_wav(file, np.full(1600, 0.1 * k, np.float32), 16000)
+
+    def told() -> float:
+        run = StudyRun("any", tmp_path / "out", scale="quick", quiet=True)
+        run.features(files, _burnt, {"what": "burnt"})
+        run.part("burn", _burn)
+        return run.cpu_seconds
+
+    first = told()
+    assert first >= 0.08 + 3 * 0.04 - 0.04  # a clock of hundredths counts each of the two
+    assert told() == first
