@@ -62,7 +62,7 @@ class Source:
         _ = self.observed  # before the copy, so that it is in both
         other = copy.copy(self)
         other._kept = frozenset(layers)
-        for name in ("int8_layers", "integer_layers", "pooled_layers"):
+        for name in ("int8_layers", "integer_layers", "dynamic_layers"):
             other.__dict__.pop(name, None)
         return other
 
@@ -77,16 +77,22 @@ class Source:
         return integer_layers(self.even, self._kept)
 
     @functools.cached_property
-    def pooled_layers(self) -> tuple[str, ...]:
-        """Those of `integer_layers` that hear one vector of a window: their inputs are rounded by its own range.
+    def dynamic_layers(self) -> tuple[str, ...]:
+        """Those of `integer_layers` that round their inputs by each window's own range, and their answers not at all.
 
-        What a few odd sounds give such a layer may be fifty times what speech does, and no histogram of one vector a
-        recording tells the two apart: of MobileNetV4-S, whose head is one, all that static ranges cost was lost there.
-        It is one product a window, so the range costs nothing.
+        One that hears a single vector of a window: what a few odd sounds give it may be fifty times what speech does,
+        and no histogram of one vector a recording tells the two apart. And one whose answers go into an exponential,
+        where a step of a range is a factor. Of MobileNetV4-S and Wav2Small 72 K nearly all that static ranges cost was
+        lost in their one such layer.
         """
         if self.plan is None:
             return ()
-        return tuple(name for name in self.integer_layers if self.observed[name].single)
+        raised = self.clip.into_exponentials
+        return tuple(
+            name
+            for name in self.integer_layers
+            if self.observed[name].single or name.removesuffix(".conv") in raised
+        )
 
     @property
     def stream(self) -> Stream72k:

@@ -47,7 +47,7 @@ def to_onnx_int8(source: Source) -> bytes:
     """
     onnx = require("onnx", extra="export", purpose="exporting to ONNX")
     proto = even_graph(onnx, source)
-    by_input = source.pooled_layers
+    by_input = source.dynamic_layers
     round_by_input(onnx, proto.graph, source, by_input)
     static = {name: source.observed[name] for name in source.integer_layers if name not in by_input}
     _Rewriter(onnx, proto.graph, static).run()

@@ -91,7 +91,7 @@ def _rounded(source: Source, kind: str) -> bytes:
             bias = corrected_bias(even[name], *round_weight(weight), source.observed[name].mean)
         there.weight.data = there.arranged(weight).view(np.uint8).reshape(-1)
         there.bias.data = np.ascontiguousarray(bias).view(np.uint8)
-        if name in integer and kind == "static" and name not in source.pooled_layers:
+        if name in integer and kind == "static" and name not in source.dynamic_layers:
             met = source.observed[name]
             ranges[there.taken.name.decode()] = met.taken
             ranges[there.given.name.decode()] = met.rectified if there.relu else met.given
@@ -99,7 +99,7 @@ def _rounded(source: Source, kind: str) -> bytes:
     def how(name: str) -> str:
         if name not in integer:
             return "weights"
-        return "dynamic" if kind == "static" and name in source.pooled_layers else kind
+        return "dynamic" if kind == "static" and name in source.dynamic_layers else kind
 
     outputs = {found[name].given.name.decode(): how(name) for name in source.int8_layers}
     content = flatbuffer.pack(graph)

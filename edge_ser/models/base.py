@@ -201,6 +201,8 @@ class ClipNetwork(Network):
 
     #: What `prepare` does, by the name that a bundle gives it.
     normalise: ClassVar[str] = "none"
+    #: Layers whose answers an exponential takes: what rounds them, multiplies.
+    into_exponentials: ClassVar[tuple[str, ...]] = ()
     #: It has a front end of its own, so that a file of it can take a waveform.
     hears_waveform: ClassVar[bool] = False
     #: It can be given features that a front end before it makes.

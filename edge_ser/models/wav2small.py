@@ -98,6 +98,7 @@ class _Wav2Small(ClipNetwork):
 
     normalise: ClassVar[str] = "unit_power"
     hears_waveform: ClassVar[bool] = True
+    into_exponentials: ClassVar[tuple[str, ...]] = ("score",)
 
     def __init__(self, config: Wav2SmallConfig, hidden: int, *, dropout: float) -> None:
         super().__init__(config, hidden, dropout=dropout)

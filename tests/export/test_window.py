@@ -242,12 +242,12 @@ def test_a_layer_behind_the_mean_rounds_its_input_by_each_windows_own_range(tmp_
     found = calibrate_on_sample(model.spec, plan.step_frames)
     given = tuple(plan.given(model, wave) for wave in found.waves)
     source = Source(model.fold(), dataclasses.replace(found, features=given), plan)
-    assert source.pooled_layers == ("head.conv",)
+    assert source.dynamic_layers == ("head.conv",)
     kinds = [node.op_type for node in onnx.load_from_string(to_onnx_int8(source)).graph.node]
     assert kinds.count("ConvInteger") == kinds.count("DynamicQuantizeLinear") == 1
     assert kinds.count("QuantizeLinear") > len(source.integer_layers)
     kept = source.keeping(source.integer_layers)
-    assert kept.pooled_layers == () and "ConvInteger" not in [
+    assert kept.dynamic_layers == () and "ConvInteger" not in [
         node.op_type for node in onnx.load_from_string(to_onnx_int8(kept)).graph.node
     ]
     # a louder window than any that was calibrated on is answered as the float network answers it
@@ -258,6 +258,17 @@ def test_a_layer_behind_the_mean_rounds_its_input_by_each_windows_own_range(tmp_
     session = runtime.InferenceSession(to_onnx_int8(source.keeping(source.integer_layers[:-1])))
     [logits] = session.run(["logits"], {"features": loud[None]})
     assert np.abs(logits - wanted).max() < 0.02 * np.abs(wanted).max()
+
+
+def test_what_an_exponential_takes_is_not_rounded(checkpoint):
+    from export.calibration import calibrate_on_sample
+
+    model, _ = load_checkpoint(checkpoint)
+    plan = plan_window(model, model.spec, window_s=1.0, takes="features")
+    found = calibrate_on_sample(model.spec, plan.step_frames)
+    given = tuple(plan.given(model, wave) for wave in found.waves[:2])
+    source = Source(model.fold(), dataclasses.replace(found, features=given), plan)
+    assert source.dynamic_layers == ("score",) and "value" in source.integer_layers
 
 
 def test_commands(exported, tmp_path, capsys):
