@@ -110,7 +110,9 @@ def plan_window(
             "anew at every step; export it with --input features"
         )
     if takes == "features" and not model.hears_features:
-        raise EdgeSerError(f"{type(model).__name__} hears waveforms alone; export it without --input features")
+        raise EdgeSerError(
+            f"{type(model).__name__} hears waveforms alone; export it without --input features"
+        )
     chosen = takes or ("waveform" if model.hears_waveform else "features")
     if chosen == "waveform" and spec != type(model).spec:
         raise EdgeSerError(

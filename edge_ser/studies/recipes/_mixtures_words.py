@@ -39,7 +39,7 @@ def word_units(run: StudyRun) -> dict[tuple[str, float], list[Unit]]:
             weights = run.pick(full=WEIGHTS, quick=few, miniature=few)
         else:
             weights = run.pick(full=few, quick=(0.5,), miniature=(0.5,))
-        epochs = run.pick(full=20, quick=20, miniature=2)
+        epochs = run.pick(full=20, quick=25, miniature=2)
         folds = range(folds_of(run) if protocol == "honest" else 1)
         for weight in weights:
             made[protocol, weight] = [
@@ -112,7 +112,7 @@ def learn_words(run: StudyRun, *, protocol: str, weight: float, fold: int, seed:
     torch.manual_seed(seed)
     model = TwoTask(config)
     steps, batches = train.batches(run.pick(full=32, quick=16, miniature=4), config)
-    pace = Pace(epochs, steps, lr=5e-3)
+    pace = Pace(epochs, steps, lr=run.pick(full=5e-3, quick=1e-2, miniature=5e-3))
     key = f"letters {weight:g} {protocol} {fold} {seed}"
     with run.bar(key, pace.epochs, "epoch") as bar:
         course = fit_steps(model, batches, two_task_loss(weight), pace, seed=seed, identity=key,

@@ -56,7 +56,7 @@ def _settings(run: StudyRun) -> list[_Setting]:
         full=20, quick=2, miniature=1
     )  # CNN-5, and CNN and MLP, cost eight times what CNN-3 does
     layers = run.pick(full=25, quick=3, miniature=1)
-    mlp = run.pick(full=100, quick=30, miniature=2)
+    mlp = run.pick(full=100, quick=100, miniature=2)
     made = [
         _Setting("random-forest", "random forest on features", 0.62, parts.forest, {"grid": grid}),
         _Setting("mlp", "MLP on features", 0.699, parts.network, {"key": "mlp", "epochs": mlp}),

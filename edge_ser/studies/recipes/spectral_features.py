@@ -253,10 +253,11 @@ def _key(which: tuple[Any, ...]) -> str:
     return name.lower().replace(", ", "-").replace(" ", "-")
 
 
-def _note(run: StudyRun) -> str:
-    return {"quick": "1 of 5 folds, half of the epochs", "miniature": "1 fold, 1 epoch", "full": ""}[
-        run.scale
-    ]
+def _note(run: StudyRun, which: tuple[Any, ...]) -> str:
+    if run.scale == "full":
+        return ""
+    epochs = {"quick": ", half of the epochs", "miniature": ", 1 epoch"}[run.scale]
+    return "1 of 5 folds" + (epochs if which[0] in ("1-D", "2-D") else "")
 
 
 def _value(line: Line, protocol: str) -> float:
