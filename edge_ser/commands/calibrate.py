@@ -99,8 +99,8 @@ def run(args: argparse.Namespace) -> int:
             write_table(rows, "md")
         if crossed:
             print(f"\nby the temperature and rule of {crossed['protocol']}:\n")
-            keys = ("clips", "ece", "coverage", "accuracy", "gain")
-            write_table([{key: crossed[key] for key in keys}], "md")
+            worth = ("clips", "ece", "coverage", "accuracy", "gain")
+            write_table([{key: crossed[key] for key in worth}], "md")
         if detector:
             keys = ("sounds", "rejected", "speech", "refused")
             write_table([{key: detector["record"][key] for key in keys}], "md")
