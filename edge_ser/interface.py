@@ -1,4 +1,4 @@
-"""Tensors of a model file that somebody else made: which they are, and how they become what engines give."""
+"""Tensors of a model file: what they are called, and those of somebody else's file as what engines give."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from edge_ser.entries import Entries
 
-__all__ = ["ADV_ORDER", "Interface", "SCORES"]
+__all__ = ["ADV_ORDER", "SCORES", "Interface", "TensorSpec", "next_name"]
 
 ADV_ORDER = ("arousal", "dominance", "valence")
 #: What the output with a number a label holds.
@@ -17,6 +17,34 @@ SCORES = ("logits", "probabilities")
 
 # The least probability: below it a logarithm says nothing, and that of zero is no number.
 _LEAST = 1e-12
+
+
+@dataclasses.dataclass(frozen=True)
+class TensorSpec:
+    """One input, state or output of the step.
+
+    Attributes
+    ----------
+    name : str
+    shape : tuple of int
+        Batch of one included.
+    dtype : str
+        NumPy's name of the type.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+    @property
+    def next_name(self) -> str:
+        """What a model file calls the new value of this state; no graph may give two tensors one name."""
+        return next_name(self.name)
+
+
+def next_name(state: str) -> str:
+    """Name of a state's new value among a model file's outputs."""
+    return f"{state}_next"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,7 +12,7 @@ from edge_ser.detector import SpeechDetector
 from edge_ser.dsp import MelSpec
 from edge_ser.entries import MAX_ELEMENTS, Entries
 from edge_ser.errors import EdgeSerError
-from edge_ser.interface import ADV_ORDER, Interface
+from edge_ser.interface import ADV_ORDER, Interface, TensorSpec, next_name
 from edge_ser.vector_input import VectorInput
 
 __all__ = [
@@ -63,34 +63,6 @@ _MAX_STEP_FRAMES = 1 << 16
 _MAX_WINDOW_S = 600
 
 T = TypeVar("T")
-
-
-@dataclasses.dataclass(frozen=True)
-class TensorSpec:
-    """One input, state or output of the step.
-
-    Attributes
-    ----------
-    name : str
-    shape : tuple of int
-        Batch of one included.
-    dtype : str
-        NumPy's name of the type.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: str
-
-    @property
-    def next_name(self) -> str:
-        """What a model file calls the new value of this state; no graph may give two tensors one name."""
-        return next_name(self.name)
-
-
-def next_name(state: str) -> str:
-    """Name of a state's new value among a model file's outputs."""
-    return f"{state}_next"
 
 
 @dataclasses.dataclass(frozen=True)
