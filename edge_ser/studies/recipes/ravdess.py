@@ -88,7 +88,7 @@ def _settings(run: StudyRun) -> list[_Setting]:
             )
         )
     made.append(
-        _Setting("cnn+mlp", "CNN and MLP, joined", 0.463, parts.network, {"key": "cnn+mlp", "epochs": large})
+        _Setting("cnn+mlp", "CNN and MLP, joined", 0.463, parts.network, {"key": "cnn+mlp", "epochs": joined})
     )
     tuned = run.pick(full=10, quick=2, miniature=1)
     for name, title, published, layers_tuned in (
