@@ -100,7 +100,6 @@ def _rows(f: Mapping[str, Any], outcome: Outcome) -> str:
         if len(f["protocols"]) > 1:
             row["gap"] = line.gap
         row["reproduced"] = line.reached
-        row["note"] = line.note
         rows.append(row)
     kept = [key for key in rows[0] if any(row[key] not in (None, "") for row in rows)]
     return table([{key: row[key] for key in kept} for row in rows])
@@ -121,6 +120,11 @@ def _legend(f: Mapping[str, Any], leak: str) -> list[str]:
         told.append(f"Reproduced: ours as published is at least the published figure less {TOLERANCE}.")
     if len(f["seeds"]) > 1:
         told.append("±: standard deviation over seeds.")
+    notes: dict[str, list[str]] = {}
+    for line in f["lines"]:
+        if line["note"]:
+            notes.setdefault(line["note"], []).append(line["title"])
+    told += [f"{', '.join(titles)}: {note.rstrip('.')}." for note, titles in notes.items()]  # too long for a column
     lines = [f"<p class=soft>{html.escape(text)}</p>" for text in told]
     if leak and "as-published" in f["protocols"] and any(line["as_published"] for line in f["lines"]):
         lines.insert(0, warning(leak))

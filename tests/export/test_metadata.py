@@ -41,7 +41,7 @@ def test_written_and_read_back(engine, tmp_path):
     assert read_metadata(other, engine) == {"name": "other", "licence": "é"}
     # The network is the same: its answers are, to the bit.
     file = BUNDLE.model_file(engine).path
-    manifest = MANIFEST | {"files": [{"path": file, "engine": engine, "precision": "fp32"}]}
+    manifest = MANIFEST | {"files": [{"path": file, "engine": engine, "precision": "fp32"}], "preferred": {}}
     inputs = inputs_of(BUNDLE, {"noise": hard_sounds(2.0)["noise"]})["noise"]
     answers = [
         device_answers(open_engine(write_bundle(tmp_path / name, manifest, {file: data}), engine), inputs)

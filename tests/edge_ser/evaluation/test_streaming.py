@@ -50,10 +50,11 @@ class Scripted:
     def step_samples(self) -> int:
         return 4000
 
-    def stream(self) -> "Scripted":
+    def stream(self, *, turns: bool) -> "Scripted":
+        assert turns  # as a listener hears
         return self
 
-    def predictions(self, wave: np.ndarray) -> list[Prediction]:
+    def push(self, wave: np.ndarray) -> list[Prediction]:
         answers = []
         for end in range(4000, len(wave) + 1, 4000):
             turn = next((t for t in self.turns if t.start < end <= t.end + 16000), None)

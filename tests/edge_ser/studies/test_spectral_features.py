@@ -41,7 +41,7 @@ def test_all_of_it_runs_and_is_reported(tmp_path: Path) -> None:
     page, figures = write_study(STUDY, run, outcome)
     lines = {line["key"]: line for line in figures["lines"]}
     assert {"svm-centroid", "svm-bandwidth", "svm-energy", "svm-all", "svm-all-grid"} <= set(lines)
-    assert {"cnn-1-d-shift-gain", "cnn-2-d-specaugment"} <= set(lines)
+    assert {"cnn-1-d-speed-shift-gain", "cnn-2-d-specaugment"} <= set(lines)
     # tones in five bands are told apart by where the energy is
     assert lines["svm-all"]["honest"]["value"] == 1.0
     assert lines["svm-all"]["honest"]["n"] == 8
