@@ -124,7 +124,9 @@ def _legend(f: Mapping[str, Any], leak: str) -> list[str]:
     for line in f["lines"]:
         if line["note"]:
             notes.setdefault(line["note"], []).append(line["title"])
-    told += [f"{', '.join(titles)}: {note.rstrip('.')}." for note, titles in notes.items()]  # too long for a column
+    told += [
+        f"{', '.join(titles)}: {note.rstrip('.')}." for note, titles in notes.items()
+    ]  # too long for a column
     lines = [f"<p class=soft>{html.escape(text)}</p>" for text in told]
     if leak and "as-published" in f["protocols"] and any(line["as_published"] for line in f["lines"]):
         lines.insert(0, warning(leak))

@@ -103,7 +103,9 @@ def test_a_room_s_tail_falls_by_sixty_decibels_in_its_time_and_has_its_share_of_
     click[:, 10] = 2.0
     heard = noise.add(click, torch.full((2,), 120), np.random.default_rng(0))[0, :, 0] * SPEC.scale
     before = heard[:10] - click[0, :10, 0] * SPEC.scale
-    assert before.min() >= -1e-3 and before.max() < 10 * np.log10(1 + 10**-0.3)  # no tail comes before its sound
+    assert before.min() >= -1e-3 and before.max() < 10 * np.log10(
+        1 + 10**-0.3
+    )  # no tail comes before its sound
     frames = 0.25 * SPEC.frame_rate
     assert heard[11] - heard[11 + int(frames)] == pytest.approx(30.0, abs=0.1)
     tail = power(heard[11:] / SPEC.scale).sum() / power(heard[10] / SPEC.scale)
