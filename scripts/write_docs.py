@@ -34,7 +34,7 @@ BLOCK = re.compile(r"(<!-- figures: (?P<name>[a-z_]+) -->\n).*?(<!-- end -->)", 
 
 # Corpora beside RAVDESS on whose own folds the student is trained, and those that were left out of a mix.
 OWN = ("emodb", "aesdd", "emotale")
-LEFT_OUT = ("ravdess", "emodb", "aesdd", "emotale")
+LEFT_OUT = ("ravdess", "emodb", "aesdd", "emotale", "nemo")
 # The corpora of the shipped model's training mix; each has a file of its held-out fold's figures.
 MIX = ("ravdess", "emodb", "emotale", "aesdd", "nemo", "urdu")
 
