@@ -22,7 +22,7 @@ from typing import Any
 from edge_ser.audio import load_audio
 from edge_ser.commands._output import write_table
 from edge_ser.corpora import ADV, load_corpus
-from edge_ser.dsp import MelSpec, log_mel
+from edge_ser.dsp import MelSpec
 from edge_ser.evaluation.answers import Answers
 from edge_ser.evaluation.evaluate import answer_clip, fold_checkpoints, load_fold
 from edge_ser.evaluation.metrics import uar
@@ -60,7 +60,7 @@ def answers_of(folder: Path, corpus_name: str, rows: Sequence[Format]) -> dict[s
         spec = MelSpec.from_dict(meta["spec"])
         _, test = corpus.split(fold)
         labels = tuple(label for label in corpus.labels if label in model.config.labels)
-        heard = ((clip, log_mel(model.prepare(load_audio(clip.path)), spec)) for clip in test)
+        heard = ((clip, model.heard(load_audio(clip.path), spec)) for clip in test)
         said[TORCH] += score(model, heard, labels, fold=fold, seed=seed)
         with tempfile.TemporaryDirectory() as aside:
             bundle = unchecked_bundle(path, Path(aside) / "bundle", rows, choose_calibration)

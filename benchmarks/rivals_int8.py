@@ -25,7 +25,7 @@ from edge_ser.audio import load_audio
 from edge_ser.bundle import Bundle
 from edge_ser.commands._output import write_table
 from edge_ser.corpora import Clip, load_corpus
-from edge_ser.dsp import MelSpec, log_mel
+from edge_ser.dsp import MelSpec
 from edge_ser.evaluation.metrics import uar
 from edge_ser.evaluation.parity import inputs_of
 from edge_ser.files import parse_json_object, write_json
@@ -54,7 +54,7 @@ def measure(folder: Path, corpus_name: str) -> dict[str, Any]:
     with torch.inference_mode():
         plain = []
         for wave in waves:
-            features = torch.from_numpy(log_mel(model.prepare(wave), spec))[None]
+            features = torch.from_numpy(model.heard(wave, spec))[None]
             plain.append(int(model.clip(features, torch.tensor([features.shape[1]]))[1].argmax()))
     truth = [str(clip.emotion) for clip in test]
     rows: list[dict[str, Any]] = []

@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from .engines import Engine, Outputs, State
+from .turns import LEAD_STEPS, Turns
 
 __all__ = ["MOST_STEPS", "Dozer", "memory_steps"]
 
@@ -90,9 +91,9 @@ class Dozer:
         the front end hears the step that woke it. Its frames may not reach back further than one step.
     keep : int
         How many of the missed steps' features `wake` has to give at least, if there were so many.
-    lead : int, optional
-        Where given, `memory` missed steps or more end a turn (`firmware_py.turns`): the model then begins anew, and
-        hears so many of the last ones.
+    turns : Turns, optional
+        Where given, the model begins each turn anew, and hears the last `LEAD_STEPS` missed steps of it; `memory` is
+        then at least `PAUSE_STEPS`.
 
     Attributes
     ----------
@@ -106,14 +107,13 @@ class Dozer:
         memory: int,
         front: FrontEnd | None = None,
         keep: int = 0,
-        lead: int | None = None,
+        turns: Turns | None = None,
     ) -> None:
-        self._engine, self._memory, self._front, self._lead = engine, memory, front, lead
+        self._engine, self._memory, self._front, self._turns = engine, memory, front, turns
         self._state = engine.initial_state()
         # One more where features are still to be computed: its samples are the past of the next one's frames.
         self._missed: deque[np.ndarray] = deque(maxlen=max(memory, keep) + (front is not None))
         self._forgot = False
-        self._heard = False  # any step yet
         self.dozed = 0
 
     def sleep(self, heard: np.ndarray) -> None:
@@ -121,6 +121,8 @@ class Dozer:
         self._forgot |= len(self._missed) == self._missed.maxlen
         self._missed.append(heard.copy())
         self.dozed += 1
+        if self._turns is not None:
+            self._turns.pause()
 
     def wake(self) -> list[np.ndarray]:
         """Let the model hear what it would still remember; the features of the last missed steps, oldest first."""
@@ -133,9 +135,8 @@ class Dozer:
             missed = [self._front.push(samples) for samples in missed]
         self._forgot = False
         most = self._memory
-        if self._lead is not None and (len(missed) >= self._memory or not self._heard):
-            self._state, most = self._engine.initial_state(), self._lead
-        self._heard = True
+        if self._turns is not None and self._turns.speak():
+            self._state, most = self._engine.initial_state(), LEAD_STEPS
         remembered = missed[max(0, len(missed) - most) :]
         for features in remembered:
             _, self._state = self._engine.step(features, self._state)

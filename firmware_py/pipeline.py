@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -131,6 +132,7 @@ class Pipeline:
         self._late = not self._gate.reads_features and spec.n_fft <= self.step_samples
         self._dozer = self._make_dozer(turns) if doze else None
         self._turns = Turns() if turns and not doze else None
+        self._lead: deque[np.ndarray] = deque(maxlen=LEAD_STEPS)  # of a pause, what belongs to the next turn
         self._nothing = dict.fromkeys(bundle.labels, math.nan)
         self._step = np.zeros(self.step_samples, np.float32)
         self._filled = 0
@@ -157,7 +159,7 @@ class Pipeline:
     def _make_dozer(self, turns: bool) -> Dozer:
         front = self._front if self._late else None
         if turns:  # nothing from before a pause is remembered
-            return Dozer(self.engine, PAUSE_STEPS, front, WINDOW_STEPS, lead=LEAD_STEPS)
+            return Dozer(self.engine, PAUSE_STEPS, front, WINDOW_STEPS, Turns())
         heard = front_end(self.bundle).push(np.zeros(self.step_samples, np.float32))
         memory = memory_steps(self.engine, heard.shape)
         if memory is None:
@@ -245,11 +247,14 @@ class Pipeline:
     def _begin_turn(self, turns: Turns, features: np.ndarray, reading: Reading) -> None:
         """Forget what was before a pause, once it is over."""
         if not reading.open:
-            turns.pause(features)
-        elif (lead := turns.speak()) is not None:
+            turns.pause()
+            self._lead.append(features)
+            return
+        if turns.speak():
             self._state = self.engine.initial_state()
-            for heard in lead:
+            for heard in self._lead:
                 _, self._state = self.engine.step(heard, self._state)
+        self._lead.clear()
 
     def _run_step(self) -> Prediction | None:
         outputs, emotion, state, reading = self._hear()

@@ -83,8 +83,9 @@ class Noise:
         if not len(chosen) + len(rooms):
             return features
         dry = self._power(features)
-        clean = dry.clone()
+        clean = dry
         if len(rooms):
+            clean = dry.clone()
             clean[rooms] = self._reverberant(dry[rooms], rng)
         mixed = clean.clone()
         for row in chosen.tolist():
