@@ -27,8 +27,7 @@ def bars(results: Path) -> str:
     seconds = max(run["cpu_s"] for run in report["runs"])
 
     def row(bar, limit, figure, shown, on, *, least=False):
-        holds = figure >= limit if least else figure <= limit
-        return {"asked": bar, "figure": shown, "holds": "yes" if holds else "**no**", "measured on": on}
+        return {"asked": bar, "figure": shown, "holds": _holds(figure, limit, least), "measured on": on}
 
     noise = limits["UAR lost in real noise at 10 dB"]["figure"]
     phone = limits["UAR lost on a telephone"]["figure"]
@@ -71,48 +70,36 @@ def bars(results: Path) -> str:
     return f"{markdown_table(rows)}\n\nThe report: {machine_line(report['machine'])}"
 
 
+def _holds(figure: float, limit: float, least: bool) -> str:
+    """Whether a figure is at most a limit, or at least it."""
+    return "yes" if (figure >= limit if least else figure <= limit) else "**no**"
+
+
 def shipped_twin(results: Path) -> str:
     """Limits of the shipped mix on speakers that its twin never heard."""
     one = read(results / "stream72k-fold0-robustness.json")
-    rows = [
-        {
-            "asked": row["test"],
-            "figure": f"{row['figure']:+.3f}",
-            "limit": f"at most {row['limit']:g}",
-            "holds": "yes" if row["ok"] else "**no**",
-        }
-        for row in one["robustness"]["bars"]
-    ]
     [own] = (row for row in one["tests"]["summary"] if row["model"] != "random")
     stream = one["streaming"]["figures"]
     fitted = read(results / "speech-detector.json")["speakers_left_out"]
-    holds = "yes" if fitted["ece"] <= 0.05 else "**no**"
-    everyone = f"{fitted['clips']} clips of all corpora, fitted to other speakers"
-    rows.append(
-        {
-            "asked": f"ECE, {everyone}",
-            "figure": f"{fitted['ece']:.3f}",
-            "limit": "at most 0.05",
-            "holds": holds,
+
+    def row(asked, figure, limit, form="+.3f", *, least=False):
+        told = f"{limit:.0%}" if form.endswith("%") else f"{limit:g}"
+        return {
+            "asked": asked,
+            "figure": format(figure, form),
+            "limit": f"at {'least' if least else 'most'} {told}",
+            "holds": _holds(figure, limit, least),
         }
-    )
-    holds = "yes" if fitted["gain"] >= 0.06 else "**no**"
-    rows.append(
-        {
-            "asked": f"accuracy gained at {fitted['coverage']:.0%} answered, the same clips",
-            "figure": f"{fitted['gain']:+.3f}",
-            "limit": "at least 0.06",
-            "holds": holds,
-        }
-    )
-    for asked, figure, limit in (
-        (f"the paper's tests passed, of {own['tests']}", own["passed"], 0.79),
-        (f"label stable within 1.5 s, {stream['turns']} clips joined", stream["stable_in_time"], 0.8),
-    ):
-        holds = "yes" if figure >= limit else "**no**"
-        rows.append(
-            {"asked": asked, "figure": f"{figure:.1%}", "limit": f"at least {limit:.0%}", "holds": holds}
-        )
+
+    answered = f"accuracy gained at {fitted['coverage']:.0%} answered, the same clips"
+    joined = f"label stable within 1.5 s, {stream['turns']} clips joined"
+    rows = [
+        *(row(bar["test"], bar["figure"], bar["limit"]) for bar in one["robustness"]["bars"]),
+        row(f"ECE, {fitted['clips']} clips of all corpora, fitted to other speakers", fitted["ece"], 0.05, ".3f"),
+        row(answered, fitted["gain"], 0.06, least=True),
+        row(f"the paper's tests passed, of {own['tests']}", own["passed"], 0.79, ".1%", least=True),
+        row(joined, stream["stable_in_time"], 0.8, ".1%", least=True),
+    ]  # fmt: skip
     clean = one["robustness"]["conditions"][0]["uar"]
     return f"{one['robustness']['protocol']}, UAR {clean:.3f} undisturbed:\n\n{markdown_table(rows)}"
 

@@ -1,0 +1,205 @@
+"""Tables of what was trained: networks, teachers and students, from the files under results/."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.results import read
+from edge_ser.commands._output import markdown_table
+from edge_ser.corpora.base import ADV
+from edge_ser.evaluation.evaluate import by_seed
+
+__all__ = ["TABLES"]
+
+# Corpora beside RAVDESS on whose own folds the student is trained, and those that were left out of a mix.
+OWN = ("emodb", "aesdd", "emotale")
+LEFT_OUT = ("ravdess", "emodb", "aesdd", "emotale", "nemo")
+# The corpora of the shipped model's training mix; each has a file of its held-out fold's figures.
+MIX = ("ravdess", "emodb", "emotale", "aesdd", "nemo", "urdu")
+
+
+def accuracy(results: Path) -> str:
+    """Figures over all folds of a corpus, each fold by a model that never heard its speakers."""
+    return _scores([read(results / f"{name}.json") for name in ("ravdess", "emotale")], folds=True)
+
+
+def shipped(results: Path) -> str:
+    """Figures of the shipped model's training mix on the fold that was held out of every corpus."""
+    return _scores([read(results / f"stream72k-fold0-{name}.json") for name in MIX], folds=False)
+
+
+def _scores(figures: Sequence[Mapping[str, Any]], *, folds: bool) -> str:
+    rows = []
+    for one in figures:
+        row = {
+            "corpus": one["corpus"],
+            "classes": sum(any(row) for row in one["confusion"]),  # those that the fold's speakers show
+            "clips": sum(fold["n"] for fold in one["folds"]),
+            **_uar(one),
+        }
+        if folds:
+            row["folds"] = " ".join(f"{fold['uar']:.3f}" for fold in one["folds"])
+        row["trivial"] = f"{one['baseline_uar']:.3f}"
+        row["CCC A / D / V"] = _ccc(one)
+        rows.append(row)
+    return markdown_table(rows)
+
+
+def teachers(results: Path) -> str:
+    """What teachers are worth on the folds that they never heard."""
+    rows = []
+    for name, heard in (
+        ("teacher-ravdess", "beside its speaker's others"),
+        ("teacher-ravdess-alone", "by itself"),
+        ("teacher-emodb", "beside its speaker's others"),
+        ("teacher-aesdd", "beside its speaker's others"),
+        ("teacher-emotale", "beside its speaker's others"),
+    ):
+        one = read(results / f"{name}.json")
+        rows.append(
+            {
+                "corpus": one["corpus"],
+                "teacher": one["model"],
+                "a clip is heard": heard,
+                **_uar(one),
+                "CCC A / D / V": _ccc(one),
+                "folds": " ".join(f"{fold['uar']:.3f}" for fold in one["folds"]),
+            }
+        )
+    return markdown_table(rows)
+
+
+def _uar(figures: Mapping[str, Any]) -> dict[str, str]:
+    """The mean, and its interval where there is one."""
+    interval = figures["uar"]["ci95"]
+    return {
+        "UAR": f"**{figures['uar']['mean']:.3f}**",
+        "95 % over speakers": "{:.3f} to {:.3f}".format(*interval) if interval else "one speaker",
+    }
+
+
+def _ccc(figures: Mapping[str, Any]) -> str:
+    return " / ".join(f"{figures['adv'][d]['ccc']:.3f}" for d in ADV) if "adv" in figures else "-"
+
+
+def students(results: Path) -> str:
+    """The same network on labels alone and from a teacher, on the folds that it never heard."""
+    rows = []
+    for name in ("ravdess", "ravdess-distil"):
+        one = read(results / f"{name}.json")
+        at = results / f"{name}-int8.json"
+        on_device = read(at) if at.exists() else {}
+        rows.append(
+            {
+                "recipe": f"`recipes/{name}.toml`",
+                "parameters": one["params"],
+                "epochs": one["recipe"]["fit"]["epochs"],
+                "seeds": " ".join(f"{seed['uar']:.3f}" for seed in by_seed(one["folds"])),
+                **_uar(one),
+                "folds": " ".join(f"{value:.3f}" for value in by_fold(one["folds"])),
+                "int8": f"{on_device['uar']['mean']:.3f}" if on_device else "-",
+                "int8, used to the speaker": f"{on_device['session']['uar']:.3f}"
+                if "session" in on_device
+                else "-",
+            }
+        )
+    return markdown_table(rows)
+
+
+def corpora(results: Path) -> str:
+    """The student on each corpus's own folds, begun on the others."""
+    rows = []
+    for name in OWN:
+        one = read(results / f"{name}-distil.json")
+        rows.append(
+            {
+                "corpus": one["corpus"],
+                "held out": f"{len(one['recipe']['data']['folds'])} folds of speakers",
+                "clips": sum(fold["n"] for fold in one["folds"]),
+                "epochs": one["recipe"]["fit"]["epochs"],
+                **_uar(one),
+                "CCC A / D / V": _ccc(one),
+            }
+        )
+    return markdown_table(rows)
+
+
+def unheard(results: Path) -> str:
+    """The student on a corpus that neither it nor its teacher was trained on."""
+    rows = []
+    for name in LEFT_OUT:
+        one = read(results / f"unheard-{name}.json")
+        rows.append(
+            {
+                "corpus": one["corpus"],
+                "classes": ", ".join(one["labels"]),
+                "clips": sum(fold["n"] for fold in one["folds"]),
+                **_uar(one),
+                "trivial": f"{one['baseline_uar']:.3f}",
+            }
+        )
+    return markdown_table(rows)
+
+
+def session(results: Path) -> str:
+    """What getting used to a speaker is worth, by fold and by the clips heard before."""
+    one = read(results / "ravdess-distil-int8.json")["session"]
+    rows = [
+        {"fold": fold, **{name: f"{value:.3f}" for name, value in figures.items()}}
+        for fold, figures in [
+            *((str(fold), _means([row for row in one["folds"] if row["fold"] == fold])) for fold in range(5)),
+            ("**all**", _means(one["folds"])),
+        ]
+    ]
+    heard = [
+        {
+            "clips of the speaker before": str(row["from"])
+            if row["from"] == row["to"]
+            else f"{row['from']} to {row['to']}",
+            "UAR": f"{row['uar']:.3f}",
+        }
+        for row in one["heard"]
+    ]
+    return f"{markdown_table(rows).strip()}\n\n{markdown_table(heard)}"
+
+
+def _means(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    names = {"alone": "each clip alone", "uar": "used to the speaker", "by_mood": "by mood"}
+    return {head: statistics.fmean(row[name] for row in rows) for name, head in names.items()}
+
+
+def by_fold(runs: Sequence[Mapping[str, Any]]) -> list[float]:
+    """UAR of each fold, the mean over seeds."""
+    folds = sorted({run["fold"] for run in runs})
+    return [statistics.fmean(run["uar"] for run in runs if run["fold"] == fold) for fold in folds]
+
+
+def condensed(results: Path) -> str:
+    """Students of a few synthetic clips beside those of real ones."""
+    one = read(results / "condense-ravdess.json")
+    names = {
+        "synthetic": "synthetic clips",
+        "real": "real clips, drawn at random",
+        "means": "means of real clips",
+        "all": f"all {one['trained_on']} real clips",
+    }
+    rows = [
+        {
+            "learns from": names[row["kind"]],
+            "of each class": row["clips"] or "all",
+            "UAR": f"**{row['uar']:.3f}**",
+            "spread over seeds": "-" if row["spread"] is None else f"{row['spread']:.3f}",
+            "runs": row["runs"],
+        }
+        for row in one["rows"]
+    ]
+    return f"{markdown_table(rows)}\n\n{one['corpus']}, {one['protocol']}; a network of {one['params']} parameters."
+
+
+TABLES: dict[str, Callable[[Path], str]] = {
+    table.__name__: table
+    for table in (accuracy, shipped, teachers, students, corpora, unheard, session, condensed)
+}
