@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError
 from edge_ser.models.base import Network, NetworkConfig
+from edge_ser.models.fused import causal_depthwise, norm_relu
 
 __all__ = ["Stream72k", "Stream72kConfig"]
 
@@ -226,31 +227,48 @@ class Stream72k(Network):
             new.append(kept)
         return x, tuple(new)
 
-    def _segments(self, features: Tensor, state: State, valid: Tensor | None) -> tuple[Tensor, State]:
-        """Features (B, T, n_mels) to the moments of each segment (B, S, heads + 2 channels).
+    def _training_trunk(self, features: Tensor) -> Tensor:
+        """As `trunk` in training and from the initial state, by `edge_ser.models.fused`."""
+        x = features[:, None]
+        for conv in self.stem:
+            assert isinstance(conv, _StemConv)
+            if conv.context == 2:  # else the convolution's own padding is all before the first frame
+                x = F.pad(x, (0, 0, 2, 0))
+            x = F.conv2d(x, conv.conv.weight, None, conv.conv.stride, (2 - conv.context, 1))
+            x = norm_relu(x.permute(0, 2, 3, 1), conv.norm).permute(0, 3, 1, 2)
+        batch, channels, frames, bands = x.shape
+        # Memory has channels last: the map takes them in that order, so its weight is moved and no activation is.
+        weight = self.mix.conv.weight.reshape(-1, channels, bands).transpose(1, 2).flatten(1)
+        x = norm_relu(F.linear(x.permute(0, 2, 3, 1).reshape(batch, frames, -1), weight), self.mix.norm)
+        x = norm_relu(causal_depthwise(x, self.down.conv), self.down.norm)
+        for block in self.blocks:
+            assert isinstance(block, _Block)
+            h = norm_relu(causal_depthwise(x, block.depthwise.conv), block.depthwise.norm)
+            x = norm_relu(F.linear(h, block.pointwise.conv.weight[:, :, 0]), block.pointwise.norm, x)
+        return x.transpose(1, 2)
+
+    def _moments(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
+        """What the trunk gives (B, channels, T / 2) to the moments of each segment (B, S, heads + 2 channels).
 
         They are the weights' sum, the weighted mean, and the weighted sum of squares about that mean.
         """
         c = self.config
-        x, new = self.trunk(features, state)
         if x.dtype == torch.bfloat16:  # in training; sums over time are float32
             x = x.float()
         weight = torch.exp(c.bound * torch.tanh(self.attend(x) / c.bound))  # (B, heads, T / 2)
         if valid is not None:
             weight = weight * valid[:, None]
-        batch, segments = x.shape[0], features.shape[1] // c.step_frames
+        batch, segments = x.shape[0], x.shape[2] // (c.step_frames // 2)
         x = x.reshape(batch, c.heads, c.channels // c.heads, segments, c.step_frames // 2)
         weight = weight.reshape(batch, c.heads, 1, segments, c.step_frames // 2)
         mass = weight.sum(4, keepdim=True)
         if valid is not None:
-            mass = mass.clamp_min(
-                1e-6
-            )  # a segment of padding alone has none; a real one at least exp(-bound)
+            mass = mass.clamp_min(1e-6)  # padding alone has none; real frames at least exp(-bound)
         mean = (weight * x).sum(4, keepdim=True) / mass
         apart = x - mean  # apart * apart, as TFLite has no power of five dimensions
         spread = (weight * apart * apart).sum(4).flatten(1, 2)
         rows = [weight.sum(4).flatten(1, 2), mean.squeeze(4).flatten(1, 2), spread]
-        return torch.cat(rows, 1).transpose(1, 2), new
+        return torch.cat(rows, 1).transpose(1, 2)
 
     def _merge(self, segments: Tensor) -> Tensor:
         """Moments of a window's segments (..., N, heads + 2 channels) to mean and deviation (..., 2 channels)."""
@@ -287,8 +305,8 @@ class Stream72k(Network):
         logits : Tensor (B, labels)
         *state : Tensor
         """
-        segment, new = self._segments(features, state, None)
-        ring = torch.cat([state[-1][:, 1:], segment], 1)
+        x, new = self.trunk(features, state)
+        ring = torch.cat([state[-1][:, 1:], self._moments(x)], 1)
         return (*self.answer(self._merge(ring)), *new, ring)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
@@ -306,17 +324,18 @@ class Stream72k(Network):
         """
         c = self.config
         whole = features.shape[1] // c.step_frames * c.step_frames
-        state = self.initial_state(features.shape[0])
-        segments, _ = self._segments(features[:, :whole], state, None)
-        padded = F.pad(segments, (0, 0, c.window_segments - 1, 0))
+        x, _ = self.trunk(features[:, :whole], self.initial_state(features.shape[0]))
+        padded = F.pad(self._moments(x), (0, 0, c.window_segments - 1, 0))
         return self.answer(self._merge(padded.unfold(1, c.window_segments, 1).transpose(2, 3)))
 
     def pool(self, features: Tensor, frames: Tensor) -> Tensor:
         """As `Network.pool`; ``T`` a multiple of `step_frames`, at most the window."""
         position = 2 * torch.arange(features.shape[1] // 2)
         valid = (position[None] < frames[:, None]).to(features.dtype)
-        segments, _ = self._segments(features, self.initial_state(features.shape[0]), valid)
-        return self._merge(segments)
+        fused = self.training and features.device.type == "cpu"
+        state = self.initial_state(features.shape[0])
+        x = self._training_trunk(features) if fused else self.trunk(features, state)[0]
+        return self._merge(self._moments(x, valid))
 
     def check_crop(self, frames: int) -> None:
         """As `Network.check_crop`: whole steps, at most the window."""

@@ -1,0 +1,133 @@
+"""The layers of training against torch's own in double precision."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from edge_ser.models.fused import causal_depthwise, norm_relu
+from edge_ser.models.stream72k import Stream72k, Stream72kConfig
+
+
+def _close(ours: Tensor | None, theirs: Tensor | None, atol: float = 1e-5) -> None:
+    assert ours is not None and theirs is not None
+    scale = max(1.0, float(theirs.detach().abs().max()))
+    torch.testing.assert_close(ours.double(), theirs.double(), rtol=0, atol=atol * scale)
+
+
+@settings(deadline=None)  # the first example compiles
+@given(
+    seed=st.integers(0, 2**31),
+    batch=st.integers(1, 3),
+    frames=st.integers(1, 20),
+    channels=st.integers(1, 19),
+    kernel=st.integers(1, 6),
+    stride=st.integers(1, 2),
+    dilation=st.integers(1, 5),
+)
+def test_a_causal_depthwise_convolution_is_torchs_behind_silence(
+    seed: int, batch: int, frames: int, channels: int, kernel: int, stride: int, dilation: int
+) -> None:
+    torch.manual_seed(seed)
+    frames *= stride
+    conv = nn.Conv1d(
+        channels, channels, kernel, groups=channels, stride=stride, dilation=dilation, bias=False
+    )
+    exact = copy.deepcopy(conv).double()
+    x = torch.randn(batch, frames, channels, requires_grad=True)
+    same = x.detach().double().requires_grad_()
+    context = (kernel - 1) * dilation - (stride - 1)
+    before = F.pad(same.transpose(1, 2), (max(context, 0), 0))[:, :, max(-context, 0) :]
+    expected = exact(before).transpose(1, 2)
+    got = causal_depthwise(x, conv)
+    _close(got, expected)
+    pull = torch.randn(got.shape)
+    (got * pull).sum().backward()
+    (expected * pull).sum().backward()
+    _close(x.grad, same.grad)
+    _close(conv.weight.grad, exact.weight.grad)
+
+
+@settings(deadline=None)  # the first example compiles
+@given(
+    seed=st.integers(0, 2**31),
+    rows=st.integers(4, 200),
+    channels=st.integers(1, 150),
+    level=st.sampled_from([0.0, -3.0, 10.0]),
+    more=st.booleans(),
+)
+def test_norm_and_relu_are_torchs(seed: int, rows: int, channels: int, level: float, more: bool) -> None:
+    torch.manual_seed(seed)
+    norm = nn.BatchNorm1d(channels)
+    with torch.no_grad():
+        norm.weight.uniform_(-1, 2)
+        norm.bias.uniform_(-1, 1)
+    exact = copy.deepcopy(norm).double()
+    # Far fewer ties at the ReLU's corner than rounding could move; the level is large beside the spread, as in silence.
+    x = (level + torch.randn(rows, channels)).requires_grad_()
+    beside = torch.randn(rows, channels).requires_grad_()
+    same, beside64 = (t.detach().double().requires_grad_() for t in (x, beside))
+    before = exact(same) + (beside64 if more else 0)
+    expected = F.relu(before)
+    got = norm_relu(x, norm, beside if more else None)
+    _close(got, expected, 2e-4)
+    _close(norm.running_mean, exact.running_mean)
+    _close(norm.running_var, exact.running_var, 1e-4)
+    assert int(norm.num_batches_tracked or 0) == 1
+    pull = torch.randn(got.shape) * (
+        before.detach().abs() > 1e-3
+    )  # where both are on the same side of the corner
+    (got * pull).sum().backward()
+    (expected * pull).sum().backward()
+    _close(x.grad, same.grad, 2e-3)
+    _close(norm.weight.grad, exact.weight.grad, 1e-3)
+    _close(norm.bias.grad, exact.bias.grad, 1e-4)
+    if more:
+        _close(beside.grad, beside64.grad)
+
+
+def test_any_leading_shape_and_half_precision_are_taken() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(2, 3, 5, 8).bfloat16().requires_grad_()
+    y = norm_relu(x, nn.BatchNorm2d(8))
+    assert y.dtype == torch.float32 and y.shape == x.shape
+    y.sum().backward()
+    assert x.grad is not None and x.grad.dtype == torch.bfloat16
+
+
+def test_statistics_stay_where_they_are_without_momentum() -> None:
+    norm = nn.BatchNorm1d(4)
+    norm.momentum = 0.0
+    norm_relu(torch.randn(9, 4) + 5, norm)
+    assert norm.running_mean is not None and norm.running_mean.abs().max() == 0
+
+
+@pytest.mark.parametrize(("stem", "halve"), [((8,), -1), ((8, 16), 1), ((4, 8), 0), ((8, 16), -1)])
+def test_the_student_trains_on_the_function_that_it_runs(stem: tuple[int, ...], halve: int) -> None:
+    torch.manual_seed(1)
+    config = Stream72kConfig(labels=("angry", "sad"), n_mels=16, stem=stem, halve=halve, channels=8)
+    model = Stream72k(config).train()
+    plain = copy.deepcopy(model).double()
+    features = torch.randn(5, 60, 16)
+    frames = torch.tensor([60, 40, 20, 60, 50])
+
+    pooled = model.pool(features, frames)
+    x, _ = plain.trunk(features.double(), tuple(s.double() for s in plain.initial_state(5)))
+    valid = (2 * torch.arange(30)[None] < frames[:, None]).double()
+    expected = plain._merge(plain._moments(x, valid))
+    _close(pooled, expected, 1e-4)
+    pull = torch.randn(pooled.shape)
+    (pooled * pull).sum().backward()
+    (expected * pull).sum().backward()
+    for (name, ours), theirs in zip(model.named_parameters(), plain.parameters(), strict=True):
+        if theirs.grad is not None:
+            assert ours.grad is not None, name
+            _close(ours.grad, theirs.grad, 1e-3)
+    for ours_, theirs_ in zip(model.buffers(), plain.buffers(), strict=True):
+        _close(ours_, theirs_, 1e-4)
