@@ -134,4 +134,85 @@ def beside_the_teacher(results: Path) -> str:
     return f"{teacher['robustness']['protocol']}:\n\n{markdown_table(rows)}"
 
 
-TABLES = {"bars": bars, "shipped_twin": shipped_twin, "beside_the_teacher": beside_the_teacher}
+def rejection(results: Path) -> str:
+    """What the detector of speech does with sounds and speakers that it never heard."""
+    record = read(results / "speech-detector.json")["speech_detector"]
+    rows = [
+        {"collection": name, "clips": one["clips"], "refused as no speech": f"{one['refused']:.1%}"}
+        for name, one in record["by_collection"].items()
+    ]
+    rows.append({"collection": "**all sounds**", "clips": record["sounds"],
+                 "refused as no speech": f"**{record['rejected']:.1%}**"})  # fmt: skip
+    rows.append({"collection": "**all speech**", "clips": record["speech"],
+                 "refused as no speech": f"**{record['refused']:.1%}**"})  # fmt: skip
+    return markdown_table(rows)
+
+
+def calibrated(results: Path) -> str:
+    """What calibration by other speakers does to the folds of RAVDESS."""
+    one = read(results / "ravdess-distil-calibration.json")["calibration"]
+    fitted = one["fitted"]
+    rows = [
+        {
+            "": "as answered",
+            "ECE": f"{one['ece']:.3f}",
+            "answered": "100 %",
+            "accuracy": f"{one['accuracy']:.3f}",
+        },
+        {
+            "": "by the temperature and rule of the other folds' speakers",
+            "ECE": f"**{fitted['ece']:.3f}**",
+            "answered": f"{fitted['coverage']:.1%}",
+            "accuracy": f"**{fitted['accuracy']:.3f}**",
+        },
+    ]
+    return markdown_table(rows)
+
+
+def conditions(results: Path) -> str:
+    """What each condition costs, then the project's limits, the paper's tests and figures of the stream."""
+    one = read(results / "ravdess-distil-fold0-robustness.json")
+    rows = [
+        {
+            "condition": row["condition"],
+            "UAR": f"{row['uar']:.3f}",
+            "lost": f"{row['lost']:+.3f}",
+            "same label": f"{row['same_label']:.0%}",
+        }
+        for row in one["robustness"]["conditions"]
+    ]
+    limits = [
+        {
+            "test": row["test"],
+            "figure": f"{row['figure']:.3f}",
+            "limit": row["limit"],
+            "kept": "yes" if row["ok"] else "**no**",
+        }
+        for row in one["robustness"]["bars"]
+    ]
+    passed = [
+        {key: f"{value:.1%}" if isinstance(value, float) else value for key, value in row.items()}
+        for row in one["tests"]["summary"]
+    ]
+    stream = read(results / "ravdess-distil-fold0-streaming.json")["streaming"]["figures"]
+    heard = [
+        {"in a stream": "turns", "figure": str(stream["turns"])},
+        {"in a stream": "right at the end", "figure": f"{stream['right_at_end']:.1%}"},
+        {"in a stream": "of those, stable within 1.5 s", "figure": f"{stream['stable_in_time']:.1%}"},
+        {"in a stream": "seconds to a stable label, median and 90 %",
+         "figure": " / ".join(f"{x:.2f}" for x in stream["seconds_to_stable"])},
+        {"in a stream": "flips a minute of speech", "figure": f"{stream['flips_per_minute']:.1f}"},
+        {"in a stream": "steps in pauses that name an emotion", "figure": f"{stream['in_pauses']:.1%}"},
+    ]  # fmt: skip
+    tables = (rows, limits, passed, heard)
+    return f"{one['robustness']['protocol']}:\n\n" + "\n\n".join(markdown_table(table) for table in tables)
+
+
+TABLES = {
+    "bars": bars,
+    "shipped_twin": shipped_twin,
+    "beside_the_teacher": beside_the_teacher,
+    "rejection": rejection,
+    "calibrated": calibrated,
+    "conditions": conditions,
+}
