@@ -6,6 +6,7 @@ memory more often than they need to. Activations are float32 and channels last.
 
 from __future__ import annotations
 
+import functools
 import importlib
 from typing import Any
 
@@ -18,6 +19,7 @@ from edge_ser.errors import require
 __all__ = ["causal_depthwise", "norm_relu"]
 
 
+@functools.cache
 def _kernels() -> Any:
     require("numba", extra="train", purpose="training")
     return importlib.import_module("edge_ser.models.fused_kernels")
@@ -60,7 +62,7 @@ def norm_relu(x: Tensor, norm: nn.Module, more: Tensor | None = None) -> Tensor:
     assert isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d)
     assert norm.running_mean is not None and norm.running_var is not None
     assert norm.num_batches_tracked is not None and norm.momentum is not None
-    y, mean, variance = _NormRelu.apply(x, norm.weight, norm.bias, more, norm.eps)
+    y, (mean, variance) = _NormRelu.apply(x, norm.weight, norm.bias, more, norm.eps)
     count = x.numel() // x.shape[-1]
     with torch.no_grad():
         norm.running_mean.lerp_(mean, norm.momentum)
@@ -93,55 +95,31 @@ class _NormRelu(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, more: Tensor | None, eps: float
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor]:
         channels = x.shape[-1]
         # Rows of a few channels would leave a processor's registers half empty: several are taken as one.
-        wide = _wide(x.numel() // channels, channels)
-        rows = x.float().contiguous().view(-1, wide * channels)
-        count = len(rows) * wide
-        about = rows[0].view(wide, channels).mean(0)  # not far from the mean, so that little cancels
-        total = torch.zeros(2, wide * channels, dtype=torch.float64)
-        kernels = _kernels()
-        kernels.sums(rows.numpy(), about.repeat(wide).numpy(), total.numpy())
-        off, squares = total.view(2, wide, channels).sum(1) / count
-        mean, variance = about + off, squares - off * off
-        inverse = torch.rsqrt(variance + eps)
-        scale = weight * inverse
-        line = torch.stack([scale, bias - scale * mean]).float()
-        added = (
-            rows.new_empty(0, wide * channels) if more is None else more.float().contiguous().view_as(rows)
+        rows = x.float().contiguous().view(-1, _wide(x.numel() // channels, channels) * channels)
+        added = rows[:0] if more is None else more.float().contiguous().view_as(rows)
+        y, moments = torch.empty_like(rows), rows.new_empty(2, channels)
+        _kernels().normalised(
+            *(t.numpy() for t in (rows, weight, bias, added)), eps, y.numpy(), moments.numpy()
         )
-        y = torch.empty_like(rows)
-        kernels.normalised(rows.numpy(), line.repeat(1, wide).numpy(), added.numpy(), y.numpy())
-        mean, variance, inverse = mean.float(), variance.float(), inverse.float()
-        ctx.save_for_backward(rows, y, weight, mean, inverse)
-        ctx.shape, ctx.more = x.shape, more is not None
-        ctx.mark_non_differentiable(mean, variance)
-        return y.view(x.shape), mean, variance
+        ctx.save_for_backward(rows, y, weight, moments)
+        ctx.shape, ctx.more, ctx.eps = x.shape, more is not None, eps
+        ctx.mark_non_differentiable(moments)
+        return y.view(x.shape), moments
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        rows, y, weight, mean, inverse = ctx.saved_tensors
-        channels, wide = len(mean), rows.shape[1] // len(mean)
-        count = len(rows) * wide
+        rows, y, weight, moments = ctx.saved_tensors
         g = gradients[0].float().contiguous().view_as(rows)
-        gated = torch.empty_like(rows)
-        gx = torch.empty_like(rows) if ctx.more else gated
-        total = torch.zeros(2, wide * channels, dtype=torch.float64)
-        kernels = _kernels()
-        kernels.normalised_back(
-            y.numpy(), g.numpy(), rows.numpy(), mean.repeat(wide).numpy(), gated.numpy(), total.numpy()
-        )
-        level, along = total.view(2, wide, channels).sum(1)
-        along = along * inverse  # the sum of its product with the normalised x
-        # scale (gated - its mean - normalised x times the mean of that product), as one linear map of gated and x
-        scale = weight * inverse
-        slope = -scale * inverse * along / count
-        plane = torch.stack([scale, slope, -scale * level / count - slope * mean]).float()
-        kernels.regressed(gated.numpy(), rows.numpy(), plane.repeat(1, wide).numpy(), gx.numpy())
-        more = gated.view(ctx.shape) if ctx.more else None
-        return gx.view(ctx.shape), along.float(), level.float(), more, None
+        gated, gs = torch.empty_like(rows), torch.empty_like(moments)
+        gx = torch.empty_like(rows) if ctx.more else rows[:0]
+        given = (t.numpy() for t in (y, g, rows, weight, moments))
+        _kernels().normalised_back(*given, ctx.eps, gated.numpy(), gx.numpy(), gs.numpy())
+        gated = gated.view(ctx.shape)
+        return gx.view(ctx.shape) if ctx.more else gated, gs[0], gs[1], gated if ctx.more else None, None
 
 
 def _wide(rows: int, channels: int) -> int:

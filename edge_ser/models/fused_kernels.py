@@ -12,7 +12,7 @@ import numpy as np
 
 from edge_ser.dsp.kernels.jit import kernel
 
-__all__ = ["depthwise", "depthwise_back", "normalised", "normalised_back", "regressed", "sums"]
+__all__ = ["depthwise", "depthwise_back", "normalised", "normalised_back"]
 
 _ROWS = 64
 
@@ -50,59 +50,93 @@ def depthwise_back(x: Any, weight: Any, g: Any, stride: int, dilation: int, gx: 
 
 
 @kernel
-def sums(x: Any, about: Any, total: Any) -> None:
-    """Of the rows of x (N, C): sums and sums of squares about a point (C,), added to total (2, C), float64."""
-    rows, channels = x.shape
-    part = np.empty((2, channels), np.float32)
+def normalised(x: Any, weight: Any, bias: Any, more: Any, eps: float, y: Any, moments: Any) -> None:
+    """``relu(norm(x) + more)`` into y, means and variances of channels into moments (2, C).
+
+    x and y are (N, wide C), so many rows of C channels each; more as well, or (0, wide C) for none.
+    """
+    rows, width = x.shape
+    channels = len(weight)
+    wide = width // channels
+    count = rows * wide
+    about = np.zeros(width, np.float32)  # not far from the mean, so that little cancels
+    for c in range(channels):
+        for w in range(wide):
+            about[c] += x[0, w * channels + c] / wide
+        for w in range(1, wide):
+            about[w * channels + c] = about[c]
+    total = np.zeros((2, width), np.float64)
+    part = np.empty((2, width), np.float32)
     for begin in range(0, rows, _ROWS):
         part[:] = 0
         for n in range(begin, min(begin + _ROWS, rows)):
-            for c in range(channels):
+            for c in range(width):
                 apart = x[n, c] - about[c]
                 part[0, c] += apart
                 part[1, c] += apart * apart
         total += part
-
-
-@kernel
-def normalised(x: Any, line: Any, more: Any, y: Any) -> None:
-    """``max(0, line[0] x + line[1] + more)`` into y (N, C); line (2, C), more (N, C), or (0, C) for none."""
-    rows, channels = x.shape
+    line = np.empty((2, width), np.float32)
+    for c in range(channels):
+        off, squares = total[0, c::channels].sum() / count, total[1, c::channels].sum() / count
+        mean, variance = about[c] + off, squares - off * off
+        moments[0, c], moments[1, c] = mean, variance
+        scale = weight[c] / np.sqrt(variance + eps)
+        line[0, c::channels] = scale
+        line[1, c::channels] = bias[c] - scale * mean
     zero = np.float32(0)
     if len(more):
         for n in range(rows):
-            for c in range(channels):
+            for c in range(width):
                 y[n, c] = max(line[0, c] * x[n, c] + line[1, c] + more[n, c], zero)
     else:
         for n in range(rows):
-            for c in range(channels):
+            for c in range(width):
                 y[n, c] = max(line[0, c] * x[n, c] + line[1, c], zero)
 
 
 @kernel
-def normalised_back(y: Any, g: Any, x: Any, mean: Any, gated: Any, total: Any) -> None:
-    """What passes the ReLU of `normalised`, ``g`` where ``y > 0``, into gated (N, C).
+def normalised_back(
+    y: Any, g: Any, x: Any, weight: Any, moments: Any, eps: float, gated: Any, gx: Any, gs: Any
+) -> None:
+    """Gradient g of `normalised`: of `more` into gated, of x into gx, of weight and bias into gs (2, C).
 
-    Its sums, and those of its product with ``x - mean``, are added to total (2, C), float64.
+    gx (0, wide C) has that of x written over gated: two names for one array would keep loops from being vectorised.
     """
-    rows, channels = x.shape
+    rows, width = x.shape
+    channels = len(weight)
+    count = rows * (width // channels)
+    mean = np.empty(width, np.float32)
+    for c in range(channels):
+        mean[c::channels] = moments[0, c]
     zero = np.float32(0)
-    part = np.empty((2, channels), np.float32)
+    total = np.zeros((2, width), np.float64)
+    part = np.empty((2, width), np.float32)
     for begin in range(0, rows, _ROWS):
         part[:] = 0
         for n in range(begin, min(begin + _ROWS, rows)):
-            for c in range(channels):
+            for c in range(width):
                 through = g[n, c] if y[n, c] > zero else zero
                 gated[n, c] = through
                 part[0, c] += through
                 part[1, c] += through * (x[n, c] - mean[c])
         total += part
-
-
-@kernel
-def regressed(gated: Any, x: Any, plane: Any, gx: Any) -> None:
-    """``plane[0] gated + plane[1] x + plane[2]``, plane (3, C), into gx (N, C)."""
-    rows, channels = x.shape
-    for n in range(rows):
-        for c in range(channels):
-            gx[n, c] = plane[0, c] * gated[n, c] + plane[1, c] * x[n, c] + plane[2, c]
+    plane = np.empty((3, width), np.float32)
+    for c in range(channels):
+        inverse = 1 / np.sqrt(moments[1, c] + eps)
+        level = total[0, c::channels].sum()
+        along = total[1, c::channels].sum() * inverse  # the sum of its product with the normalised x
+        gs[0, c], gs[1, c] = along, level
+        # scale (gated - its mean - normalised x times the mean of that product), as one linear map of gated and x
+        scale = weight[c] * inverse
+        slope = -scale * inverse * along / count
+        plane[0, c::channels] = scale
+        plane[1, c::channels] = slope
+        plane[2, c::channels] = -scale * level / count - slope * moments[0, c]
+    if len(gx):
+        for n in range(rows):
+            for c in range(width):
+                gx[n, c] = plane[0, c] * gated[n, c] + plane[1, c] * x[n, c] + plane[2, c]
+    else:
+        for n in range(rows):
+            for c in range(width):
+                gated[n, c] = plane[0, c] * gated[n, c] + plane[1, c] * x[n, c] + plane[2, c]
