@@ -177,6 +177,37 @@ def by_fold(runs: Sequence[Mapping[str, Any]]) -> list[float]:
     return [statistics.fmean(run["uar"] for run in runs if run["fold"] == fold) for fold in folds]
 
 
+def ablation(results: Path) -> str:
+    """What a recipe is worth without one thing or with one thing more."""
+    return _variants(read(results / "ablation.json"))
+
+
+def ablation_rated(results: Path) -> str:
+    """The same where clips are rated."""
+    return _variants(read(results / "ablation-emotale.json"))
+
+
+def _variants(one: Mapping[str, Any]) -> str:
+    whole = one["variants"][0]
+    rows = []
+    for row in one["variants"]:
+        apart = [a - b for a, b in zip(row["seeds"], whole["seeds"], strict=True)]
+        rows.append(
+            {
+                "variant": row["variant"],
+                "UAR": f"**{row['uar']:.3f}**",
+                "spread over seeds": f"{row['spread']:.3f}",
+                "against everything": "" if row is whole else f"{statistics.fmean(apart):+.3f}",
+                "by seed": "" if row is whole else " ".join(f"{value:+.3f}" for value in apart),
+                **(
+                    {"CCC A / D / V": " / ".join(f"{row['ccc'][d]:.3f}" for d in ADV)} if "ccc" in row else {}
+                ),
+            }
+        )
+    always = ", ".join(f"`{change}`" for change in one["always"])
+    return f"{markdown_table(rows)}\n\n`recipes/{one['recipe']}` with {always}."
+
+
 def condensed(results: Path) -> str:
     """Students of a few synthetic clips beside those of real ones."""
     one = read(results / "condense-ravdess.json")
@@ -201,5 +232,16 @@ def condensed(results: Path) -> str:
 
 TABLES: dict[str, Callable[[Path], str]] = {
     table.__name__: table
-    for table in (accuracy, shipped, teachers, students, corpora, unheard, session, condensed)
+    for table in (
+        accuracy,
+        shipped,
+        teachers,
+        students,
+        corpora,
+        unheard,
+        session,
+        ablation,
+        ablation_rated,
+        condensed,
+    )
 }

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from edge_ser.corpora.base import ADV
 from edge_ser.errors import EdgeSerError
 from edge_ser.files import parse_toml, write_json
 from edge_ser.training.recipe import Recipe
@@ -100,8 +101,8 @@ def run_ablation(
     -------
     dict
         ``name``, ``recipe``, ``always``, and ``variants``: a row for each with ``variant``, ``changes``, ``uar`` (mean
-        over folds and seeds), ``seeds`` (the mean over folds of each seed) and ``spread`` (their standard deviation;
-        None of one seed).
+        over folds and seeds), ``seeds`` (the mean over folds of each seed), ``spread`` (their standard deviation;
+        None of one seed) and, where clips are rated, ``ccc`` of ``arousal``, ``dominance`` and ``valence``.
     """
     rows = []
     for name, changes in ablation.variants.items():
@@ -119,6 +120,7 @@ def run_ablation(
                 "uar": float(np.mean(means)),
                 "seeds": means,
                 "spread": float(np.std(means, ddof=1)) if len(means) > 1 else None,
+                **({"ccc": {d: figures["adv"][d]["ccc"] for d in ADV}} if "adv" in figures else {}),
             }
         )
     result = {

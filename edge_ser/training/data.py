@@ -154,6 +154,11 @@ class ClipSet:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def rated(self) -> bool:
+        """Whether any clip has arousal, dominance and valence, by raters or by the teacher."""
+        return any(bool(torch.isfinite(adv).any()) for adv in (self.adv, self.taught.adv))
+
     def order(self, rng: np.random.Generator, balance: float, together: int = 1) -> np.ndarray:
         """Clips of one epoch in random order.
 

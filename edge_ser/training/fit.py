@@ -61,13 +61,19 @@ def fit(
     Raises
     ------
     EdgeSerError
-        The loss is no longer a number, or ``last.pt`` belongs to another recipe.
+        The loss is no longer a number, ``last.pt`` belongs to another recipe, fewer clips than a batch, or a quadrant
+        term without ratings.
     """
     part = recipe.fit
     frames = round(part.crop_s * recipe.spec.frame_rate)
     model.check_crop(frames)
     if len(clips) < part.batch:
         raise EdgeSerError(f"{len(clips)} clips are fewer than one batch of {part.batch}: lower [fit] batch")
+    if recipe.distil and recipe.distil.quadrant > 0 and not clips.rated:
+        raise EdgeSerError(
+            "[distil] quadrant has nothing to go by: neither the clips nor the teacher have arousal and valence; leave "
+            "it out, or name a corpus or a teacher with ratings"
+        )
     torch.set_num_threads(part.threads)
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # twice as fast on a CPU
     average = torch.optim.swa_utils.AveragedModel(

@@ -70,6 +70,16 @@ def test_every_variant_is_trained_and_scored_once(tmp_path: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in made} == made
 
 
+def test_ratings_are_in_the_rows_where_there_are_any(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    figures = {
+        "folds": [{"seed": 0, "uar": 0.5}],
+        "adv": {d: {"ccc": c} for d, c in (("arousal", 0.8), ("dominance", 0.7), ("valence", 0.6))},
+    }
+    monkeypatch.setattr("edge_ser.training.ablation.run_recipe", lambda *_: figures)
+    [row, _] = run_ablation(Ablation.read(write(tmp_path)), tmp_path, tmp_path / "results")["variants"]
+    assert row["ccc"] == {"arousal": 0.8, "dominance": 0.7, "valence": 0.6} and row["spread"] is None
+
+
 @pytest.mark.parametrize(
     ("plan", "says"),
     [

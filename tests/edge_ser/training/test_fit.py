@@ -19,7 +19,7 @@ from edge_ser.training.augment import Augment  # noqa: E402
 from edge_ser.training.data import ClipSet  # noqa: E402
 from edge_ser.training.fit import fit  # noqa: E402
 from edge_ser.training.objective import Objective  # noqa: E402
-from edge_ser.training.recipe import DataPart, FitPart, Recipe  # noqa: E402
+from edge_ser.training.recipe import DataPart, DistilPart, FitPart, Recipe  # noqa: E402
 
 LABELS = ("angry", "sad")
 SMALL = Stream72kConfig(labels=LABELS, stem=(2,), channels=16, dilations=(1, 2), heads=2)
@@ -108,6 +108,15 @@ def test_impossible_recipes_are_refused(tmp_path: Path, change: dict[str, float]
     recipe = dataclasses.replace(RECIPE, fit=dataclasses.replace(RECIPE.fit, **change))
     with pytest.raises(EdgeSerError, match=says):
         train(tmp_path, recipe)
+
+
+def test_a_quadrant_term_without_ratings_is_refused(tmp_path: Path) -> None:
+    recipe = dataclasses.replace(RECIPE, distil=DistilPart("nowhere", quadrant=1.0))
+    clips = clip_set()
+    assert clips.rated
+    clips.adv[:] = float("nan")
+    with pytest.raises(EdgeSerError, match="quadrant has nothing to go by"):
+        fit(Stream72k(SMALL), clips, recipe, 0, tmp_path, lambda _: None)
 
 
 def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path) -> None:
