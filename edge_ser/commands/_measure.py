@@ -40,10 +40,10 @@ def check_use(args: argparse.Namespace) -> None:
             "--protocol and --learning-curve belong to --pipeline; checkpoints have folds of their own"
         )
     if args.session and (args.checkpoints is None or args.fold is not None):
-        raise EdgeSerError("--session is of --checkpoints of two folds or more: leave --fold out")
+        raise EdgeSerError("--session is of --checkpoints, two folds or more or one file: leave --fold out")
     if args.checkpoints is not None and args.checkpoints.is_file():
         device = (args.engine, args.precision) != ("auto", "fp32")
-        if device or args.fold is not None or args.session or args.robustness or args.streaming:
+        if device or args.fold is not None or args.robustness or args.streaming:
             raise EdgeSerError(
                 f"{args.checkpoints} is one file, scored by torch on all of a corpus: name a folder of folds' "
                 "checkpoints, or edge-ser export it and name the bundle"

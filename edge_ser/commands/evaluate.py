@@ -123,7 +123,7 @@ A pipeline is described, as a pickled one can run any code when it is read:
     parser.add_argument(
         "--session",
         action="store_true",
-        help="figures of getting used to each speaker (listen --adapt) too; checkpoints of two folds or more",
+        help="figures of getting used to each speaker (listen --adapt) too; of --checkpoints",
     )
     parser.add_argument(
         "--clips",
@@ -139,7 +139,7 @@ A pipeline is described, as a pickled one can run any code when it is read:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    from edge_ser.evaluation.evaluate import evaluate_bundle, evaluate_checkpoints, evaluate_unheard
+    from edge_ser.evaluation.evaluate import evaluate_bundle, evaluate_checkpoints
 
     check_use(args)
     if args.pipeline is not None:
@@ -156,6 +156,8 @@ def run(args: argparse.Namespace) -> int:
         result, scored = teacher_figures(args, corpus, _progress)
     elif args.checkpoints is not None and args.checkpoints.is_file():
         require("torch", extra="train", purpose="evaluating checkpoints")
+        from edge_ser.evaluation.unheard import evaluate_unheard
+
         result = evaluate_unheard(args.checkpoints, corpus, progress=_progress, onto=scored)
     elif args.checkpoints is not None:
         require("torch", extra="train", purpose="evaluating checkpoints")
@@ -184,7 +186,15 @@ def run(args: argparse.Namespace) -> int:
     if args.session:
         from edge_ser.evaluation.session import session_figures
 
-        measured["session"] = session_figures(answers)
+        if args.checkpoints.is_file():
+            from edge_ser.evaluation.unheard import typical_of_training
+
+            typical, clips = typical_of_training(args.checkpoints, answers.labels, progress=_progress)
+            measured["session"] = session_figures(answers, typical_of_training=typical) | {
+                "typical_of": clips
+            }
+        else:
+            measured["session"] = session_figures(answers)
     return _finish(args, result, answers, measured)
 
 

@@ -29,9 +29,9 @@ __all__ = [
     "by_seed",
     "evaluate_bundle",
     "evaluate_checkpoints",
-    "evaluate_unheard",
     "fold_checkpoints",
     "load_fold",
+    "unknown_classes",
 ]
 
 Progress = Callable[[Iterable[Clip]], Iterable[Clip]]
@@ -129,64 +129,7 @@ def evaluate_checkpoints(
     return result
 
 
-def evaluate_unheard(
-    path: str | Path, corpus: Corpus, *, progress: Progress = iter, onto: list[Scored] | None = None
-) -> dict[str, Any]:
-    """Score one checkpoint on a whole corpus that it was not trained on (leave one corpus out).
-
-    Parameters
-    ----------
-    path : str or Path
-        A checkpoint of ``edge-ser train``.
-    corpus : Corpus
-        Emotion is chosen among its classes that the checkpoint knows; `Corpus.restrict` makes fewer of them.
-    progress, onto
-        As `evaluate_checkpoints` takes them.
-
-    Returns
-    -------
-    dict
-        As `evaluate_checkpoints`, with ``trained_on``, names of corpora, and ``not_scored`` as `evaluate_bundle`.
-
-    Raises
-    ------
-    EdgeSerError
-        It was trained on this corpus, or shares no class with it.
-    """
-    from edge_ser.models.checkpoint import load_checkpoint  # as in `load_fold`
-
-    model, meta = load_checkpoint(Path(path))
-    if not (heard := sorted(meta["training"].get("clips", {}))):
-        raise EdgeSerError(
-            f"{path} does not say which corpora it was trained on, so nothing is known to be new to it"
-        )
-    if own := sorted(set(corpus.name.split("+")) & set(heard)):
-        raise EdgeSerError(
-            f"{path} was trained on {own[0]}: score its folds by a folder of checkpoints, or leave {own[0]} out of "
-            "the training"
-        )
-    labels = tuple(label for label in corpus.labels if label in model.config.labels)
-    if not labels:
-        raise EdgeSerError(f"{path} knows {', '.join(model.config.labels)}, and {corpus.name} none of them")
-    clips = [clip for clip in corpus.clips if clip.emotion in labels or clip.adv is not None]
-    spec, seed = MelSpec.from_dict(meta["spec"]), meta["training"]["seed"]
-    pairs = ((clip, model.heard(load_audio(clip.path), spec)) for clip in progress(clips))
-    scored = score(model, pairs, labels, seed=seed)
-    if onto is not None:
-        onto += scored
-    return {
-        "corpus": corpus.name,
-        "protocol": f"all of a corpus that the model was not trained on, last epoch, {answered_as(model)}",
-        "model": meta["architecture"],
-        "params": model.count_parameters(),
-        "seeds": [seed],
-        "trained_on": heard,
-        "not_scored": _unknown(corpus, labels),
-        **summarise(scored, labels),
-    }
-
-
-def _unknown(corpus: Corpus, labels: Sequence[str]) -> dict[str, int]:
+def unknown_classes(corpus: Corpus, labels: Sequence[str]) -> dict[str, int]:
     """Clips of each class that is none of the labels."""
     names = [clip.emotion for clip in corpus.clips if clip.emotion is not None and clip.emotion not in labels]
     return {name: names.count(name) for name in sorted(set(names))}
@@ -325,7 +268,7 @@ def evaluate_bundle(
         "model": bundle.name,
         "params": bundle.parameters,
         "seen_in_training": seen,
-        "not_scored": _unknown(corpus, labels),
+        "not_scored": unknown_classes(corpus, labels),
         "excluded": excluded,
         **summarise(scored, labels),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,7 @@ def typical_answer(scores: Floats, known: NDArray[np.bool_] | None = None) -> Fl
 
 
 def adapted_answers(
-    answers: Answers, order: NDArray[np.int64], typical: dict[int, Floats]
+    answers: Answers, order: NDArray[np.int64], typical: Mapping[str, Floats]
 ) -> tuple[Answers, NDArray[np.int64]]:
     """Answers as given by a model that gets used to each speaker from an empty start, and the clips heard before each.
 
@@ -66,8 +67,8 @@ def adapted_answers(
     answers : Answers
     order : (n,) int64
         The order in which clips are heard; speakers, folds and seeds may stand mixed, each is a session of its own.
-    typical : dict
-        From a fold to `typical_answer` of clips of other speakers.
+    typical : mapping
+        From a speaker to `typical_answer` of clips of other speakers.
 
     Returns
     -------
@@ -82,9 +83,9 @@ def adapted_answers(
     count: Counter[tuple[int, int, str]] = Counter()
     speakers = answers.speakers
     for i in order:
-        fold = int(answers.folds[i])
-        key = (fold, int(answers.seeds[i]), str(speakers[i]))
-        mean = sessions.setdefault(key, SpeakerMean(typical[fold], PRIOR_CLIPS, _MEMORY_CLIPS))
+        speaker = str(speakers[i])
+        key = (int(answers.folds[i]), int(answers.seeds[i]), speaker)
+        mean = sessions.setdefault(key, SpeakerMean(typical[speaker], PRIOR_CLIPS, _MEMORY_CLIPS))
         scores[i] = probabilities(mean.adapted(logs[i]), 1.0)
         heard[i] = count[key]
         mean.hear(logs[i], 1.0)
@@ -92,15 +93,20 @@ def adapted_answers(
     return dataclasses.replace(answers, scores=scores), heard
 
 
-def session_figures(answers: Answers, orders: int = 20) -> dict[str, Any]:
+def session_figures(
+    answers: Answers, orders: int = 20, typical_of_training: Floats | None = None
+) -> dict[str, Any]:
     """UAR where each clip is heard after others of its speaker, unlabelled and in random order.
 
     Parameters
     ----------
     answers : Answers
-        Of two folds or more, as the typical answer of a fold comes from the others' speakers.
+        Of two folds or more, as the typical answer from which a fold's speakers start is that of the others' speakers.
     orders : int
         Random orders, drawn from fixed seeds; figures are means over them.
+    typical_of_training : (labels,) float64, optional
+        Where all speakers start from instead, and one fold is enough: what the model typically answers to the corpora
+        that it was trained on, as a bundle brings it along (`edge_ser.evaluation.unheard.typical_of_training`).
 
     Returns
     -------
@@ -112,13 +118,19 @@ def session_figures(answers: Answers, orders: int = 20) -> dict[str, Any]:
     Raises
     ------
     EdgeSerError
-        One fold only, or no clip with an emotion.
+        One fold only and no typical answer of another corpus, or no clip with an emotion.
     """
     known = answers.take(answers.truth >= 0)
     folds = sorted(set(known.folds.tolist()))
-    if len(folds) < 2:
+    if typical_of_training is not None:
+        typical = dict.fromkeys(known.speakers.tolist(), typical_of_training)
+    elif len(folds) < 2:
         raise EdgeSerError("figures of a session need answers of two folds or more: leave --fold out")
-    typical = {fold: typical_answer(known.scores[known.folds != fold]) for fold in folds}
+    else:
+        others = {fold: typical_answer(known.scores[known.folds != fold]) for fold in folds}
+        typical = {
+            one: others[fold] for one, fold in zip(known.speakers.tolist(), known.folds.tolist(), strict=True)
+        }
     said, heard, by_mood = [], [], []
     for seed in range(orders):
         rng = np.random.default_rng(seed)

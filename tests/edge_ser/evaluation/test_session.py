@@ -39,7 +39,7 @@ def test_nothing_is_gained_where_speakers_add_nothing() -> None:
 
 def test_first_clips_stand_and_sessions_are_kept_apart() -> None:
     answers = coloured()
-    typical = dict.fromkeys((0, 1, 2), typical_answer(answers.scores))
+    typical = dict.fromkeys(answers.speakers.tolist(), typical_answer(answers.scores))
     order = np.random.default_rng(1).permutation(len(answers))
     changed, heard = adapted_answers(answers, order, typical)
     first = heard == 0
@@ -70,6 +70,20 @@ def test_one_fold_has_no_others() -> None:
         session_figures(answers.take(answers.folds == 0))
     with pytest.raises(EdgeSerError, match="needs answers"):
         typical_answer(np.zeros((0, len(LABELS))))
+
+
+def test_a_model_that_heard_none_of_the_corpus_brings_its_typical_answer_along() -> None:
+    """One fold is enough then, and a model that leans to one label is put right."""
+    answers = coloured(0.0)
+    leaning = np.log(answers.scores) + np.array([2.5, 0.0, 0.0])
+    powers = np.exp(leaning)
+    answers = dataclasses.replace(
+        answers, scores=powers / powers.sum(1, keepdims=True), folds=np.zeros(len(answers), np.int64)
+    )
+    figures = session_figures(answers, orders=4, typical_of_training=np.zeros(3))
+    assert figures["uar_alone"] < 0.5 < 0.9 < figures["uar"]
+    unmoved = session_figures(answers, orders=4, typical_of_training=typical_answer(answers.scores))
+    assert unmoved["uar"] == pytest.approx(figures["uar_alone"], abs=0.05)
 
 
 def test_clips_without_an_emotion_take_no_part() -> None:
