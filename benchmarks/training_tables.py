@@ -138,6 +138,8 @@ def unheard(results: Path) -> str:
                 "classes": ", ".join(one["labels"]),
                 "clips": sum(fold["n"] for fold in one["folds"]),
                 **_uar(one),
+                "used to the speaker": f"**{one['session']['uar']:.3f}**",
+                "by mood": f"{one['session']['by_mood']:.3f}",
                 "trivial": f"{one['baseline_uar']:.3f}",
             }
         )

@@ -64,7 +64,7 @@ class Interface:
     kind : {'logits', 'probabilities'}
         What these are.
     adv : str or None
-        Name of the output of arousal, dominance and valence; None: the file has none, and the middle stands for them.
+        Name of the output of arousal, dominance and valence; None: the file has none.
     order : tuple of str
         Their order in it.
     range : tuple of float

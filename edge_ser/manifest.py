@@ -38,8 +38,8 @@ __all__ = [
 
 FORMAT = "edge-ser-bundle"
 #: The newest version that is read. Version 1 knew models that stream; 2 has those that hear a window as well, 3 files
-#: that somebody else made, 4 those of hosts' engines and models of feature vectors.
-VERSION = 4
+#: that somebody else made, 4 those of hosts' engines and models of feature vectors, 5 models that learnt no ratings.
+VERSION = 5
 #: ``int8`` rounds weights and the inputs of products; the others of eight bits say what they do otherwise, and
 #: ``int8-full`` takes, gives and carries bytes.
 PRECISIONS = ("fp32", "fp16", "int8", "int8-weights", "int8-dynamic", "int8-full")
@@ -84,11 +84,15 @@ class Window:
 
 @dataclasses.dataclass(frozen=True)
 class AdvScale:
-    """What arousal, dominance and valence mean here: their order, range, and whose ratings they follow."""
+    """What arousal, dominance and valence mean here: their order, range, and whose ratings they follow.
+
+    Not `learnt`: the model knows emotions alone, and nothing is answered for the three.
+    """
 
     order: tuple[str, ...]
     range: tuple[float, float]
     source: str
+    learnt: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -253,7 +257,8 @@ def _adv(entry: Entries) -> AdvScale:
     limits = entry.get("range", list, "two numbers")
     if len(limits) != 2 or any(type(limit) not in (int, float) for limit in limits) or limits[0] >= limits[1]:
         raise entry.wrong("range", "two numbers, the lower first")
-    return AdvScale(order, (float(limits[0]), float(limits[1])), entry.text("source"))
+    learnt = entry.get("learnt", bool, "true or false") if "learnt" in entry.raw else True
+    return AdvScale(order, (float(limits[0]), float(limits[1])), entry.text("source"), learnt)
 
 
 def _calibration(entry: Entries) -> Calibration:
@@ -272,6 +277,8 @@ def _window(entry: Entries) -> Window:
 
 def least_version(manifest: Mapping[str, Any]) -> int:
     """The oldest version whose readers understand a manifest: what `write_bundle` writes, so that they may."""
+    if "learnt" in manifest.get("adv", ()):
+        return 5
     files = manifest.get("files", ())
     engines = {entry.get("engine") for entry in files} - {*_FIRST_ENGINES, None}
     if (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -54,7 +56,7 @@ class VectorRecognizer:
         Returns
         -------
         Prediction
-            Arousal, dominance and valence are the middle, 0.5: such a model says nothing of them.
+            Arousal, dominance and valence are NaN: such a model says nothing of them.
 
         Raises
         ------
@@ -65,14 +67,13 @@ class VectorRecognizer:
         outputs, _ = self.engine.step(feature_vector(x, self._spec), ())
         shares = probabilities(outputs.logits, self.bundle.calibration.temperature)
         power = float(np.mean(np.square(x, dtype=np.float64)))
-        arousal, dominance, valence = map(float, outputs.adv)
         return Prediction(
             start=0,
             end=len(x),
             sample_rate=self.sample_rate,
-            arousal=arousal,
-            dominance=dominance,
-            valence=valence,
+            arousal=math.nan,
+            dominance=math.nan,
+            valence=math.nan,
             emotion=dict(zip(self.bundle.labels, map(float, shares), strict=True)),
             state="unsure" if shares.max() < self.bundle.calibration.unsure_below else "speech",
             level_db=max(_SILENT_DB, 10 * np.log10(power)) if power > 0 else _SILENT_DB,

@@ -95,10 +95,11 @@ def _summary(m: Mapping[str, Any], seconds: float) -> str:
     emotions = f"one of {len(m['labels'])} emotions ({', '.join(m['labels'])})"
     if m.get("vector") is not None:
         return f"Speech emotion from a whole recording: {emotions}."
-    return (
-        f"Speech emotion from a voice, in a stream: every {1000 * seconds:.0f} ms arousal, dominance and valence in "
-        f"{m['adv']['range'][0]:g}..{m['adv']['range'][1]:g}, and {emotions}."
+    low, high = m["adv"]["range"]
+    rated = (
+        f"arousal, dominance and valence in {low:g}..{high:g}, and " if m["adv"].get("learnt", True) else ""
     )
+    return f"Speech emotion from a voice, in a stream: every {1000 * seconds:.0f} ms {rated}{emotions}."
 
 
 def _input(m: Mapping[str, Any]) -> str:

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from edge_ser.dsp import MelSpec
+from edge_ser.interface import ADV_ORDER
 
-__all__ = ["describe"]
+__all__ = ["adv_entry", "describe"]
 
 
 def describe(
@@ -22,6 +23,7 @@ def describe(
     training: Mapping[str, Any],
     licence: str,
     adv_source: str,
+    rated: bool,
     figures: Sequence[Mapping[str, Any]],
     calibration: Mapping[str, float],
     files: Sequence[Mapping[str, Any]],
@@ -34,6 +36,10 @@ def describe(
     ----------
     config : mapping
         The architecture's; has ``labels`` and, where it streams, ``step_frames``.
+    adv_source : str
+        Whose ratings arousal, dominance and valence follow, or why there are none.
+    rated : bool
+        Whether there are; without, the three are answered by nobody.
     states : mapping of str to shape
         Every state tensor in the step's order, batch of one included; all float32, all zeros at first.
     files : sequence of mapping
@@ -69,7 +75,7 @@ def describe(
         "states": [tensor(state, shape) for state, shape in states.items()],
         "outputs": [tensor("adv", (1, 3)), tensor("logits", (1, len(labels)))],
         "labels": labels,
-        "adv": {"order": ["arousal", "dominance", "valence"], "range": [0, 1], "source": adv_source},
+        "adv": adv_entry(adv_source, rated=rated),
         "calibration": dict(calibration),
         "parameters": parameters,
         "macs_per_second": macs_per_second,
@@ -80,3 +86,9 @@ def describe(
         **({} if quantisation is None else {"quantisation": dict(quantisation)}),
         **({} if window is None else {"window": {key: window[key] for key in ("samples", "normalise")}}),
     }
+
+
+def adv_entry(source: str, *, rated: bool) -> dict[str, Any]:
+    """What a manifest says of arousal, dominance and valence."""
+    scale = {"order": list(ADV_ORDER), "range": [0, 1], "source": source}
+    return scale if rated else scale | {"learnt": False}

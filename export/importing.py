@@ -174,7 +174,8 @@ def _manifest(top: _Table, tables: Mapping[str, _Table], found: ModelFile, name:
         licence=top.text("licence"),
         adv_source="the imported file, as its maker says"
         if interface.adv is not None
-        else "none: the imported file gives no ratings, so these three stand at the middle and mean nothing",
+        else "none: the imported file gives no ratings",
+        rated=interface.adv is not None,
         figures=(),
         calibration={"temperature": 1.0, "unsure_below": 0.0},
         files=(),

@@ -25,6 +25,7 @@ from edge_ser.features import VectorSpec, load_spec, vector_names
 from edge_ser.vector_input import VectorInput
 from export.calibration import Say
 from export.chatter import hush
+from export.description import adv_entry
 from export.formats import Format
 from export.gate import Exported, asked
 from export.metadata import about, with_metadata
@@ -217,11 +218,7 @@ def _describe(
         "states": [],
         "outputs": [tensor("adv", 3), tensor("logits", len(labels))],
         "labels": labels,
-        "adv": {
-            "order": ["arousal", "dominance", "valence"],
-            "range": [0, 1],
-            "source": "none: a pipeline names emotions alone, and the middle stands for these three",
-        },
+        "adv": adv_entry("none: a pipeline names emotions alone", rated=False),
         "calibration": {"temperature": 1.0, "unsure_below": 0.0},
         "parameters": 0,
         "macs_per_second": 0,

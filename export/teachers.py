@@ -285,7 +285,8 @@ def _describe(
         licence=licence or f"non-commercial use, as the training data's ({data}) and the encoder's",
         adv_source=str(training.get("adv_source") or "the ratings that the heads were fitted on")
         if named.rated
-        else "none: fitted without ratings, so these three mean nothing",
+        else "none: fitted without ratings",
+        rated=named.rated,
         figures=[],
         calibration={"temperature": 1.0, "unsure_below": 0.0},
         files=(),

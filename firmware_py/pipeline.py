@@ -264,7 +264,7 @@ class Pipeline:
             return None
         lost, self._lost = self._lost, 0
         order = self.bundle.adv.order
-        if outputs is None:
+        if outputs is None or not self.bundle.adv.learnt:
             adv = dict.fromkeys(order, math.nan)
         else:  # networks with linear outputs go beyond the scale that the bundle promises
             adv = dict(zip(order, map(float, outputs.adv.clip(*self.bundle.adv.range)), strict=True))

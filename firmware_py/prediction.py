@@ -46,7 +46,7 @@ class Prediction:
     sample_rate : int
         Hz, of `start` and `end`.
     arousal, dominance, valence : float
-        0..1.
+        0..1; NaN where the model dozed, or learnt emotions alone.
     emotion : mapping of str to float
         Calibrated probability of each label, in the bundle's order; they sum to 1.
     state : {"speech", "silence", "unsure", "noise"}
@@ -82,7 +82,12 @@ class Prediction:
     @property
     def dozed(self) -> bool:
         """The model did not hear this step, since the gate was closed: the answers are NaN."""
-        return math.isnan(self.arousal)
+        return any(math.isnan(share) for share in self.emotion.values())
+
+    @property
+    def rated(self) -> bool:
+        """There are arousal, dominance and valence."""
+        return not math.isnan(self.arousal)
 
     @property
     def label(self) -> str:
@@ -101,8 +106,9 @@ class Prediction:
     def to_json(self) -> dict[str, Any]:
         """The documented keys of ``listen -o jsonl``; times in seconds.
 
-        `latency_ms` is None where not measured, the answers where the model dozed. The model's numbers are given in
-        full, so that two runs can be compared bit for bit.
+        `latency_ms` is None where not measured, the answers where the model dozed, and arousal, dominance and valence
+        of a model that learnt none. The model's numbers are given in full, so that two runs can be compared bit for
+        bit.
         """
         return {
             "type": "prediction",

@@ -108,6 +108,7 @@ def manifest(
         training={"data": [{"name": "none: random weights", "licence": "none"}], "seed": 0},
         licence="Apache-2.0",
         adv_source="random weights; the answers mean nothing",
+        rated=True,
         figures=[],
         calibration={"temperature": 1.0, "unsure_below": 0.0},
         files=files,

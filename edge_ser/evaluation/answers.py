@@ -74,7 +74,8 @@ class Answers:
         lengths = {len(self.scores), len(self.adv), len(self.folds), len(self.seeds), len(self.states)}
         if lengths != {n} or self.scores.shape != (n, len(self.labels)) or self.adv.shape != (n, 3):
             raise EdgeSerError(f"{n} clips, and answers of other lengths: {sorted(lengths)}")
-        bad = np.flatnonzero(~(np.isfinite(self.scores).all(1) & np.isfinite(self.adv).all(1)))
+        unsaid = np.isnan(self.adv).all()  # as of a model that learnt emotions alone
+        bad = np.flatnonzero(~(np.isfinite(self.scores).all(1) & (np.isfinite(self.adv).all(1) | unsaid)))
         if len(bad):
             raise EdgeSerError(
                 f"the model's answer to {self.clips[bad[0]].path} is not a number ({len(bad)} of {n} clips); "
@@ -140,8 +141,9 @@ class Answers:
 
     @property
     def ratings(self) -> np.ndarray:
-        """(n, 3) float64, NaN where a clip has none."""
-        return np.array([clip.adv or (math.nan,) * 3 for clip in self.clips])
+        """(n, 3) float64, NaN where a clip has none, or the model gave none to compare them with."""
+        ratings = np.array([clip.adv or (math.nan,) * 3 for clip in self.clips])
+        return np.where(np.isfinite(self.adv), ratings, np.nan)
 
     def take(self, rows: np.ndarray) -> Answers:
         """Some of the clips: indices or a mask."""
@@ -169,7 +171,7 @@ class Answers:
             row |= {key: value for key in _KEPT if (value := getattr(clip, key)) is not None}
             row |= {"fold": int(self.folds[i]), "seed": int(self.seeds[i]), "state": self.states[i]}
             row["scores"] = [round(float(x), 6) for x in self.scores[i]]
-            row["adv"] = [round(float(x), 6) for x in self.adv[i]]
+            row["adv"] = [round(float(x), 6) if np.isfinite(x) else None for x in self.adv[i]]
             rows.append(row)
         excluded = [dataclasses.asdict(one) for one in self.excluded]
         return {"about": dict(self.about), "labels": list(self.labels), "excluded": excluded, "answers": rows}

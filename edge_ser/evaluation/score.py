@@ -241,7 +241,11 @@ def summarise(scored: Sequence[Scored], labels: Sequence[str]) -> dict[str, Any]
         summary["labels"] = list(labels)
         summary["absent"] = list(absent_classes(truth, labels))
         summary["confusion"] = confusion(truth, said, len(labels)).tolist()
-    rated = [(one.seed, one.clip.adv, one.adv) for one in scored if one.clip.adv is not None]
+    rated = [
+        (one.seed, one.clip.adv, one.adv)
+        for one in scored
+        if one.clip.adv is not None and np.isfinite(one.adv).all()
+    ]
     if rated:
         summary["adv"] = {"n": len(rated)} | _agreement(rated)
     return summary

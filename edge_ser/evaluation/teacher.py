@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -107,11 +106,7 @@ def evaluate_teacher(
         label = best_label(heard.scores, listener.labels)
         scores = tuple(map(float, heard.scores))
         arousal, dominance, valence = map(float, heard.adv)
-        adv = (arousal, dominance, valence)
-        if not np.isfinite(heard.adv).all():  # it learnt from no ratings, and is compared with none
-            adv = (0.5, 0.5, 0.5)
-            clip = dataclasses.replace(clip, arousal=None, dominance=None, valence=None)
-        scored.append(Scored(clip, label, adv, clip.fold or 0, 0, scores))
+        scored.append(Scored(clip, label, (arousal, dominance, valence), clip.fold or 0, 0, scores))
     folds = sorted({one.fold for one in scored})
     result = {
         "corpus": corpus.name,

@@ -254,7 +254,10 @@ def _chunks(
     def predictions(size: int) -> np.ndarray:
         pipeline = Pipeline(bundle, engine)
         found = [p for start in range(0, len(wave), size) for p in pipeline.push(wave[start : start + size])]
-        rows = [[p.start, p.end, p.arousal, p.dominance, p.valence, *p.emotion.values()] for p in found]
+        rows = [
+            [p.start, p.end, *((p.arousal, p.dominance, p.valence) if p.rated else ()), *p.emotion.values()]
+            for p in found
+        ]
         return np.array(rows, np.float64)
 
     whole = predictions(len(wave))

@@ -48,12 +48,9 @@ class PlainSink:
         """Write a line."""
         self._write_head()
         p = prediction
-        said = (
-            f"{'':15}  (dozing){'':37}"
-            if p.dozed
-            else f"{p.label:>10} {p.confidence:4.0%}  "
-            f"arousal {p.arousal:.2f}  dominance {p.dominance:.2f}  valence {p.valence:.2f}"
-        )
+        said = f"{'':15}  (dozing){'':37}" if p.dozed else f"{p.label:>10} {p.confidence:4.0%}"
+        if p.rated:
+            said += f"  arousal {p.arousal:.2f}  dominance {p.dominance:.2f}  valence {p.valence:.2f}"
         self._write(
             f"{p.end / p.sample_rate:8.2f} s  {p.state:7}  {said}  {p.level_db:4.0f} dB"
             + (f"  {p.lost_samples} samples lost" if p.lost_samples else "")
@@ -149,7 +146,7 @@ class LiveSink:
             ]
 
         rows = [self._head(p, width), self._level(p, width)]
-        for name in ("arousal", "dominance", "valence"):
+        for name in ("arousal", "dominance", "valence") if p.rated or p.dozed else ():
             value = getattr(p, name)
             rows.append(row(name, value, f"{value:.2f}", name))
         for place, (label, share) in enumerate(p.ranked()[:_EMOTIONS_SHOWN]):

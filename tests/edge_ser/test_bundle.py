@@ -151,6 +151,14 @@ def test_a_newer_version(folder):
     refused(folder, f"version {VERSION + 1}", "update edge-ser")
 
 
+def test_a_model_may_have_learnt_no_ratings(folder):
+    assert load_bundle(folder).adv.learnt
+    edit(folder, lambda entries: entries["adv"].update(learnt=False))
+    assert not load_bundle(folder).adv.learnt
+    edit(folder, lambda entries: entries["adv"].update(learnt="no"))
+    refused(folder, "learnt", "true or false")
+
+
 def test_what_a_later_toolkit_adds_is_let_be(folder):
     edit(folder, lambda entries: entries.update(more={"a": 1}))
     load_bundle(folder)

@@ -64,7 +64,11 @@ def test_bundle_of_numpy(checkpoint, tmp_path):
     assert bundle.variants() == [("numpy", "fp32")]
     assert bundle.parameters <= 72_000
     assert bundle.config == CONFIG
-    assert "mean nothing" in bundle.adv.source
+    assert bundle.adv.source == "none: trained without ratings" and not bundle.adv.learnt
+    assert (
+        json.loads((bundle.path / "bundle.json").read_text())["version"] == 5
+    )  # older readers would show the three
+    assert "arousal, dominance and valence in" not in (bundle.path / "MODEL_CARD.md").read_text()
     assert "mine: none" in bundle.licence
     assert any("largest error" in line for line in lines)
     assert "/home" not in (bundle.path / "bundle.json").read_text()

@@ -104,14 +104,14 @@ def test_every_family_becomes_onnx(family, form, tmp_path):
     [made] = [row for row in rows if row.ok]
     assert made.format.key == "onnx-fp32" and made.error.largest < 1e-4
     assert all("is for boards" in row.worst for row in rows if not row.applies) and len(rows) == 4
-    assert ("mean nothing" in bundle.adv.source) == (family == "hubert")
+    assert bundle.adv.source.startswith("none") == (family == "hubert") == (not bundle.adv.learnt)
     # The teacher's own answer, whose encoder computes in bfloat16.
     wave = sounds["voice-like"]
     said, wanted = Recognizer.load(bundle.path, "onnx").predict(wave), teacher.targets(wave)
     shares = np.exp(wanted.logits - wanted.logits.max())
     np.testing.assert_allclose(list(said.emotion.values()), shares / shares.sum(), atol=0.06)
     if family == "hubert":
-        assert (said.arousal, said.dominance, said.valence) == (0.5, 0.5, 0.5)
+        assert not said.rated
     else:
         np.testing.assert_allclose([said.arousal, said.dominance, said.valence], wanted.adv, atol=0.06)
 

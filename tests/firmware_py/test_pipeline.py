@@ -35,6 +35,15 @@ def answers(bundle, wave, cuts=(), name="numpy", **options):
     return found, pipeline
 
 
+def test_ratings_that_were_never_learnt_are_not_answered(numpy_bundle):
+    wave = noise(4 * STEP)
+    rated, _ = answers(numpy_bundle, wave)
+    quiet = dataclasses.replace(numpy_bundle, adv=dataclasses.replace(numpy_bundle.adv, learnt=False))
+    unrated, _ = answers(quiet, wave)
+    assert all(p.rated for p in rated) and not any(p.rated or p.dozed for p in unrated)
+    assert [p.emotion for p in rated] == [p.emotion for p in unrated]
+
+
 def as_json(predictions):
     return [prediction.to_json() for prediction in predictions]
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 import re
 import struct
 
@@ -147,6 +148,24 @@ def test_plain_lines():
     lines = out.getvalue().splitlines()
     assert "angry  70%" in lines[1] and "arousal 0.25" in lines[1] and "7 samples lost" in lines[1]
     assert "\x1b" not in out.getvalue()
+
+
+def test_what_the_model_never_learnt_is_not_shown(sized):
+    unrated = prediction(arousal=math.nan, dominance=math.nan, valence=math.nan)
+    assert not unrated.rated and not unrated.dozed and unrated.label == "angry"
+    assert [unrated.to_json()[name] for name in ("arousal", "dominance", "valence")] == [None] * 3
+    plain = io.StringIO()
+    sink = text_sink(plain, {})
+    sink.start(a_run())
+    sink.prediction(unrated)
+    assert "angry  70%" in plain.getvalue() and "valence" not in plain.getvalue()
+    sized(80)
+    live = Screen()
+    sink = text_sink(live, {})
+    sink.start(a_run(live=True))
+    sink.prediction(unrated)
+    picture = "\n".join(live.picture())
+    assert "angry" in picture and "valence" not in picture
 
 
 @pytest.mark.parametrize(

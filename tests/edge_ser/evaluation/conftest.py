@@ -44,7 +44,7 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
             model = build_model("stream72k", SMALL).eval()
             with torch.no_grad():
                 model.emotion.weight.mul_(30)
-            training = {"held_out_fold": fold, "seed": seed, "recipe": {}}
+            training = {"held_out_fold": fold, "seed": seed, "recipe": {}, "adv_source": "raters of folds"}
             meta = {
                 "architecture": "stream72k",
                 "config": SMALL,
