@@ -137,6 +137,12 @@ class ClassAnswers:
         names = [field.name for field in dataclasses.fields(cls) if field.name != "labels"]
         return cls(parts[0].labels, *(np.concatenate([getattr(p, name) for p in parts]) for name in names))
 
+    def of_seed(self, seed: int) -> ClassAnswers:
+        """Those of the models of one seed; an `EdgeSerError` where there are none."""
+        chosen = self.seeds == seed
+        fields = [field.name for field in dataclasses.fields(self) if field.name != "labels"]
+        return ClassAnswers(self.labels, *(getattr(self, name)[chosen] for name in fields))
+
     def __len__(self) -> int:
         return len(self.truth)
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from edge_ser.models.base import Network
     from edge_ser.training.classify import Augmentation, Schedule
 
-__all__ = ["Labelled", "confusions", "learning_curves", "network_part", "save_network"]
+__all__ = ["Labelled", "confusions", "course", "learning_curves", "network_part", "save_network"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,6 +195,33 @@ def confusions(answers: Mapping[str, ClassAnswers], heading: str = "Confusion") 
         "Share of the true class, and clips.",
         {name: as_svg(plot_confusion, one.confusion(), one.labels, title=name) for name, one in answers.items()},
     )  # fmt: skip
+
+
+def course(records: Sequence[Mapping[str, float]], asked: int, epoch: int) -> str:
+    """What a fit's curve says of its length, for a line's note.
+
+    Parameters
+    ----------
+    records : sequence of mapping
+        One an epoch, with ``valid_accuracy``.
+    asked : int
+        Epochs that it might have had.
+    epoch : int
+        Whose weights are kept: the best.
+
+    Returns
+    -------
+    str
+        That it stopped by itself; else what the last third of its epochs added to the best share of right answers, and
+        whether it was still rising: by over .01.
+    """
+    if len(records) < asked:
+        return f"stopped by itself after {len(records)} of {asked} epochs, best in {epoch}"
+    shares = [record["valid_accuracy"] for record in records]
+    earlier = shares[: max(1, len(shares) - len(shares) // 3)]
+    gained = max(shares) - max(earlier)
+    rising = "still rising" if gained > 0.01 else "no longer rising"
+    return f"{asked} epochs, best in {epoch}, {rising} (the last third added {gained:+.3f})"
 
 
 def learning_curves(records: Mapping[str, Sequence[Mapping[str, float]]]) -> Section:

@@ -96,7 +96,7 @@ def _standardised(vectors: np.ndarray, train: np.ndarray) -> np.ndarray:
 
 
 def forest(run: StudyRun, *, protocol: str, fold: int, seed: int, grid: dict[str, list[Any]]) -> Part:
-    """A random forest, its settings searched by cross-validation within the training clips."""
+    """A random forest; of several settings the best is searched for by cross-validation within the training clips."""
     from sklearn.model_selection import GridSearchCV, GroupKFold, StratifiedKFold
 
     from edge_ser.models.classifiers import classical, count_classical
@@ -109,16 +109,19 @@ def forest(run: StudyRun, *, protocol: str, fold: int, seed: int, grid: dict[str
         how: Any = GroupKFold(min(5, len(set(groups))))
     else:
         how = StratifiedKFold(min(5, max(2, smallest)), shuffle=True, random_state=seed)
-    search = GridSearchCV(classical("random-forest", seed), grid, cv=how, scoring="accuracy", n_jobs=1)
-    search.fit(vectors[division.train], truth, **({"groups": groups} if protocol == "honest" else {}))
-    best = search.best_estimator_
+    if all(len(values) == 1 for values in grid.values()):
+        settings: dict[str, Any] = {name: value for name, (value,) in grid.items()}
+        best = classical("random-forest", seed, **settings).fit(vectors[division.train], truth)
+    else:
+        search = GridSearchCV(classical("random-forest", seed), grid, cv=how, scoring="accuracy", n_jobs=1)
+        search.fit(vectors[division.train], truth, **({"groups": groups} if protocol == "honest" else {}))
+        best, settings = search.best_estimator_, dict(search.best_params_)
     scores = np.zeros((len(division.test), len(clips.labels)))
     scores[:, best.classes_] = best.predict_proba(vectors[division.test])
     return {
         **clips.answers(division, scores, seed).to_part(),
         "importances": np.asarray(best.feature_importances_, np.float64),
-        "settings": dict(search.best_params_),
-        "searched": float(search.best_score_),
+        "settings": settings,
         "parameters": count_classical(best),
     }
 
@@ -174,6 +177,7 @@ def network(
         clip=0.0 if key == "mlp" else 1.0,
         stop_after=0 if key == "mlp" else 10,
         keep="best",
+        bfloat16=key != "mlp",
     )
     inputs: list[Sequence[np.ndarray] | np.ndarray] = []
     if key == "cnn+mlp":

@@ -20,7 +20,7 @@ from edge_ser.evaluation.portrait import plot_recording
 from edge_ser.features.images import mel_image
 from edge_ser.perturb.timing import pitch
 from edge_ser.studies import Line, Outcome, Part, Section, Study, StudyRun, Unit, line_of
-from edge_ser.studies.networks import Labelled, confusions, learning_curves, network_part
+from edge_ser.studies.networks import Labelled, confusions, course, learning_curves, network_part
 
 __all__ = ["STUDY"]
 
@@ -137,6 +137,7 @@ def _train(run: StudyRun, *, key: str, protocol: str, fold: int, seed: int, epoc
         epochs=epochs,
         batch=8 if setting.form == "resized" else 1,
         lr=setting.lr,
+        bfloat16=True,
         keep="best" if protocol == "as-published" else "last",
     )
     return network_part(
@@ -159,7 +160,7 @@ def _train(run: StudyRun, *, key: str, protocol: str, fold: int, seed: int, epoc
 
 def _epochs(run: StudyRun, setting: _Setting, protocol: str) -> int:
     """As many as three hours on two cores leave: each speaker is a fold honestly, so those networks get a third."""
-    honest = protocol == "honest"
+    honest, run = protocol == "honest", run.at(setting.key)
     if setting.form == "enlarged":
         return run.pick(full=2 if honest else 6, quick=1, miniature=1)
     if setting.form == "resized":
@@ -173,10 +174,11 @@ def _run(run: StudyRun) -> Outcome:
     kept = [clips[i] for i in made.kept]
     whole = _labelled(corpus, kept)
     folds = sorted(set(whole.folds))[: run.pick(full=99, quick=1, miniature=2)]
-    quickly = tuple(_BY_KEY[key] for key in _QUICKLY)
+    quickly = tuple(one for one in _SETTINGS if one.key in (*_QUICKLY, *run.full))
     settings = run.pick(full=_SETTINGS, quick=quickly, miniature=_SETTINGS[1::4])
     _images(run, kept, _WIDTH)
-    for version in range(1, _versions(run)):
+    enlarged = [_versions(run.at(one.key)) for one in settings if one.form == "enlarged"]
+    for version in range(1, max(enlarged, default=1)):
         _images(run, kept, None, version)
     asked = [
         (setting.key, protocol, fold, seed)
@@ -196,6 +198,7 @@ def _run(run: StudyRun) -> Outcome:
                 "seed": seed,
                 "epochs": _epochs(run, _BY_KEY[key], protocol),
             },
+            run.at(key).scale,
         )
         for key, protocol, fold, seed in asked
     ]
@@ -236,10 +239,14 @@ def _run(run: StudyRun) -> Outcome:
 
 
 def _line(run: StudyRun, setting: _Setting, answers: Mapping[str, ClassAnswers], part: Part) -> Line:
-    epochs = " and ".join(str(n) for n in dict.fromkeys(_epochs(run, setting, p) for p in run.protocols))
-    notes = [f"{epochs} epochs (published: up to 300 to 1000)"]
+    epochs = {p: _epochs(run, setting, p) for p in run.protocols}
+    notes = [
+        f"{' and '.join(map(str, dict.fromkeys(epochs.values())))} epochs (published: up to 300 to 1000)"
+    ]
     if setting.form == "enlarged":
-        notes = [f"{epochs} epochs of {_versions(run)} versions of each clip"]
+        notes[0] += f" of {_versions(run.at(setting.key))} versions of each clip"
+    if "as-published" in epochs and not part["diverged"]:
+        notes.append("as published " + course(part["records"], epochs["as-published"], part["epoch"]))
     if part["diverged"]:
         notes.append("diverged")
     notes.append(f"{part['parameters']} parameters")
@@ -350,4 +357,5 @@ STUDY = Study(
     ("aesdd",),
     _run,
     {"full": 1, "quick": 1, "miniature": 1},
+    lines=tuple(_BY_KEY),
 )

@@ -63,7 +63,7 @@ def _divisions(
     ]  # more would take longer than three hours on two cores
 
 
-def _fit(run: StudyRun, *, window: str, protocol: str, seed: int, fold: int) -> Part:
+def _fit(run: StudyRun, *, window: str, protocol: str, seed: int, fold: int, epochs: int) -> Part:
     """One ResNet-50 from scratch."""
     from edge_ser.models.picture_cnn import PictureResNet50
     from edge_ser.training.classify import Schedule
@@ -82,7 +82,7 @@ def _fit(run: StudyRun, *, window: str, protocol: str, seed: int, fold: int) -> 
         ),
         _divisions(run, kept, sounds.labels, protocol, seed)[fold],
         Schedule(
-            epochs=run.pick(full=5, quick=4, miniature=1), batch=16, lr=1e-3, optimiser="adamw",
+            epochs=epochs, batch=16, lr=1e-3, optimiser="adamw",
             weight_decay=1e-2, rate="one-cycle",
         ),
         seed=seed,
@@ -105,10 +105,11 @@ def _run(run: StudyRun) -> Outcome:
     sounds, kept, pictures, left_out = _pictures(run, "hann")
     folds = len(_divisions(run, kept, sounds.labels, "honest", 0))
     asked = _asked(run, folds)
+    epochs = run.pick(full=5, quick=4, miniature=1)
     units = [
-        Unit(f"resnet-50 {w} {p} seed {s} fold {f}", _fit, {"window": w, "protocol": p, "seed": s, "fold": f})
-        for w, p, s, f in asked
-    ]
+        Unit(f"resnet-50 {w} {p} seed {s} fold {f}", _fit,
+             {"window": w, "protocol": p, "seed": s, "fold": f, "epochs": epochs}) for w, p, s, f in asked
+    ]  # fmt: skip
     parts = dict(zip(asked, run.parts(units, "networks"), strict=True))
     answers = {
         w: {

@@ -50,6 +50,20 @@ def test_a_trip_through_a_part() -> None:
     assert few.recalls() == {"a": 1.0, "b": 1.0, "c": None}
 
 
+def test_the_answers_of_one_seed() -> None:
+    truth, right = np.array([0, 1, 2]), np.eye(3)
+    both = ClassAnswers.joined(
+        [
+            ClassAnswers.of(LABELS, truth, scores, ["s"] * 3, seed=seed)
+            for seed, scores in ((0, right), (4, -right))
+        ]
+    )
+    assert both.of_seed(0).figure().value == 1.0 and both.of_seed(4).figure().value == 0.0
+    assert both.figure().value == 0.5 and len(both.of_seed(4)) == 3
+    with pytest.raises(EdgeSerError, match="no answers"):
+        both.of_seed(1)
+
+
 def test_what_is_refused() -> None:
     with pytest.raises(EdgeSerError, match="no answers"):
         ClassAnswers.joined([])
