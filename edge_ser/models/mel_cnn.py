@@ -178,7 +178,7 @@ class PooledCnn(ClipNetwork):
             features = F.pad(features, (0, 0, 0, shortest - features.shape[1]))
         x = features[:, None]
         for convolution in self.convolutions:
-            x = F.max_pool2d(F.relu(convolution(blank(x, frames))), 2)
+            x = F.relu(F.max_pool2d(convolution(blank(x, frames)), 2))  # in this order it is quicker
             frames = None if frames is None else (frames // 2).clamp_min(1)
             x = self.dropout(x)
         x = blank(x, frames)

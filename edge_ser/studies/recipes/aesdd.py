@@ -101,7 +101,17 @@ def _versions(run: StudyRun) -> int:
     return run.pick(full=_COPIES, quick=2, miniature=2)
 
 
-def _train(run: StudyRun, *, key: str, protocol: str, fold: int, seed: int, epochs: int) -> Part:
+def _train(
+    run: StudyRun,
+    *,
+    key: str,
+    protocol: str,
+    fold: int,
+    seed: int,
+    epochs: int,
+    versions: int,
+    bfloat16: bool,
+) -> Part:
     """One network of a setting on one division."""
     from edge_ser.models import ARCHITECTURES
     from edge_ser.models.mel_cnn import OnImages
@@ -119,7 +129,7 @@ def _train(run: StudyRun, *, key: str, protocol: str, fold: int, seed: int, epoc
     augment = None
     if setting.form == "enlarged":
         # Version k of clip i stands at k * n + i; the test has the clips themselves.
-        n, versions = len(kept), _versions(run)
+        n = len(kept)
         for version in range(1, versions):
             more = _images(run, kept, columns, version)
             images = images + more.values
@@ -137,7 +147,7 @@ def _train(run: StudyRun, *, key: str, protocol: str, fold: int, seed: int, epoc
         epochs=epochs,
         batch=8 if setting.form == "resized" else 1,
         lr=setting.lr,
-        bfloat16=True,
+        bfloat16=bfloat16,
         keep="best" if protocol == "as-published" else "last",
     )
     return network_part(
@@ -197,6 +207,8 @@ def _run(run: StudyRun) -> Outcome:
                 "fold": fold,
                 "seed": seed,
                 "epochs": _epochs(run, _BY_KEY[key], protocol),
+                "versions": _versions(run.at(key)) if _BY_KEY[key].form == "enlarged" else 1,
+                "bfloat16": True,
             },
             run.at(key).scale,
         )

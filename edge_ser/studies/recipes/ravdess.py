@@ -34,6 +34,8 @@ _NOT_QUICKLY = {
     "cnn-5-augmented": ("CNN-5, masks and noise", 0.599),
     "cnn-3-pretrained-25": ("CNN-3 pretrained as autoencoders, 25 epochs", 0.7005),
 }
+#: Of the training clips that networks on images learn from where it is quick.
+_QUICK_SHARE = 0.4
 #: Random splits of lines that cost little, as published: one says little of 217 clips.
 _SPLITS = 5
 _QUICK_GRID = {"n_estimators": [100], "max_depth": [10, None], "min_samples_leaf": [1, 2]}
@@ -60,7 +62,12 @@ def _settings(run: StudyRun) -> list[_Setting]:
     grid = run.at("random-forest").pick(
         full=_GRID, quick=_QUICK_GRID, miniature={"n_estimators": [10], "max_depth": [3]}
     )
-    mlp = {"key": "mlp", "epochs": run.pick(full=100, quick=100, miniature=2)}
+    mlp = {"key": "mlp", "epochs": run.pick(full=100, quick=100, miniature=2), "bfloat16": False}
+
+    def on_images(key: str, network: str, epochs: int, **more: Any) -> dict[str, Any]:
+        share = run.at(key).pick(full=1.0, quick=_QUICK_SHARE, miniature=1.0)
+        return {"key": network, "epochs": epochs, "bfloat16": True, "share": share, **more}
+
     made = [
         _Setting(
             "random-forest",
@@ -81,19 +88,17 @@ def _settings(run: StudyRun) -> list[_Setting]:
             # CNN-5 costs eight times what CNN-3 does
             most, few = (20, 2) if name == "5" else (50, 6)
             epochs = run.at(key).pick(full=most, quick=few, miniature=1)
-            fit: dict[str, Any] = {"key": f"cnn-{name}", "epochs": epochs, **more}
+            fit = on_images(key, f"cnn-{name}", epochs, **more)
             made.append(_Setting(key, title, published, parts.network, fit))
     for shown, published in ((25, 0.7005), (30, 0.7281)):
         key = f"cnn-3-pretrained-{shown}"
-        fit = {
-            "key": "cnn-3",
-            "epochs": run.at(key).pick(full=shown, quick=shown // 5, miniature=1),
-            "pretrained": run.at(key).pick(full=25, quick=3, miniature=1),
-        }
+        epochs = run.at(key).pick(full=shown, quick=shown // 5, miniature=1)
+        layers = run.at(key).pick(full=25, quick=3, miniature=1)
+        fit = on_images(key, "cnn-3", epochs, pretrained=layers)
         title = f"CNN-3 pretrained as autoencoders, {shown} epochs"
         made.append(_Setting(key, title, published, parts.network, fit))
     joined = run.at("cnn+mlp").pick(full=10, quick=2, miniature=1)  # twenty times what CNN-3 costs
-    fit = {"key": "cnn+mlp", "epochs": joined}
+    fit = on_images("cnn+mlp", "cnn+mlp", joined)
     made.append(_Setting("cnn+mlp", "CNN and MLP, joined", 0.463, parts.network, fit))
     tuned = run.pick(full=10, quick=2, miniature=1)
     for name, title, published, layers_tuned in (
@@ -185,8 +190,8 @@ def _line(
     if "as-published" in answers and (seeds := np.unique(answers["as-published"].seeds).tolist())[1:]:
         each = [answers["as-published"].of_seed(seed).figure(interval=False).value for seed in seeds]
         notes.append(f"{len(each)} random splits, {min(each):.3f} to {max(each):.3f} (published: one)")
-    if run.at(one.key).scale == "quick" and one.function is parts.network and one.key != "mlp":
-        notes.append(f"{parts.QUICK_SHARE:.0%} of the training clips")
+    if (share := one.more.get("share", 1.0)) < 1:
+        notes.append(f"{share:.0%} of the training clips")
     if layers := one.more.get("pretrained"):
         notes.append(f"{layers} a layer before (published: 50)")
     if one.key == "random-forest":
