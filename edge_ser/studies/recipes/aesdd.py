@@ -20,7 +20,7 @@ from edge_ser.evaluation.portrait import plot_recording
 from edge_ser.features.images import mel_image
 from edge_ser.perturb.timing import pitch
 from edge_ser.studies import Line, Outcome, Part, Section, Study, StudyRun, Unit, line_of
-from edge_ser.studies.networks import Labelled, confusions, course, learning_curves, network_part
+from edge_ser.studies.networks import Labelled, confusions, course, learning_curves, network_part, short_of
 
 __all__ = ["STUDY"]
 
@@ -230,6 +230,9 @@ def _run(run: StudyRun) -> Outcome:
     }
     first = {key: part for (key, p, fold, seed), part in reversed(parts.items()) if p == run.protocols[0]}
     lines = [_line(run, setting, answers[setting.key], first[setting.key]) for setting in settings]
+    reasons = {
+        one.key: _course(run, one, first[one.key]) for one in settings if "as-published" in run.protocols
+    }
     absent = [
         Line(one.key, one.title, one.published, note="not run where it is quick")
         for one in _SETTINGS
@@ -237,7 +240,7 @@ def _run(run: StudyRun) -> Outcome:
     ]
     return Outcome(
         [*lines, *absent],
-        findings=_findings(lines, answers),
+        findings=_findings(lines, reasons, answers),
         sections=_sections(kept, whole, answers, first),
         data=f"AESDD: {len(kept)} clips of {len(set(whole.groups))} speakers, {len(whole.labels)} emotions",
         protocols={
@@ -257,15 +260,21 @@ def _line(run: StudyRun, setting: _Setting, answers: Mapping[str, ClassAnswers],
     ]
     if setting.form == "enlarged":
         notes[0] += f" of {_versions(run.at(setting.key))} versions of each clip"
-    if "as-published" in epochs and not part["diverged"]:
-        notes.append("as published " + course(part["records"], epochs["as-published"], part["epoch"]))
-    if part["diverged"]:
-        notes.append("diverged")
+    if "as-published" in epochs:
+        notes.append(f"as published {_course(run, setting, part)}")
     notes.append(f"{part['parameters']} parameters")
     return line_of(setting.key, setting.title, answers, published=setting.published, note=", ".join(notes))
 
 
-def _findings(lines: Sequence[Line], answers: Mapping[str, Mapping[str, ClassAnswers]]) -> list[str]:
+def _course(run: StudyRun, setting: _Setting, part: Part) -> str:
+    if part["diverged"]:
+        return "diverged"
+    return course(part["records"], _epochs(run, setting, "as-published"), part["epoch"])
+
+
+def _findings(
+    lines: Sequence[Line], reasons: Mapping[str, str], answers: Mapping[str, Mapping[str, ClassAnswers]]
+) -> list[str]:
     told = []
     labels = next(iter(next(iter(answers.values())).values())).labels
     gaps = [line.gap for line in lines if line.gap is not None]
@@ -288,11 +297,8 @@ def _findings(lines: Sequence[Line], answers: Mapping[str, Mapping[str, ClassAns
             f"Of speakers it never heard the best network ({best.title}) gets {best.honest.value:.3f} right{interval}; "
             f"chance is {1 / len(labels):.3f}."
         )
-    reached = [line for line in lines if line.reached is not None]
-    if reached:
-        good = [line.title for line in reached if line.reached]
-        told.append(f"Of {len(reached)} published figures {len(good)} are reached as published"
-                    + (f": {'; '.join(good)}." if good else "; the notes say with how many epochs."))  # fmt: skip
+    if reached := short_of(lines, reasons):
+        told.append(reached)
     by_key = {line.key: line for line in lines}
     for rate in ("3-0.01", "4-0.01"):
         line = by_key.get(rate)

@@ -16,7 +16,8 @@ from edge_ser.evaluation.class_answers import ClassAnswers
 from edge_ser.evaluation.drawings import as_svg, curves, svg
 from edge_ser.evaluation.portrait import plot_recording
 from edge_ser.studies import Line, Outcome, Part, Section, Study, StudyRun, Unit, line_of
-from edge_ser.studies.networks import confusions, course, learning_curves
+from edge_ser.studies.base import TOLERANCE
+from edge_ser.studies.networks import confusions, course, learning_curves, short_of
 from edge_ser.studies.recipes import _ravdess_parts as parts
 
 __all__ = ["STUDY"]
@@ -141,10 +142,15 @@ def _run(run: StudyRun) -> Outcome:
         for key, by_protocol in done.items()
     }
     lines = [_line(run, one, answers[one.key], done[one.key]) for one in settings]
+    reasons = {
+        one.key: _why(one, answers[one.key]["as-published"], done[one.key]["as-published"][0])
+        for one in settings
+        if "as-published" in run.protocols
+    }
     lines += _absent(run)
     return Outcome(
         lines,
-        findings=_findings(lines, answers, done),
+        findings=_findings(lines, reasons, answers, done),
         sections=_sections(material, settings, answers, done),
         data=f"RAVDESS (speech): {len(material.clips)} clips of {len(set(material.labelled.groups))} actors, "
         f"{len(material.labelled.labels)} emotions",
@@ -187,11 +193,10 @@ def _line(
     notes = [f"{first['parameters']} parameters"]
     if epochs := one.more.get("epochs"):
         notes.append(course(first["records"], epochs, first["epoch"]))
-    if "as-published" in answers and (seeds := np.unique(answers["as-published"].seeds).tolist())[1:]:
-        each = [answers["as-published"].of_seed(seed).figure(interval=False).value for seed in seeds]
+    if "as-published" in answers and len(each := answers["as-published"].by_seed()) > 1:
         notes.append(f"{len(each)} random splits, {min(each):.3f} to {max(each):.3f} (published: one)")
-    if (share := one.more.get("share", 1.0)) < 1:
-        notes.append(f"{share:.0%} of the training clips")
+    if share := _share(one):
+        notes.append(share)
     if layers := one.more.get("pretrained"):
         notes.append(f"{layers} a layer before (published: 50)")
     if one.key == "random-forest":
@@ -218,6 +223,7 @@ def _absent(run: StudyRun) -> list[Line]:
 
 def _findings(
     lines: Sequence[Line],
+    reasons: Mapping[str, str],
     answers: Mapping[str, Mapping[str, ClassAnswers]],
     done: Mapping[str, Mapping[str, Sequence[Part]]],
 ) -> list[str]:
@@ -249,11 +255,7 @@ def _findings(
         interval = f" (95 % over actors {ends[0]:.3f} to {ends[1]:.3f})" if ends else ""
         told.append(f"Honestly the best is {best.title} with {best.honest.value:.3f}{interval}; "
                     f"chance is {1 / classes:.3f}.")  # fmt: skip
-    reached = [line for line in lines if line.reached is not None]
-    if reached:
-        short = [line.title for line in reached if not line.reached]
-        told.append(f"As published {len(reached) - len(short)} of {len(reached)} published figures are reached"
-                    + (f"; short of theirs fall {'; '.join(short)}." if short else "."))  # fmt: skip
+    told += filter(None, [short_of(lines, reasons)])
     by_key = {line.key: line for line in lines}
     for key, what in (
         ("cnn-3-augmented", "Masks and noise"),
@@ -272,6 +274,25 @@ def _findings(
         names = [parts.feature_names()[i] for i in np.argsort(-part["importances"])[:3]]
         told.append(f"What the forest looks at most: {', '.join(names)}.")
     return told
+
+
+def _why(one: _Setting, answers: ClassAnswers, first: Part) -> str:
+    """What the runs as published say of a figure under the published one."""
+    told, each = [], answers.by_seed()
+    if one.published is not None and len(each) > 1:
+        decides = max(each) >= one.published - TOLERANCE
+        told.append(f"{min(each):.3f} to {max(each):.3f} over {len(each)} random splits, "
+                    + ("so the split alone may explain it" if decides else "so it is not the split"))  # fmt: skip
+    if share := _share(one):
+        told.append(share)
+    if "records" in first:
+        told.append(course(first["records"], one.more["epochs"], first["epoch"]))
+    return "; ".join(told)
+
+
+def _share(one: _Setting) -> str:
+    share = one.more.get("share", 1.0)
+    return f"{share:.0%} of the training clips" if share < 1 else ""
 
 
 def _leaking(line: Line) -> float:

@@ -58,10 +58,9 @@ def test_the_answers_of_one_seed() -> None:
             for seed, scores in ((0, right), (4, -right))
         ]
     )
-    assert both.of_seed(0).figure().value == 1.0 and both.of_seed(4).figure().value == 0.0
-    assert both.figure().value == 0.5 and len(both.of_seed(4)) == 3
-    with pytest.raises(EdgeSerError, match="no answers"):
-        both.of_seed(1)
+    assert both.by_seed() == both.by_seed("uar") == [1.0, 0.0] and both.figure().value == 0.5
+    with pytest.raises(EdgeSerError, match="there is no figure"):
+        both.by_seed("luck")
 
 
 def test_what_is_refused() -> None:
