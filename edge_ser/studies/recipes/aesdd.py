@@ -208,7 +208,7 @@ def _run(run: StudyRun) -> Outcome:
                 "seed": seed,
                 "epochs": _epochs(run, _BY_KEY[key], protocol),
                 "versions": _versions(run.at(key)) if _BY_KEY[key].form == "enlarged" else 1,
-                "bfloat16": True,
+                "bfloat16": run.at(key).scale != "quick",  # half as fast again is worth it in full
             },
             run.at(key).scale,
         )

@@ -57,9 +57,7 @@ class _Setting:
 def _settings(run: StudyRun) -> list[_Setting]:
     """The lines at this scale; those of large encoders only with a checkpoint."""
 
-    def splits(key: str) -> int:
-        return run.at(key).pick(full=_SPLITS, quick=_SPLITS, miniature=2)
-
+    splits = run.pick(full=_SPLITS, quick=_SPLITS, miniature=2)
     grid = run.at("random-forest").pick(
         full=_GRID, quick=_QUICK_GRID, miniature={"n_estimators": [10], "max_depth": [3]}
     )
@@ -67,18 +65,12 @@ def _settings(run: StudyRun) -> list[_Setting]:
 
     def on_images(key: str, network: str, epochs: int, **more: Any) -> dict[str, Any]:
         share = run.at(key).pick(full=1.0, quick=_QUICK_SHARE, miniature=1.0)
-        return {"key": network, "epochs": epochs, "bfloat16": True, "share": share, **more}
+        long = run.at(key).scale != "quick"  # half as fast again is worth it there
+        return {"key": network, "epochs": epochs, "bfloat16": long, "share": share, **more}
 
     made = [
-        _Setting(
-            "random-forest",
-            "random forest on features",
-            0.62,
-            parts.forest,
-            {"grid": grid},
-            splits("random-forest"),
-        ),
-        _Setting("mlp", "MLP on features", 0.699, parts.network, mlp, splits("mlp")),
+        _Setting("random-forest", "random forest on features", 0.62, parts.forest, {"grid": grid}, splits),
+        _Setting("mlp", "MLP on features", 0.699, parts.network, mlp, splits),
     ]
     for name, plain, changed in (("3", 0.751, 0.525), ("4", 0.779, 0.595), ("5", 0.673, 0.599)):
         changes: dict[str, Any] = {"augmented": True}
