@@ -56,7 +56,6 @@ class _Setting:
 
 def _settings(run: StudyRun) -> list[_Setting]:
     """The lines at this scale; those of large encoders only with a checkpoint."""
-
     splits = run.pick(full=_SPLITS, quick=_SPLITS, miniature=2)
     grid = run.at("random-forest").pick(
         full=_GRID, quick=_QUICK_GRID, miniature={"n_estimators": [10], "max_depth": [3]}
