@@ -1,6 +1,7 @@
 """The overview over all studies, from the files that they left under results/."""
 
 from pathlib import Path
+from typing import Any
 
 from benchmarks.results import read
 from edge_ser.commands._output import markdown_table
@@ -25,10 +26,14 @@ def studies(results: Path) -> str:
                 "ours, honest": f"**{honest['value']:.3f}**" if honest else "-",
                 "95 %": "{:.3f} to {:.3f}".format(*honest["ci95"]) if honest.get("ci95") else "-",
                 "gap": "-" if line["gap"] is None else f"{line['gap']:+.3f}",
-                "note": line["note"],
+                "note": "; ".join(filter(None, [_IN_FULL if _whole(one, line) else "", line["note"]])),
             }
             rows.append(row)
         scale = {"full": "", "quick": " A quick run, not the whole study."}[one["scale"]]
+        if any(_whole(one, line) for line in one["lines"]):
+            scale = (
+                f" A quick run; lines marked “{_IN_FULL}” have the whole study's recipe, on as many folds."
+            )
         cost = f"{one['cpu_seconds']} s of a core's time (user and system)"
         about = f"{one['data']}; {len(one['seeds'])} of each setting; {cost}.{scale}"
         split = "; ".join(f"{name}: {text}" for name, text in one["protocols"].items())
@@ -37,6 +42,14 @@ def studies(results: Path) -> str:
             f"{markdown_table(rows)}\n\n" + "\n\n".join(one["findings"])
         )
     return "\n\n".join(told) or "No study is recorded yet."
+
+
+#: What a line says that was run in full within a quick run.
+_IN_FULL = "in full"
+
+
+def _whole(study: dict[str, Any], line: dict[str, Any]) -> bool:
+    return study["scale"] != "full" and line.get("scale") == "full"
 
 
 def _share(value: float | None) -> str:

@@ -6,11 +6,14 @@ import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edge_ser.commands._output import add_output_argument, write_table
 from edge_ser.errors import EdgeSerError, require
 from edge_ser.files import write_json
+
+if TYPE_CHECKING:
+    from edge_ser.studies import Study
 
 __all__ = ["add_arguments", "run"]
 
@@ -37,6 +40,8 @@ examples:
   edge-ser study --list
   edge-ser study ravdess --quick --out out/ravdess        ten minutes: the way, not the figures
   edge-ser study ravdess --jobs 2 --out out/ravdess       all of it
+  edge-ser study ravdess --quick --full cnn-3,mlp --out out/ravdess
+                                                          two lines in full, beside quick ones, in one report
   edge-ser study aesdd --protocol honest --data ~/corpora --out out/aesdd
 """
     parser.add_argument("name", nargs="?", metavar="NAME", help="which study (--list)")
@@ -50,6 +55,12 @@ examples:
     scale = parser.add_mutually_exclusive_group()
     scale.add_argument(
         "--quick", action="store_true", help="fewer clips, epochs and settings: under ten minutes"
+    )
+    parser.add_argument(
+        "--full",
+        metavar="LINE,...",
+        default="",
+        help="lines of a quick run that have the whole recipe; the report says which (--list -o json names them)",
     )
     scale.add_argument("--miniature", action="store_true", help="a test that all of it runs, in seconds")
     parser.add_argument("--seeds", type=int, metavar="N", help="models of each setting (default the study's)")
@@ -99,6 +110,7 @@ def run(args: argparse.Namespace) -> int:
         jobs=args.jobs,
         data=args.data,
         options=_options(study.options, args.set),
+        full=_lines(study, args.full),
     )
     args.out.mkdir(parents=True, exist_ok=True)
     try:
@@ -130,6 +142,14 @@ def _options(known: Mapping[str, str], given: Sequence[str]) -> dict[str, str]:
     return options
 
 
+def _lines(study: Study, given: str) -> tuple[str, ...]:
+    lines = tuple(dict.fromkeys(filter(None, given.split(","))))
+    if strange := [one for one in lines if one not in study.lines]:
+        there = ", ".join(study.lines) if study.lines else "none"
+        raise EdgeSerError(f"--full takes lines of this study ({there}), not {strange[0]!r}")
+    return lines
+
+
 def _row(line: dict[str, Any]) -> dict[str, Any]:
     honest = line["honest"] or {}
     ends = honest.get("ci95")
@@ -147,6 +167,7 @@ def _list(form: str) -> int:
             "title": one.title,
             "needs": list(one.needs),
             "options": dict(one.options),
+            "lines": list(one.lines),
             "about": one.about,
         }
         for one in studies()

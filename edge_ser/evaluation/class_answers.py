@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,12 @@ METRICS = {
     "precision": macro_precision,
     "f1": macro_f1,
 }
+
+
+def _function(metric: str) -> Callable[[Any, Any], float]:
+    if metric not in METRICS:
+        raise EdgeSerError(f"there is no figure {metric!r}; there are {', '.join(METRICS)}")
+    return METRICS[metric]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,6 +160,12 @@ class ClassAnswers:
         values = recalls(self.truth, self.said, len(self.labels))
         return {k: None if np.isnan(v) else float(v) for k, v in zip(self.labels, values, strict=True)}
 
+    def by_seed(self, metric: str = "accuracy") -> list[float]:
+        """A figure of merit of each seed's models alone, in the order of seeds; errors as of `figure`."""
+        function = _function(metric)
+        chosen = [self.seeds == seed for seed in np.unique(self.seeds)]
+        return [float(function(self.truth[rows], self.said[rows])) for rows in chosen]
+
     def figure(self, metric: str = "accuracy", *, interval: bool = True) -> Figure:
         """A figure of merit over all clips of all folds, the mean over seeds.
 
@@ -169,17 +181,14 @@ class ClassAnswers:
         EdgeSerError
             An unknown metric.
         """
-        if metric not in METRICS:
-            raise EdgeSerError(f"there is no figure {metric!r}; there are {', '.join(METRICS)}")
-        said, function = self.said, METRICS[metric]
+        said, function = self.said, _function(metric)
         seeds = np.unique(self.seeds)
 
         def value(rows: NDArray[np.int64]) -> float:
             chosen = [rows[self.seeds[rows] == seed] for seed in seeds]
             return float(np.mean([function(self.truth[part], said[part]) for part in chosen if len(part)]))
 
-        every = np.arange(len(self))
-        each = [value(every[self.seeds == seed]) for seed in seeds]
+        each = self.by_seed(metric)
         grouped = interval and len(set(self.groups.tolist())) > 1
         return Figure(
             value=float(np.mean(each)),

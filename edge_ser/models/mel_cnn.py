@@ -40,6 +40,8 @@ class ImageConfig(NetworkConfig):
 class ConvStack(nn.Sequential):
     """Convolutions of 3 x 3 with batch normalisation and ReLU, each halved by the largest of 2 x 2.
 
+    The largest of ReLU's values is ReLU of the largest, which takes a quarter of the work.
+
     Parameters
     ----------
     widths : tuple of int
@@ -48,13 +50,15 @@ class ConvStack(nn.Sequential):
 
     def __init__(self, widths: tuple[int, ...]) -> None:
         super().__init__(
-            *(ConvNorm(i, o, 3) for i, o in zip((1, *widths[:-1]), widths, strict=True))  # in order
+            *(
+                ConvNorm(i, o, 3, active=False) for i, o in zip((1, *widths[:-1]), widths, strict=True)
+            )  # in order
         )
         self.widths = widths
 
     def stage(self, number: int, images: Tensor) -> Tensor:
         """What the layer of a number makes of (B, C, h, w)."""
-        return F.max_pool2d(self[number](images, None)[0], 2)
+        return F.relu(F.max_pool2d(self[number](images, None)[0], 2))
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 1, h, w) to (B, channels, h / 2^n, w / 2^n)."""
@@ -174,7 +178,7 @@ class PooledCnn(ClipNetwork):
             features = F.pad(features, (0, 0, 0, shortest - features.shape[1]))
         x = features[:, None]
         for convolution in self.convolutions:
-            x = F.max_pool2d(F.relu(convolution(blank(x, frames))), 2)
+            x = F.relu(F.max_pool2d(convolution(blank(x, frames)), 2))  # in this order it is quicker
             frames = None if frames is None else (frames // 2).clamp_min(1)
             x = self.dropout(x)
         x = blank(x, frames)

@@ -33,8 +33,12 @@ that ``edge-ser study --list`` is quick. ::
   renamed; an interrupted study goes on with the parts that are missing. A part is the unit of parallel work too: it
   loads its own data (`StudyRun.features` is quick the second time) and asks for nothing that was passed by memory.
   Training within a part can itself go on where it stopped: give the fit `StudyRun.workplace`.
+- **Settings** of a part are whatever it depends on beside code and scale: what `pick` gives it is handed to it, not
+  picked within, so that a changed recipe is another part.
 - **Scale**: ``run.pick(full=50, quick=5, miniature=1)``. ``quick`` ends within ten minutes on two cores, ``miniature``
   within seconds (the tests run it), ``full`` within three hours. Fewer epochs than published are said in `Line.note`.
+  A line of `Study.lines` picks by ``run.at(key)``, and its units have that run's scale: ``--full`` then runs it in full
+  within a quick run.
 - **Protocols**: do only what ``run.protocols`` names. ``as-published`` has the published random split and choice of
   epoch, so it leaks, and the report says so by itself; ``honest`` keeps speakers (official folds) apart and chooses
   nothing on the test. `edge_ser.evaluation.divisions` has `stratified` and `apart`, one for each.

@@ -200,6 +200,8 @@ class Study:
         Models of each setting, by scale.
     options : mapping
         What else can be set (``--set NAME=VALUE``), by name what it means; `StudyRun.options` has what was.
+    lines : tuple of str
+        Keys of lines that can be run in full within a quick run (``--full``).
     """
 
     name: str
@@ -212,3 +214,4 @@ class Study:
         default_factory=lambda: {"full": 3, "quick": 1, "miniature": 1}
     )
     options: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    lines: tuple[str, ...] = ()

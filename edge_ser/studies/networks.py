@@ -14,7 +14,7 @@ from edge_ser.evaluation.class_answers import ClassAnswers
 from edge_ser.evaluation.divisions import Division
 from edge_ser.evaluation.drawings import as_svg
 from edge_ser.evaluation.plots import plot_confusion, plot_curves
-from edge_ser.studies.base import Section
+from edge_ser.studies.base import TOLERANCE, Line, Section
 from edge_ser.studies.run import Part, StudyRun
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from edge_ser.models.base import Network
     from edge_ser.training.classify import Augmentation, Schedule
 
-__all__ = ["Labelled", "confusions", "learning_curves", "network_part", "save_network"]
+__all__ = ["Labelled", "confusions", "course", "learning_curves", "network_part", "save_network", "short_of"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,6 +195,61 @@ def confusions(answers: Mapping[str, ClassAnswers], heading: str = "Confusion") 
         "Share of the true class, and clips.",
         {name: as_svg(plot_confusion, one.confusion(), one.labels, title=name) for name, one in answers.items()},
     )  # fmt: skip
+
+
+def course(records: Sequence[Mapping[str, float]], asked: int, epoch: int) -> str:
+    """What a fit's curve says of its length, for a line's note.
+
+    Parameters
+    ----------
+    records : sequence of mapping
+        One an epoch, with ``valid_accuracy``.
+    asked : int
+        Epochs that it might have had.
+    epoch : int
+        Whose weights are kept: the best.
+
+    Returns
+    -------
+    str
+        That it stopped by itself; else what the last third of its epochs added to the best share of right answers, and
+        whether it was still rising: by over .01.
+    """
+    if len(records) < asked:
+        return f"stopped by itself after {len(records)} of {asked} epochs, best in {epoch}"
+    shares = [record["valid_accuracy"] for record in records]
+    earlier = shares[: max(1, len(shares) - len(shares) // 3)]
+    gained = max(shares) - max(earlier)
+    rising = "still rising" if gained > 0.01 else "no longer rising"
+    return f"{asked} epochs, best in {epoch}, {rising} (the last third added {gained:+.3f})"
+
+
+def short_of(lines: Sequence[Line], reasons: Mapping[str, str]) -> str | None:
+    """How many published figures are reached, and which are not, by how much and why: a finding.
+
+    Parameters
+    ----------
+    lines : sequence of Line
+    reasons : mapping
+        Key of a line to what its runs say of why.
+
+    Returns
+    -------
+    str or None
+        None where no line has a published figure and ours.
+    """
+    compared = [line for line in lines if line.reached is not None]
+    if not compared:
+        return None
+    short = [line for line in compared if not line.reached]
+    reached = len(compared) - len(short)
+    text = f"As published {reached} of {len(compared)} published figures are reached, less {TOLERANCE}"
+    told = []
+    for line in short:
+        assert line.as_published is not None
+        reason = f" ({reasons[line.key]})" if line.key in reasons else ""
+        told.append(f"{line.title} with {line.as_published.value:.3f} of {line.published:.3f}{reason}")
+    return text + (f". Short of theirs fall {'; '.join(told)}." if told else ".")
 
 
 def learning_curves(records: Mapping[str, Sequence[Mapping[str, float]]]) -> Section:

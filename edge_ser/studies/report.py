@@ -10,7 +10,7 @@ from typing import Any
 from edge_ser.evaluation.class_answers import Figure
 from edge_ser.evaluation.page import heading, image, page, paragraph, table, warning
 from edge_ser.files import write_atomic, write_json
-from edge_ser.studies.base import PROTOCOLS, TOLERANCE, Outcome, Study
+from edge_ser.studies.base import PROTOCOLS, TOLERANCE, Line, Outcome, Study
 from edge_ser.studies.run import StudyRun
 from firmware_py.machine import describe_machine, machine_line
 
@@ -18,7 +18,7 @@ __all__ = ["figures_of", "write_study"]
 
 _SCALE = {
     "full": "",
-    "quick": "A quick run: fewer clips, epochs or settings than the study has. It shows the way, not the figures.",
+    "quick": "A quick run: fewer clips, epochs or settings than the study has. It shows the way, not the figures{}.",
     "miniature": "A miniature: it shows that everything runs, and its figures mean nothing.",
 }
 
@@ -34,7 +34,7 @@ def figures_of(study: Study, run: StudyRun, outcome: Outcome) -> dict[str, Any]:
         "seeds": list(run.seeds),
         "data": outcome.data,
         "protocols": {name: outcome.protocols.get(name, PROTOCOLS[name]) for name in run.protocols},
-        "lines": [line.to_dict() for line in outcome.lines],
+        "lines": [line.to_dict() | {"scale": _scale(run, line)} for line in outcome.lines],
         "findings": list(outcome.findings),
         "tables": {one.heading: [dict(row) for row in one.rows] for one in outcome.sections if one.rows},
         "left_out": [{"what": one.what, "reason": one.reason} for one in outcome.left_out],
@@ -42,6 +42,11 @@ def figures_of(study: Study, run: StudyRun, outcome: Outcome) -> dict[str, Any]:
         "cpu_seconds": round(run.cpu_seconds),
         "machine": machine_line(describe_machine()),
     }
+
+
+def _scale(run: StudyRun, line: Line) -> str | None:
+    """Of the recipe behind a line; None where it was not run."""
+    return run.at(line.key).scale if line.as_published or line.honest else None
 
 
 def write_study(study: Study, run: StudyRun, outcome: Outcome) -> tuple[Path, dict[str, Any]]:
@@ -69,7 +74,10 @@ def _page(f: Mapping[str, Any], outcome: Outcome) -> str:
         paragraph(f["about"]),
     ]
     if told := _SCALE[f["scale"]]:
-        parts.append(warning(told))
+        whole = any(line["scale"] == "full" for line in f["lines"])
+        parts.append(
+            warning(told.format(", but for lines whose recipe is called “in full”" if whole else ""))
+        )
     parts.append(heading("Published, ours as published, ours honest"))
     parts += [_rows(f, outcome), *_legend(f, outcome.leak)]
     parts += [heading("Findings"), *map(paragraph, f["findings"])]
@@ -87,7 +95,8 @@ def _page(f: Mapping[str, Any], outcome: Outcome) -> str:
 def _rows(f: Mapping[str, Any], outcome: Outcome) -> str:
     rows = []
     several = len({line.metric for line in outcome.lines}) > 1
-    for line in outcome.lines:
+    mixed = len({line["scale"] for line in f["lines"]} - {None}) > 1
+    for line, told in zip(outcome.lines, f["lines"], strict=True):
         row: dict[str, Any] = {"": line.title}
         if several:
             row["figure"] = line.metric
@@ -100,6 +109,8 @@ def _rows(f: Mapping[str, Any], outcome: Outcome) -> str:
         if len(f["protocols"]) > 1:
             row["gap"] = line.gap
         row["reproduced"] = line.reached
+        if mixed:
+            row["recipe"] = "in full" if told["scale"] == "full" else told["scale"]
         rows.append(row)
     kept = [key for key in rows[0] if any(row[key] not in (None, "") for row in rows)]
     return table([{key: row[key] for key in kept} for row in rows])

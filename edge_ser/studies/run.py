@@ -48,12 +48,16 @@ class Unit:
     function : callable
         Of a module (so that another process finds it), with the run as its first argument.
     settings : mapping
-        Its other arguments, values for JSON. Another setting is another part.
+        Its other arguments, values for JSON. Another setting is another part, so whatever the result depends on beside
+        code and scale is one: epochs, rates, widths.
+    scale : str or None
+        That it is done at; the run's if None.
     """
 
     key: str
     function: Callable[..., Part]
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    scale: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,6 +99,8 @@ class StudyRun:
         Folder with one folder a corpus, or what else the study documents; `edge_ser.corpora.data_root` if None.
     options : mapping
         Of `Study.options`, those that were set.
+    full : tuple of str
+        Keys of lines whose recipe is that of the full study, whatever the scale is; see `at`.
     quiet : bool
         No bars: set in other processes.
 
@@ -112,6 +118,7 @@ class StudyRun:
     jobs: int = 1
     data: Path | None = None
     options: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    full: tuple[str, ...] = ()
     quiet: bool = False
     _seconds: dict[str, float] = dataclasses.field(default_factory=dict, compare=False, repr=False)
     _cpu: dict[str, float] = dataclasses.field(default_factory=dict, compare=False, repr=False)
@@ -127,6 +134,10 @@ class StudyRun:
     def pick(self, *, full: T, quick: T, miniature: T) -> T:
         """The value of this scale."""
         return {"full": full, "quick": quick, "miniature": miniature}[self.scale]
+
+    def at(self, line: str) -> StudyRun:
+        """The run at the scale of one line: its recipe is `pick`-ed there, its folds are those of the run."""
+        return dataclasses.replace(self, scale="full") if line in self.full else self
 
     @property
     def seconds(self) -> float:
@@ -263,7 +274,7 @@ class StudyRun:
         known = {
             "function": function,
             "settings": unit.settings,
-            "scale": self.scale,
+            "scale": unit.scale or self.scale,
             "version": __version__,
             "data": None if self.data is None else str(self.data.resolve()),
         }
@@ -271,7 +282,8 @@ class StudyRun:
 
     def _do(self, unit: Unit) -> None:
         start, before = time.perf_counter(), cpu_time()
-        given = unit.function(dataclasses.replace(self, _cpu={"part": 0.0}), **unit.settings)
+        within = dataclasses.replace(self, scale=unit.scale or self.scale, _cpu={"part": 0.0})
+        given = unit.function(within, **unit.settings)
         plain = {name: value for name, value in given.items() if not isinstance(value, np.ndarray)}
         arrays = {name: value for name, value in given.items() if isinstance(value, np.ndarray)}
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,17 +42,34 @@ _SECONDS = 2.0
 
 def sinusoid_units(run: StudyRun) -> list[Unit]:
     """A part for each way and seed."""
-    return [Unit(f"sinusoids {way} seed {seed}", separate_sinusoids, {"way": way, "seed": seed})
+    epochs = {way: run.pick(full=10, quick=10, miniature=1) for way in WAYS}
+    epochs["ours"] = run.pick(full=300, quick=80, miniature=2)
+    size = {
+        "pairs": run.pick(full=100, quick=100, miniature=10),
+        "tested": run.pick(full=200, quick=100, miniature=4),
+    }
+    return [Unit(f"sinusoids {way} seed {seed}", separate_sinusoids,
+                 {"way": way, "seed": seed, "epochs": epochs[way], **size})
             for way in WAYS for seed in run.seeds]  # fmt: skip
 
 
 def speech_units(run: StudyRun) -> list[Unit]:
     """A part for each protocol and seed."""
-    return [Unit(f"two speakers {protocol} seed {seed}", separate_speech, {"protocol": protocol, "seed": seed})
+    recipe = {
+        "seconds": run.pick(full=_SECONDS, quick=_SECONDS, miniature=0.5),
+        "steps": run.pick(full=200, quick=80, miniature=2),
+        "units": run.pick(full=256, quick=96, miniature=8),
+        "layers": run.pick(full=2, quick=1, miniature=1),
+        "epochs": run.pick(full=40, quick=6, miniature=1),
+        "lr": run.pick(full=1e-3, quick=4e-3, miniature=4e-3),
+        "tested": run.pick(full=300, quick=100, miniature=3),
+    }
+    return [Unit(f"two speakers {protocol} seed {seed}", separate_speech,
+                 {"protocol": protocol, "seed": seed, "recipe": recipe})
             for protocol in run.protocols for seed in run.seeds]  # fmt: skip
 
 
-def separate_sinusoids(run: StudyRun, *, way: str, seed: int) -> Part:
+def separate_sinusoids(run: StudyRun, *, way: str, seed: int, pairs: int, tested: int, epochs: int) -> Part:
     """Train on 80 of 100 pairs, or as many new ones in each epoch; test on the other 20, and on 100 more."""
     import torch
 
@@ -60,7 +77,6 @@ def separate_sinusoids(run: StudyRun, *, way: str, seed: int) -> Part:
     from edge_ser.training.separation import least_permutation, si_snr_loss, spectral_l1
     from edge_ser.training.steps import Pace, fit_steps
 
-    pairs = run.pick(full=100, quick=100, miniature=10)
     whole = sinusoid_pairs(pairs, seed=seed)
     write_sinusoids(run.folder / "sinusoids" / f"seed{seed}", whole)
     kept = pairs - pairs // 5
@@ -88,16 +104,12 @@ def separate_sinusoids(run: StudyRun, *, way: str, seed: int) -> Part:
         return source[torch.from_numpy(rng.permutation(kept))].split(batch)
 
     steps = -(-kept // batch)
-    pace = (
-        Pace(run.pick(full=300, quick=80, miniature=2), steps, lr=1e-2)
-        if way == "ours"
-        else Pace(run.pick(full=10, quick=10, miniature=1), steps, lr=3e-4, one_cycle=False)
-    )
+    pace = Pace(epochs, steps, lr=1e-2) if way == "ours" else Pace(epochs, steps, lr=3e-4, one_cycle=False)
     key = f"sinusoids {way} {seed}"
     with run.bar(key, pace.epochs, "epoch") as bar:
         course = fit_steps(model, batches, loss, pace, seed=seed, identity=key,
                             folder=run.workplace(key), report=bar.epoch)  # fmt: skip
-    more = sinusoid_pairs(run.pick(full=200, quick=100, miniature=4), seed=777_777 + seed).waves
+    more = sinusoid_pairs(tested, seed=777_777 + seed).waves
     answers = {name: _tested(model, waves) for name, waves in (("as-published", test), ("honest", more))}
     with torch.no_grad():
         estimates = model.separate(torch.from_numpy(test[:1].sum(1))).numpy()[0]
@@ -129,7 +141,7 @@ def _tested(model: Any, waves: np.ndarray) -> dict[str, np.ndarray]:
     return {name: np.clip(values, -100, 100) for name, values in rows.items()}
 
 
-def separate_speech(run: StudyRun, *, protocol: str, seed: int) -> Part:
+def separate_speech(run: StudyRun, *, protocol: str, seed: int, recipe: Mapping[str, Any]) -> Part:
     """Train on mixtures of two speakers of RAVDESS and EmoDB, test on mixtures of others (or of the same)."""
     import torch
 
@@ -141,8 +153,8 @@ def separate_speech(run: StudyRun, *, protocol: str, seed: int) -> Part:
     tested = tested_clips(clips, protocol, seed)
     rest, places = np.flatnonzero(~tested), np.flatnonzero(tested)
     names = [clip.speaker for clip in clips]
-    samples = round(run.pick(full=_SECONDS, quick=_SECONDS, miniature=0.5) * RATE)
-    batch, steps = 8, run.pick(full=200, quick=80, miniature=2)
+    samples = round(recipe["seconds"] * RATE)
+    batch, steps = 8, recipe["steps"]
 
     def mixtures(chosen: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
         pairs = pair_speakers([names[i] for i in chosen], count, int(rng.integers(2**31)))
@@ -159,22 +171,19 @@ def separate_speech(run: StudyRun, *, protocol: str, seed: int) -> Part:
 
     torch.manual_seed(seed)
     shape = SeparatorConfig(
-        units=run.pick(full=256, quick=96, miniature=8),
-        layers=run.pick(full=2, quick=1, miniature=1),
+        units=recipe["units"],
+        layers=recipe["layers"],
         both_ways=True,
         masking=Masking(256, 128),
     )
     model = LstmSeparator(shape)
-    pace = Pace(
-        run.pick(full=40, quick=6, miniature=1), steps, lr=run.pick(full=1e-3, quick=4e-3, miniature=4e-3)
-    )
+    pace = Pace(recipe["epochs"], steps, lr=recipe["lr"])
     key = f"two speakers {protocol} {seed}"
     with run.bar(key, pace.epochs, "epoch") as bar:
         course = fit_steps(model, batches, loss, pace, seed=seed, identity=key,
                             folder=run.workplace(key), report=bar.epoch)  # fmt: skip
     rng = np.random.default_rng(1)
-    count = run.pick(full=300, quick=100, miniature=3)
-    chosen = pair_speakers([names[i] for i in places], count, 1)
+    chosen = pair_speakers([names[i] for i in places], recipe["tested"], 1)
     truth = np.stack([mix_speech(waves[places[i]], waves[places[k]], samples, rng) for i, k in chosen])
     with torch.no_grad():
         estimates = model.separate(torch.from_numpy(truth[:1].sum(1))).numpy()[0]

@@ -23,11 +23,9 @@ from edge_ser.studies.networks import Labelled, network_part, save_network
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["QUICK_SHARE", "Material", "encoder", "finetuned", "forest", "load", "network"]
+__all__ = ["Material", "encoder", "finetuned", "forest", "load", "network"]
 
 SIDE = 128
-#: Of the training clips that networks on images learn from where it is quick.
-QUICK_SHARE = 0.4
 _VALID = 0.15
 _LONGEST_S = 4.0  # of a clip that a large encoder hears; RAVDESS's last 3 to 5 s
 _FEATURES = "classic"
@@ -96,7 +94,7 @@ def _standardised(vectors: np.ndarray, train: np.ndarray) -> np.ndarray:
 
 
 def forest(run: StudyRun, *, protocol: str, fold: int, seed: int, grid: dict[str, list[Any]]) -> Part:
-    """A random forest, its settings searched by cross-validation within the training clips."""
+    """A random forest; of several settings the best is searched for by cross-validation within the training clips."""
     from sklearn.model_selection import GridSearchCV, GroupKFold, StratifiedKFold
 
     from edge_ser.models.classifiers import classical, count_classical
@@ -109,16 +107,19 @@ def forest(run: StudyRun, *, protocol: str, fold: int, seed: int, grid: dict[str
         how: Any = GroupKFold(min(5, len(set(groups))))
     else:
         how = StratifiedKFold(min(5, max(2, smallest)), shuffle=True, random_state=seed)
-    search = GridSearchCV(classical("random-forest", seed), grid, cv=how, scoring="accuracy", n_jobs=1)
-    search.fit(vectors[division.train], truth, **({"groups": groups} if protocol == "honest" else {}))
-    best = search.best_estimator_
+    if all(len(values) == 1 for values in grid.values()):
+        settings: dict[str, Any] = {name: value for name, (value,) in grid.items()}
+        best = classical("random-forest", seed, **settings).fit(vectors[division.train], truth)
+    else:
+        search = GridSearchCV(classical("random-forest", seed), grid, cv=how, scoring="accuracy", n_jobs=1)
+        search.fit(vectors[division.train], truth, **({"groups": groups} if protocol == "honest" else {}))
+        best, settings = search.best_estimator_, dict(search.best_params_)
     scores = np.zeros((len(division.test), len(clips.labels)))
     scores[:, best.classes_] = best.predict_proba(vectors[division.test])
     return {
         **clips.answers(division, scores, seed).to_part(),
         "importances": np.asarray(best.feature_importances_, np.float64),
-        "settings": dict(search.best_params_),
-        "searched": float(search.best_score_),
+        "settings": settings,
         "parameters": count_classical(best),
     }
 
@@ -136,6 +137,8 @@ def network(
     fold: int,
     seed: int,
     epochs: int,
+    bfloat16: bool,
+    share: float = 1.0,
     augmented: bool = False,
     pretrained: int = 0,
 ) -> Part:
@@ -145,6 +148,10 @@ def network(
     ----------
     key : str
         ``cnn-3``, ``cnn-4``, ``cnn-5``, ``mlp`` or ``cnn+mlp``.
+    bfloat16 : bool
+        As of `edge_ser.training.classify.Schedule`.
+    share : float
+        Of the training clips that it learns from.
     augmented : bool
         Masks over time and bands, and Gaussian noise.
     pretrained : int
@@ -160,9 +167,9 @@ def network(
     material = load(run)
     clips = material.labelled
     division = _division(clips, protocol, fold, seed)
-    if run.scale == "quick" and key != "mlp":
+    if share < 1:
         rng = np.random.default_rng(seed)
-        some = np.sort(rng.permutation(division.train)[: round(QUICK_SHARE * len(division.train))])
+        some = np.sort(rng.permutation(division.train)[: round(share * len(division.train))])
         division = dataclasses.replace(division, train=some)
     classes, width = len(clips.labels), material.vectors.shape[1]
     schedule = Schedule(
@@ -174,6 +181,7 @@ def network(
         clip=0.0 if key == "mlp" else 1.0,
         stop_after=0 if key == "mlp" else 10,
         keep="best",
+        bfloat16=bfloat16,
     )
     inputs: list[Sequence[np.ndarray] | np.ndarray] = []
     if key == "cnn+mlp":

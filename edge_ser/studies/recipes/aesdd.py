@@ -20,7 +20,7 @@ from edge_ser.evaluation.portrait import plot_recording
 from edge_ser.features.images import mel_image
 from edge_ser.perturb.timing import pitch
 from edge_ser.studies import Line, Outcome, Part, Section, Study, StudyRun, Unit, line_of
-from edge_ser.studies.networks import Labelled, confusions, learning_curves, network_part
+from edge_ser.studies.networks import Labelled, confusions, course, learning_curves, network_part, short_of
 
 __all__ = ["STUDY"]
 
@@ -101,7 +101,17 @@ def _versions(run: StudyRun) -> int:
     return run.pick(full=_COPIES, quick=2, miniature=2)
 
 
-def _train(run: StudyRun, *, key: str, protocol: str, fold: int, seed: int, epochs: int) -> Part:
+def _train(
+    run: StudyRun,
+    *,
+    key: str,
+    protocol: str,
+    fold: int,
+    seed: int,
+    epochs: int,
+    versions: int,
+    bfloat16: bool,
+) -> Part:
     """One network of a setting on one division."""
     from edge_ser.models import ARCHITECTURES
     from edge_ser.models.mel_cnn import OnImages
@@ -119,7 +129,7 @@ def _train(run: StudyRun, *, key: str, protocol: str, fold: int, seed: int, epoc
     augment = None
     if setting.form == "enlarged":
         # Version k of clip i stands at k * n + i; the test has the clips themselves.
-        n, versions = len(kept), _versions(run)
+        n = len(kept)
         for version in range(1, versions):
             more = _images(run, kept, columns, version)
             images = images + more.values
@@ -137,6 +147,7 @@ def _train(run: StudyRun, *, key: str, protocol: str, fold: int, seed: int, epoc
         epochs=epochs,
         batch=8 if setting.form == "resized" else 1,
         lr=setting.lr,
+        bfloat16=bfloat16,
         keep="best" if protocol == "as-published" else "last",
     )
     return network_part(
@@ -159,7 +170,7 @@ def _train(run: StudyRun, *, key: str, protocol: str, fold: int, seed: int, epoc
 
 def _epochs(run: StudyRun, setting: _Setting, protocol: str) -> int:
     """As many as three hours on two cores leave: each speaker is a fold honestly, so those networks get a third."""
-    honest = protocol == "honest"
+    honest, run = protocol == "honest", run.at(setting.key)
     if setting.form == "enlarged":
         return run.pick(full=2 if honest else 6, quick=1, miniature=1)
     if setting.form == "resized":
@@ -173,10 +184,11 @@ def _run(run: StudyRun) -> Outcome:
     kept = [clips[i] for i in made.kept]
     whole = _labelled(corpus, kept)
     folds = sorted(set(whole.folds))[: run.pick(full=99, quick=1, miniature=2)]
-    quickly = tuple(_BY_KEY[key] for key in _QUICKLY)
+    quickly = tuple(one for one in _SETTINGS if one.key in (*_QUICKLY, *run.full))
     settings = run.pick(full=_SETTINGS, quick=quickly, miniature=_SETTINGS[1::4])
     _images(run, kept, _WIDTH)
-    for version in range(1, _versions(run)):
+    enlarged = [_versions(run.at(one.key)) for one in settings if one.form == "enlarged"]
+    for version in range(1, max(enlarged, default=1)):
         _images(run, kept, None, version)
     asked = [
         (setting.key, protocol, fold, seed)
@@ -195,7 +207,10 @@ def _run(run: StudyRun) -> Outcome:
                 "fold": fold,
                 "seed": seed,
                 "epochs": _epochs(run, _BY_KEY[key], protocol),
+                "versions": _versions(run.at(key)) if _BY_KEY[key].form == "enlarged" else 1,
+                "bfloat16": run.at(key).scale != "quick",  # half as fast again is worth it in full
             },
+            run.at(key).scale,
         )
         for key, protocol, fold, seed in asked
     ]
@@ -215,6 +230,9 @@ def _run(run: StudyRun) -> Outcome:
     }
     first = {key: part for (key, p, fold, seed), part in reversed(parts.items()) if p == run.protocols[0]}
     lines = [_line(run, setting, answers[setting.key], first[setting.key]) for setting in settings]
+    reasons = {
+        one.key: _course(run, one, first[one.key]) for one in settings if "as-published" in run.protocols
+    }
     absent = [
         Line(one.key, one.title, one.published, note="not run where it is quick")
         for one in _SETTINGS
@@ -222,7 +240,7 @@ def _run(run: StudyRun) -> Outcome:
     ]
     return Outcome(
         [*lines, *absent],
-        findings=_findings(lines, answers),
+        findings=_findings(lines, reasons, answers),
         sections=_sections(kept, whole, answers, first),
         data=f"AESDD: {len(kept)} clips of {len(set(whole.groups))} speakers, {len(whole.labels)} emotions",
         protocols={
@@ -236,17 +254,27 @@ def _run(run: StudyRun) -> Outcome:
 
 
 def _line(run: StudyRun, setting: _Setting, answers: Mapping[str, ClassAnswers], part: Part) -> Line:
-    epochs = " and ".join(str(n) for n in dict.fromkeys(_epochs(run, setting, p) for p in run.protocols))
-    notes = [f"{epochs} epochs (published: up to 300 to 1000)"]
+    epochs = {p: _epochs(run, setting, p) for p in run.protocols}
+    notes = [
+        f"{' and '.join(map(str, dict.fromkeys(epochs.values())))} epochs (published: up to 300 to 1000)"
+    ]
     if setting.form == "enlarged":
-        notes = [f"{epochs} epochs of {_versions(run)} versions of each clip"]
-    if part["diverged"]:
-        notes.append("diverged")
+        notes[0] += f" of {_versions(run.at(setting.key))} versions of each clip"
+    if "as-published" in epochs:
+        notes.append(f"as published {_course(run, setting, part)}")
     notes.append(f"{part['parameters']} parameters")
     return line_of(setting.key, setting.title, answers, published=setting.published, note=", ".join(notes))
 
 
-def _findings(lines: Sequence[Line], answers: Mapping[str, Mapping[str, ClassAnswers]]) -> list[str]:
+def _course(run: StudyRun, setting: _Setting, part: Part) -> str:
+    if part["diverged"]:
+        return "diverged"
+    return course(part["records"], _epochs(run, setting, "as-published"), part["epoch"])
+
+
+def _findings(
+    lines: Sequence[Line], reasons: Mapping[str, str], answers: Mapping[str, Mapping[str, ClassAnswers]]
+) -> list[str]:
     told = []
     labels = next(iter(next(iter(answers.values())).values())).labels
     gaps = [line.gap for line in lines if line.gap is not None]
@@ -269,11 +297,8 @@ def _findings(lines: Sequence[Line], answers: Mapping[str, Mapping[str, ClassAns
             f"Of speakers it never heard the best network ({best.title}) gets {best.honest.value:.3f} right{interval}; "
             f"chance is {1 / len(labels):.3f}."
         )
-    reached = [line for line in lines if line.reached is not None]
-    if reached:
-        good = [line.title for line in reached if line.reached]
-        told.append(f"Of {len(reached)} published figures {len(good)} are reached as published"
-                    + (f": {'; '.join(good)}." if good else "; the notes say with how many epochs."))  # fmt: skip
+    if reached := short_of(lines, reasons):
+        told.append(reached)
     by_key = {line.key: line for line in lines}
     for rate in ("3-0.01", "4-0.01"):
         line = by_key.get(rate)
@@ -350,4 +375,5 @@ STUDY = Study(
     ("aesdd",),
     _run,
     {"full": 1, "quick": 1, "miniature": 1},
+    lines=tuple(_BY_KEY),
 )

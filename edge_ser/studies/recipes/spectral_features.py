@@ -112,7 +112,17 @@ def _svm(run: StudyRun, *, protocol: str, seed: int, feature: str, grid: bool) -
     return {**ClassAnswers.joined(answers).to_part(), "settings": settings}
 
 
-def _network(run: StudyRun, *, kind: str, protocol: str, seed: int, fold: int, augment: str) -> Part:
+def _recipe(run: StudyRun, kind: str) -> dict[str, Any]:
+    """How networks of a kind are fitted at the run's scale, and how wide they are."""
+    if kind == "1-D":
+        return {"epochs": run.pick(full=80, quick=40, miniature=1), "batch": 16, "lr": 1e-2,
+                "width": run.pick(full=64, quick=32, miniature=8)}  # fmt: skip
+    return {"epochs": run.pick(full=60, quick=30, miniature=1), "batch": 16, "lr": 3e-3}
+
+
+def _network(
+    run: StudyRun, *, kind: str, protocol: str, seed: int, fold: int, augment: str, recipe: dict[str, Any]
+) -> Part:
     """A CNN on waveforms or on pictures."""
     from edge_ser.models.mel_cnn import ImageConfig, OnImages
     from edge_ser.models.picture_cnn import OnPictures, PictureCnn
@@ -123,18 +133,15 @@ def _network(run: StudyRun, *, kind: str, protocol: str, seed: int, fold: int, a
 
     if kind == "1-D":
         clips, values, _ = _values(run, _waveform, "waveforms")
-        epochs, batch, lr = run.pick(full=80, quick=40, miniature=1), 16, 1e-2
     else:
         clips, values = _pictures(run)
-        epochs, batch, lr = run.pick(full=60, quick=30, miniature=1), 16, 3e-3
     known = _labelled(clips)
-    width = run.pick(full=64, quick=32, miniature=8)
     division = _divisions(run, clips, protocol, seed)[fold]
     leaks = protocol == "as-published"  # there the epoch is chosen by the test; honestly the last is taken
 
     def build() -> nn.Module:
         if kind == "1-D":
-            return OnImages(WaveformCnn(WaveformConfig(known.labels, width=width)))
+            return OnImages(WaveformCnn(WaveformConfig(known.labels, width=recipe["width"])))
         return OnPictures(PictureCnn(ImageConfig(known.labels)))
 
     def keep(model: nn.Module) -> None:
@@ -150,7 +157,15 @@ def _network(run: StudyRun, *, kind: str, protocol: str, seed: int, fold: int, a
         [values],
         known,
         division,
-        Schedule(epochs, batch, lr, "adamw", 1e-2, "one-cycle", keep="best" if leaks else "last"),
+        Schedule(
+            recipe["epochs"],
+            recipe["batch"],
+            recipe["lr"],
+            "adamw",
+            1e-2,
+            "one-cycle",
+            keep="best" if leaks else "last",
+        ),
         seed=seed,
         augment=speed_shift_and_gain if kind == "1-D" else AUGMENTATIONS[augment],
         choose_on_test=leaks,
@@ -205,7 +220,9 @@ def _run(run: StudyRun) -> Outcome:
              {"protocol": p, "seed": s, "feature": f, "grid": g}) for f, g, p, s in svms
     ] + [
         Unit(f"{k} cnn {a} {p} seed {s} fold {f}", _network,
-             {"kind": k, "augment": a, "protocol": p, "seed": s, "fold": f}) for k, a, p, s, f in networks
+             {"kind": k, "augment": a, "protocol": p, "seed": s, "fold": f,
+              "recipe": _recipe(run.at(_key((k, a))), k)}, run.at(_key((k, a))).scale)
+        for k, a, p, s, f in networks
     ]  # fmt: skip
     parts = dict(zip([*svms, *networks], run.parts(units), strict=True))
 
@@ -256,7 +273,9 @@ def _key(which: tuple[Any, ...]) -> str:
 def _note(run: StudyRun, which: tuple[Any, ...]) -> str:
     if run.scale == "full":
         return ""
-    epochs = {"quick": ", half of the epochs", "miniature": ", 1 epoch"}[run.scale]
+    epochs = {"full": "", "quick": ", half of the epochs", "miniature": ", 1 epoch"}[
+        run.at(_key(which)).scale
+    ]
     return "1 of 5 folds" + (epochs if which[0] in ("1-D", "2-D") else "")
 
 
@@ -377,4 +396,5 @@ STUDY = Study(
     ("ravdess",),
     _run,
     {"full": 2, "quick": 1, "miniature": 1},
+    lines=("cnn-1-d-speed-shift-gain", *(_key(("2-D", augment)) for augment in QUICKLY)),
 )

@@ -36,13 +36,18 @@ def _sounds(run: StudyRun) -> SoundCollection:
     return run.sounds(there[0] if there else COLLECTIONS[-1])
 
 
-def _pictures(run: StudyRun, window: str) -> tuple[SoundCollection, list[Sound], np.ndarray, list[LeftOut]]:
+def _side(run: StudyRun) -> int:
+    return run.pick(full=224, quick=48, miniature=32)
+
+
+def _pictures(
+    run: StudyRun, window: str, side: int
+) -> tuple[SoundCollection, list[Sound], np.ndarray, list[LeftOut]]:
     """Sounds that could be read, and their pictures (n, 1, side, side)."""
     sounds = _sounds(run)
     chosen = [s for s in sounds.sounds if s.label is not None and s.fold is not None and s.source is not None]
     if run.scale == "miniature":
         chosen = chosen[:: max(1, len(chosen) // 60)]
-    side = run.pick(full=224, quick=48, miniature=32)
     made = run.features(
         [s.path for s in chosen],
         partial(window_picture, window=window, side=side),
@@ -63,12 +68,12 @@ def _divisions(
     ]  # more would take longer than three hours on two cores
 
 
-def _fit(run: StudyRun, *, window: str, protocol: str, seed: int, fold: int) -> Part:
+def _fit(run: StudyRun, *, window: str, protocol: str, seed: int, fold: int, epochs: int, side: int) -> Part:
     """One ResNet-50 from scratch."""
     from edge_ser.models.picture_cnn import PictureResNet50
     from edge_ser.training.classify import Schedule
 
-    sounds, kept, pictures, _ = _pictures(run, window)
+    sounds, kept, pictures, _ = _pictures(run, window, side)
     return network_part(
         run,
         f"resnet-50 {window} {protocol}",
@@ -82,7 +87,7 @@ def _fit(run: StudyRun, *, window: str, protocol: str, seed: int, fold: int) -> 
         ),
         _divisions(run, kept, sounds.labels, protocol, seed)[fold],
         Schedule(
-            epochs=run.pick(full=5, quick=4, miniature=1), batch=16, lr=1e-3, optimiser="adamw",
+            epochs=epochs, batch=16, lr=1e-3, optimiser="adamw",
             weight_decay=1e-2, rate="one-cycle",
         ),
         seed=seed,
@@ -102,13 +107,14 @@ def _asked(run: StudyRun, folds: int) -> list[tuple[str, str, int, int]]:
 
 
 def _run(run: StudyRun) -> Outcome:
-    sounds, kept, pictures, left_out = _pictures(run, "hann")
+    sounds, kept, pictures, left_out = _pictures(run, "hann", _side(run))
     folds = len(_divisions(run, kept, sounds.labels, "honest", 0))
     asked = _asked(run, folds)
+    recipe = {"epochs": run.pick(full=5, quick=4, miniature=1), "side": _side(run)}
     units = [
-        Unit(f"resnet-50 {w} {p} seed {s} fold {f}", _fit, {"window": w, "protocol": p, "seed": s, "fold": f})
-        for w, p, s, f in asked
-    ]
+        Unit(f"resnet-50 {w} {p} seed {s} fold {f}", _fit,
+             {"window": w, "protocol": p, "seed": s, "fold": f, **recipe}) for w, p, s, f in asked
+    ]  # fmt: skip
     parts = dict(zip(asked, run.parts(units, "networks"), strict=True))
     answers = {
         w: {

@@ -50,6 +50,19 @@ def test_a_trip_through_a_part() -> None:
     assert few.recalls() == {"a": 1.0, "b": 1.0, "c": None}
 
 
+def test_the_answers_of_one_seed() -> None:
+    truth, right = np.array([0, 1, 2]), np.eye(3)
+    both = ClassAnswers.joined(
+        [
+            ClassAnswers.of(LABELS, truth, scores, ["s"] * 3, seed=seed)
+            for seed, scores in ((0, right), (4, -right))
+        ]
+    )
+    assert both.by_seed() == both.by_seed("uar") == [1.0, 0.0] and both.figure().value == 0.5
+    with pytest.raises(EdgeSerError, match="there is no figure"):
+        both.by_seed("luck")
+
+
 def test_what_is_refused() -> None:
     with pytest.raises(EdgeSerError, match="no answers"):
         ClassAnswers.joined([])

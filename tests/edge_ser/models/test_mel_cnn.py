@@ -43,6 +43,17 @@ def test_stages_are_the_stack() -> None:
     assert torch.equal(stack(images), stack.stage(1, stack.stage(0, images)))
 
 
+def test_a_stage_is_convolution_norm_relu_and_the_largest() -> None:
+    torch.manual_seed(0)
+    stack = ConvStack((4,))
+    images = torch.randn(3, 1, 8, 8, requires_grad=True)
+    plain = torch.nn.functional.max_pool2d(torch.relu(stack[0].norm(stack[0].conv(images))), 2)
+    assert torch.equal(stack(images), plain)
+    (slope,) = torch.autograd.grad(stack(images).square().sum(), images)
+    (other,) = torch.autograd.grad(plain.square().sum(), images)
+    assert torch.allclose(slope, other, atol=1e-6)
+
+
 def test_a_mean_over_time_hears_any_length_and_low_from_high() -> None:
     model = lively("pooled-cnn-3")
     with torch.inference_mode():

@@ -44,14 +44,15 @@ def _nearest(run, *, protocol, seed, columns):
         scores = -np.linalg.norm(values[one.test][:, None] - means, axis=2)
         groups = [speakers[i] for i in one.test]
         answers.append(ClassAnswers.of(labels, truth[one.test], scores, groups, fold=one.fold, seed=seed))
-    return ClassAnswers.joined(answers).to_part()
+    return {**ClassAnswers.joined(answers).to_part(), "scale": run.scale}
 
 
 def _run(run):
     labels, truth, speakers, values, left_out = _loaded(run)
     asked = [(p, s, c) for p in run.protocols for s in run.seeds for c in (1, 2)]
     units = [
-        Unit(f"nearest {p} {s} {c}", _nearest, {"protocol": p, "seed": s, "columns": c}) for p, s, c in asked
+        Unit(f"nearest {p} {s} {c}", _nearest, {"protocol": p, "seed": s, "columns": c}, run.at(f"nearest-{c}").scale)
+        for p, s, c in asked
     ]
     parts = dict(zip(asked, run.parts(units), strict=True))
     answers = {
@@ -59,7 +60,9 @@ def _run(run):
         for c in (1, 2)
     }
     lines = [
-        line_of(f"nearest-{c}", f"nearest mean of {c}", answers[c], published=0.5 if c == 1 else None) for c in (1, 2)
+        line_of(f"nearest-{c}", f"nearest mean of {c}", answers[c], published=0.5 if c == 1 else None,
+                note=f"as {parts[run.protocols[0], 0, c]['scale']}")
+        for c in (1, 2)
     ]
     first = answers[2][run.protocols[0]]
     picture = as_svg(plot_confusion, first.confusion(), labels)
@@ -75,7 +78,7 @@ def _run(run):
     )
 
 
-STUDY = Study("sounds", "Z", "Three sounds", "Made up for tests.", ("fsdd",), _run)
+STUDY = Study("sounds", "Z", "Three sounds", "Made up for tests.", ("fsdd",), _run, lines=("nearest-2",))
 '''
 
 

@@ -39,7 +39,8 @@ def test_every_study_is_found_and_can_be_listed(house: Path, capsys: pytest.Capt
     assert "sounds" in [study.name for study in studies()]
     assert main(["study", "--list", "-o", "json"]) == 0
     listed = json.loads(capsys.readouterr().out)["studies"]
-    assert {"study", "letter", "title", "needs", "options", "about"} == set(listed[-1])
+    assert {"study", "letter", "title", "needs", "options", "lines", "about"} == set(listed[-1])
+    assert listed[-1]["lines"] == ["nearest-2"]
     with pytest.raises(EdgeSerError, match="did you mean sounds"):
         find_study("sound")
 
@@ -71,6 +72,31 @@ def test_one_protocol_alone_and_the_table(house: Path, capsys: pytest.CaptureFix
     told = json.loads((house / "out" / "study.json").read_text())
     assert list(told["protocols"]) == ["honest"] and told["lines"][0]["as_published"] is None
     assert "quick run" in (house / "out" / "report.html").read_text()
+
+
+def test_a_line_in_full_within_a_quick_run(house: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_sounds(house)
+    assert command(house, "--quick", "--protocol", "honest") == 0
+    quick = set((house / "out" / "parts").iterdir())
+    assert not any(
+        line["scale"] == "full" for line in json.loads((house / "out" / "study.json").read_text())["lines"]
+    )
+    assert "in full" not in (house / "out" / "report.html").read_text()
+    assert command(house, "--quick", "--protocol", "honest", "--full", "nearest-2") == 0
+    told = json.loads((house / "out" / "study.json").read_text())
+    assert {line["key"]: line["scale"] for line in told["lines"]} == {
+        "nearest-1": "quick",
+        "nearest-2": "full",
+    }
+    assert {line["key"]: line["note"] for line in told["lines"]} == {
+        "nearest-1": "as quick",
+        "nearest-2": "as full",
+    }
+    assert len(set((house / "out" / "parts").iterdir()) - quick) == 1  # what is quick is not done again
+    assert "in full" in (house / "out" / "report.html").read_text()
+    capsys.readouterr()
+    assert command(house, "--quick", "--full", "nearest-1") == 2
+    assert "--full takes lines of this study (nearest-2), not 'nearest-1'" in capsys.readouterr().err
 
 
 def test_a_stopped_study_goes_on(house: Path, monkeypatch: pytest.MonkeyPatch) -> None:

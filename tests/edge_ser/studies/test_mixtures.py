@@ -59,7 +59,7 @@ def test_all_of_it_runs(outcome: tuple[Path, dict[str, object], StudyRun]) -> No
     page, figures, run = outcome
     keys = [line["key"] for line in figures["lines"]]  # type: ignore[attr-defined]
     assert keys[:4] == ["sinusoids-published", "sinusoids-order", "sinusoids-ours", "two-speakers"]
-    assert {"emotion-0", "emotion-0.5", "letters-0.5", "letters-1"} <= set(keys)
+    assert {"emotion-0", "emotion-0.8", "letters-0.8", "letters-1"} <= set(keys)
     for line in figures["lines"]:  # type: ignore[attr-defined]
         assert line["honest"] is not None
         assert (line["as_published"] is not None) == (line["key"][-2:] not in ("-0", "-1"))

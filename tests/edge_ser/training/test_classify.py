@@ -39,6 +39,17 @@ def test_it_learns_under_every_schedule(rate: str, optimiser: str) -> None:
     assert fitted.epoch == 12 and not fitted.diverged
 
 
+def test_bfloat16_is_of_the_products_alone() -> None:
+    schedule = Schedule(epochs=12, batch=16, lr=0.02, bfloat16=True)
+    fitted = fit_classifier(network(), points(), schedule)
+    exact = fit_classifier(network(), points(), Schedule(epochs=12, batch=16, lr=0.02))
+    assert {value.dtype for value in fitted.model.parameters()} == {torch.float32}
+    assert fitted.records != exact.records
+    chances = classify(fitted.model, points(30, 2))
+    assert np.abs(chances - classify(exact.model, points(30, 2))).mean() < 0.02
+    assert np.mean(chances.argmax(1) == points(30, 2).labels) > 0.9
+
+
 @pytest.mark.parametrize("rate", ["one-cycle", "plateau"])
 def test_a_stopped_fit_goes_on_as_if_not(rate: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edge_ser.training.classify._SAVE_S", 0.0)

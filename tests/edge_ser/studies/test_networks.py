@@ -1,0 +1,54 @@
+"""What studies of networks share."""
+
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("matplotlib")
+
+from edge_ser.evaluation.class_answers import Figure
+from edge_ser.studies import Line
+from edge_ser.studies.networks import course, short_of
+
+
+def _records(*shares: float) -> list[dict[str, float]]:
+    return [{"epoch": n + 1, "valid_accuracy": share} for n, share in enumerate(shares)]
+
+
+@pytest.mark.parametrize(
+    ("shares", "asked", "epoch", "said"),
+    [
+        ((0.2, 0.4, 0.3), 10, 2, "stopped by itself after 3 of 10 epochs, best in 2"),
+        (
+            (0.2, 0.3, 0.4, 0.4, 0.5, 0.6),
+            6,
+            6,
+            "6 epochs, best in 6, still rising (the last third added +0.200)",
+        ),
+        (
+            (0.2, 0.5, 0.4, 0.5, 0.5, 0.4),
+            6,
+            2,
+            "6 epochs, best in 2, no longer rising (the last third added +0.000)",
+        ),
+        ((0.3,), 1, 1, "1 epochs, best in 1, no longer rising (the last third added +0.000)"),
+    ],
+)
+def test_a_curve_says_whether_it_was_the_length(
+    shares: tuple[float, ...], asked: int, epoch: int, said: str
+) -> None:
+    assert course(_records(*shares), asked, epoch) == said
+
+
+def test_a_figure_under_the_published_one_says_why() -> None:
+    good, bad = Line("a", "a net", 0.7, Figure(0.68)), Line("b", "a forest", 0.7, Figure(0.6))
+    none = Line("c", "another", None, Figure(0.1))
+    assert short_of([none], {}) is None
+    assert (
+        short_of([good, none], {"a": "never said"})
+        == "As published 1 of 1 published figures are reached, less 0.03."
+    )
+    said = short_of([good, bad, none], {"b": "too short"})
+    assert said is not None and said.endswith(
+        "Short of theirs fall a forest with 0.600 of 0.700 (too short)."
+    )
+    assert said.startswith("As published 1 of 2")
