@@ -33,6 +33,7 @@ __all__ = ["Run", "checkpoint_name", "run_recipe"]
 ADV_SOURCE = "means of raters of {names}, scaled to 0..1"
 _SETTLED_ON = 64  # clips
 ADV_TAUGHT = "on other recordings what a teacher says of them"
+_ALL_TAUGHT = "what a teacher says of the recordings, which nobody rated"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,10 +157,19 @@ def _named(pattern: str, run: Run) -> str:
 
 
 def _taught(recipe: Recipe, run: Run, views: Views, labels: Sequence[str]) -> Taught | None:
-    """What the recipe's teacher, if it has one, says of the clips of a run."""
+    """What the recipe's teachers, if it has any, say of the clips of a run."""
     if recipe.distil is None:
         return None
-    return taught_by(TargetStore.open(_named(recipe.distil.targets, run)), views.keys, labels)
+    taught = taught_by(TargetStore.open(_named(recipe.distil.targets, run)), views.keys, labels)
+    if not recipe.distil.adv:
+        return taught
+    # Heard in the clips themselves alone: a view is the same speech, and keeps its answer as it keeps a rater's.
+    rated = taught_by(TargetStore.open(_named(recipe.distil.adv, run)), views.keys[:1], ()).adv
+    if not bool(torch.isfinite(rated).any()):
+        raise EdgeSerError(
+            f"{recipe.distil.adv} says nothing of arousal, dominance and valence: name another"
+        )
+    return taught._replace(adv=rated.expand_as(taught.adv))
 
 
 def _settle(model: Network, clips: ClipSet, recipe: Recipe, seed: int) -> None:
@@ -243,7 +253,7 @@ def _describe(
     rated = sorted({clip.corpus for clip in clips if clip.adv is not None})
     sources = [ADV_SOURCE.format(names=", ".join(rated))] if rated else []
     if taught is not None and bool(torch.isfinite(taught.adv).any()):
-        sources.append(ADV_TAUGHT)
+        sources.append(ADV_TAUGHT if rated else _ALL_TAUGHT)
     heard, pooled = list(clips), [corpus]
     if others is not None:
         heard, pooled = [*heard, *others.clips], [*pooled, others.corpus]
