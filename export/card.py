@@ -80,6 +80,8 @@ def card_text(manifest: Mapping[str, Any]) -> str:
         _adv(m["adv"]["source"]),
         "## Figures",
         _figures(m["figures"]),
+        "## Where it fails",
+        _failures(m["figures"]),
         "## Limits",
         _limits(m),
         "## Responsible use",
@@ -184,6 +186,41 @@ def _figures(figures: Sequence[Mapping[str, Any]]) -> str:
         "way without the speakers they are tested on; the weights here may have heard all of them."
     )
     return "\n\n".join([_table(head, rows), *notes])
+
+
+def _failures(figures: Sequence[Mapping[str, Any]]) -> str:
+    """What went worst, of the figures that say so."""
+    told = [(figure.get("corpus", ""), figure["failures"]) for figure in figures if "failures" in figure]
+    if not told:
+        return "Not recorded with this bundle. Expect that it takes quiet emotions for each other, and loud ones too."
+    classes: dict[tuple[str, str], tuple[Any, ...]] = {}
+    sexes: dict[str, str] = {}
+    lines = []
+    for corpus, worst in told:  # of a corpus that was tested more than once the first figures
+        for one in worst.get("classes", ()):
+            else_ = f"{one['taken_for']} ({one['share']:.0%})" if one["taken_for"] else "-"
+            row = (corpus, one["label"], one["clips"], f"{one['recall']:.0%}", else_)
+            classes.setdefault((corpus, one["label"]), row)
+        if "sexes" in worst:
+            each = ", ".join(f"{_number(uar)} of {sex}" for sex, uar in worst["sexes"].items())
+            sexes.setdefault(corpus, f"{corpus} {each}")
+        if "conditions" in worst:
+            each = ", ".join(f"{one['condition']} {_number(one['lost'])}" for one in worst["conditions"])
+            lines.append(f"- What costs most UAR against the same clips of {corpus} undisturbed: {each}.")
+    parts = []
+    if classes:
+        head = ("corpus", "emotion", "clips", "recognised", "most often taken for")
+        parts = [
+            "The emotions that it recognises least often, by the figures above:",
+            _table(head, classes.values()),
+        ]
+    if sexes:
+        lines.insert(0, f"- It does not answer the sexes alike. UAR: {'; '.join(sexes.values())}.")
+    lines.append(
+        "- A voice may sound unlike what is meant: irony, politeness, tears of joy and acting are heard as they sound. "
+        "Whispering, shouting, singing, children, single words and two people at once were not tested."
+    )
+    return "\n\n".join([*parts, "\n".join(lines)])
 
 
 def _limits(m: Mapping[str, Any]) -> str:

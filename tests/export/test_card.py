@@ -52,6 +52,26 @@ def test_a_figure_of_another_kind_is_shown_with_dashes():
     )
 
 
+def test_failures_are_named():
+    worst = {
+        "classes": [
+            {"label": "sad", "clips": 40, "recall": 0.275, "taken_for": "happy", "share": 0.2},
+            {"label": "calm", "clips": 4, "recall": 1.0, "taken_for": None, "share": 0.0},
+        ],
+        "sexes": {"f": 0.75, "m": 0.5937},
+        "conditions": [{"condition": "babble 0 dB", "lost": 0.3406}],
+    }
+    again = {"classes": [worst["classes"][0] | {"recall": 0.3}], "sexes": {"f": 0.1, "m": 0.2}}
+    text = card(figures=[FIGURE, FIGURE | {"failures": worst}, FIGURE | {"failures": again}])
+    assert text.count("| ravdess | sad |") == 1 and "0.100 of f" not in text  # the first figures of a corpus
+    assert (
+        "| ravdess | sad | 40 | 28% | happy (20%) |" in text and "| ravdess | calm | 4 | 100% | - |" in text
+    )
+    assert "UAR: ravdess 0.750 of f, 0.594 of m." in text
+    assert "undisturbed: babble 0 dB 0.341." in text and "irony" in text
+    assert "Not recorded with this bundle. Expect" in card(figures=[FIGURE])
+
+
 def test_training_data():
     training = {
         "clips": {"ravdess": 1439},
