@@ -39,8 +39,8 @@ class FitPart:
     seeds : tuple of int
         One model each.
     start : str
-        Checkpoint to begin from, where its tensors fit (a head of other classes begins anew); ``{fold}``, as in
-        ``[distil]``, and ``{seed}`` in it are replaced. None begins from chance.
+        Checkpoint to begin from, where its tensors fit (a head of other classes begins anew; a narrower stream72k is
+        widened); ``{fold}``, as in ``[distil]``, and ``{seed}`` in it are replaced. None begins from chance.
     lr, weight_decay : float
         Peak learning rate and decoupled weight decay.
     crop_s : float

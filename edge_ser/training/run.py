@@ -20,6 +20,8 @@ from edge_ser.files import write_json
 from edge_ser.models import architecture
 from edge_ser.models.base import Network
 from edge_ser.models.checkpoint import load_checkpoint, save_checkpoint
+from edge_ser.models.stream72k import Stream72k
+from edge_ser.models.widen import can_widen, widen
 from edge_ser.perturb import Perturber
 from edge_ser.teachers.targets import TargetStore
 from edge_ser.training.data import ClipSet, Taught, check_folds, pool_corpora, with_answers
@@ -102,7 +104,7 @@ def run_recipe(
         taught = _taught(recipe, run, mine, corpus.labels)
         model = recipe.fresh(corpus.labels, run.seed)
         if recipe.fit.start:
-            _begin_from(model, Path(_named(recipe.fit.start, run)))
+            _begin_from(model, Path(_named(recipe.fit.start, run)), run.seed)
         own = folder / target.stem
         data = ClipSet(chosen, mine.features, corpus.labels, known, taught)
         if not recipe.fit.start:
@@ -182,9 +184,16 @@ def _settle(model: Network, clips: ClipSet, recipe: Recipe, seed: int) -> None:
         model.settle(batch.features, batch.frames)
 
 
-def _begin_from(model: Network, path: Path) -> None:
-    """Copy the tensors of a checkpoint that have the same name and shape; the heads may differ, nothing else."""
+def _begin_from(model: Network, path: Path, seed: int) -> None:
+    """Copy the tensors of a checkpoint that have the same name and shape; the heads may differ, nothing else.
+
+    A narrower stream72k is widened first.
+    """
     source, _ = load_checkpoint(path)
+    if isinstance(source, Stream72k) and isinstance(model, Stream72k):
+        shape = dataclasses.replace(model.config, labels=source.config.labels)
+        if shape != source.config and can_widen(source.config, shape):
+            source = widen(source, shape, seed)
     given, own = source.state_dict(), model.state_dict()
     if source.config.labels != model.config.labels:  # as many other classes have a head of the same shape
         given = {name: value for name, value in given.items() if name.split(".")[0] != "emotion"}
