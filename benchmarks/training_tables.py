@@ -114,9 +114,11 @@ def students(results: Path) -> str:
 
 def beside_student(results: Path) -> str:
     """The student and networks of the literature on the same fold, and what each costs."""
-    files = [pair for pair in STUDENTS if all((results / f"{name}.json").exists() for name in pair)]
+    pairs = [*STUDENTS, *((name, f"{name}-export") for name in RIVALS)]
     rows = []
-    for name, made in [*files, *((name, f"{name}-export") for name in RIVALS)]:
+    for name, made in pairs:
+        if not all((results / f"{file}.json").exists() for file in (name, made)):
+            continue
         one, cost = read(results / f"{name}.json"), read(results / f"{made}.json")
         formats = {(row["format"], row["precision"]): row for row in cost["formats"]}
         eight = formats["tflite", "int8"]
