@@ -79,7 +79,7 @@ def card_text(manifest: Mapping[str, Any]) -> str:
         "## Where arousal, dominance and valence come from",
         _adv(m["adv"]["source"]),
         "## Figures",
-        _figures(m["figures"]),
+        _figures(m["figures"], m["training"].get("held_out_fold")),
         "## Where it fails",
         _failures(m["figures"]),
         "## Limits",
@@ -156,12 +156,12 @@ def _adv(source: str) -> str:
     return "\n\n".join([sentence, *details])
 
 
-def _figures(figures: Sequence[Mapping[str, Any]]) -> str:
+def _figures(figures: Sequence[Mapping[str, Any]], held_out: int | None) -> str:
     if not figures:
         return (
             "None were recorded with this bundle: measure it on your own recordings with `edge-ser evaluate`."
         )
-    rows, notes = [], []
+    rows, notes, tested = [], [], set()
     for figure in figures:
         rows.append(
             (
@@ -176,14 +176,20 @@ def _figures(figures: Sequence[Mapping[str, Any]]) -> str:
             )
         )
         folds = [fold for fold in figure.get("folds") or () if isinstance(fold, Mapping) and "uar" in fold]
+        tested |= {fold.get("fold") for fold in folds} or {None}
         if folds:
             values = ", ".join(f"{fold.get('fold')}: {_number(fold['uar'])}" for fold in folds)
             notes.append(f"UAR by fold, {figure.get('corpus', '')}: {values}.")
     head = ("corpus", "protocol", "UAR", "95 % interval", "trivial UAR", "CCC arousal / dominance / valence")
     notes.append(
         "UAR is the unweighted mean of the classes' recalls, CCC the concordance with the raters' means, trivial "
-        "UAR that of always naming one class. Figures of speaker-disjoint folds are of models trained in the same "
-        "way without the speakers they are tested on; the weights here may have heard all of them."
+        "UAR that of always naming one class. "
+        + (
+            f"All are of fold {held_out}, whose speakers took no part in the training of the weights here."
+            if held_out is not None and tested == {held_out}
+            else "Figures of speaker-disjoint folds are of models trained in the same way without the speakers that "
+            "they are tested on; the weights here may have heard all of them."
+        )
     )
     return "\n\n".join([_table(head, rows), *notes])
 

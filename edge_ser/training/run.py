@@ -233,9 +233,11 @@ def _figures(
             parameters = model.count_parameters()
             held_out = [(c, f) for c, f in zip(clips, features, strict=True) if c.fold == run.fold]
             scored += score(model, held_out, labels, fold=run.fold, seed=run.seed)
+    folds = recipe.data.folds
+    which = f"{len(folds)} speaker-disjoint folds" if len(folds) > 1 else f"fold {folds[0]} alone, held out"
     result = {
         "corpus": corpus,
-        "protocol": f"{len(recipe.data.folds)} speaker-disjoint folds, last epoch, {answered_as(model)}",
+        "protocol": f"{which}, last epoch, {answered_as(model)}",
         "model": recipe.model,
         "params": parameters,
         "seeds": list(recipe.fit.seeds),

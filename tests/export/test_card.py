@@ -46,6 +46,16 @@ def test_figures_come_with_their_protocol():
     assert "UAR by fold, ravdess: 0: 0.610." in text
 
 
+@pytest.mark.parametrize(("held_out", "theirs"), [(0, True), (1, False), (None, False)])
+def test_whether_these_weights_heard_the_speakers_of_the_figures(held_out, theirs):
+    training = {"clips": {"ravdess": 1139}, "held_out_fold": held_out}
+    text = card(figures=[FIGURE], training=training)
+    assert ("took no part in the training" in text) == theirs == ("may have heard all" not in text)
+    other = FIGURE | {"folds": [{"fold": 0, "uar": 0.61}, {"fold": 1, "uar": 0.5}]}
+    assert "may have heard all" in card(figures=[FIGURE, other], training=training)
+    assert "may have heard all" in card(figures=[FIGURE, FIGURE | {"folds": []}], training=training)
+
+
 def test_a_figure_of_another_kind_is_shown_with_dashes():
     assert "| mine | my protocol | - | - | - | - / - / - |" in card(
         figures=[{"corpus": "mine", "protocol": "my protocol", "uar": None, "adv": []}]
