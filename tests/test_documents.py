@@ -33,6 +33,22 @@ def test_the_readmes_model_is_the_shipped_one() -> None:
     assert int(thousands) == round(load_bundle(DEFAULT_MODEL).parameters / 1000)
 
 
+def test_models_are_whole_small_and_told_of() -> None:
+    page = _text("models/README.md")
+    folders = [path for path in (ROOT / "models").iterdir() if path.is_dir()]
+    for folder in folders:
+        bundle = load_bundle(folder)
+        assert bundle.name == folder.name and f"](../models/{folder.name}/MODEL_CARD.md)" in page
+        assert bundle.card is not None
+        card = bundle.card.read_text(encoding="utf-8")
+        assert all(
+            f"## {head}" in card for head in ("Trained on", "Figures", "Where it fails", "Responsible use")
+        )
+    named = re.findall(r"--model models/([\w-]+)|bench models/([\w-]+)", page)
+    assert {one or other for one, other in named} == {folder.name for folder in folders}
+    assert sum(file.stat().st_size for folder in folders for file in folder.iterdir()) < 8_000_000
+
+
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_commands_in_documents_exist(path: Path) -> None:
     named = re.findall(r"(?:^ {4,}|`|\| )edge-ser ([a-z]+)", path.read_text(encoding="utf-8"), re.MULTILINE)
