@@ -195,7 +195,7 @@ def _figures(figures: Sequence[Mapping[str, Any]], held_out: int | None) -> str:
 
 
 def _failures(figures: Sequence[Mapping[str, Any]]) -> str:
-    """What went worst, of the figures that say so."""
+    """What went worst, as `export.figures.failures` has it, of the figures that say so."""
     told = [(figure.get("corpus", ""), figure["failures"]) for figure in figures if "failures" in figure]
     if not told:
         return "Not recorded with this bundle. Expect that it takes quiet emotions for each other, and loud ones too."
@@ -203,16 +203,16 @@ def _failures(figures: Sequence[Mapping[str, Any]]) -> str:
     sexes: dict[str, str] = {}
     lines = []
     for corpus, worst in told:  # of a corpus that was tested more than once the first figures
-        for one in worst.get("classes", ()):
-            else_ = f"{one['taken_for']} ({one['share']:.0%})" if one["taken_for"] else "-"
-            row = (corpus, one["label"], one["clips"], f"{one['recall']:.0%}", else_)
-            classes.setdefault((corpus, one["label"]), row)
-        if "sexes" in worst:
-            each = ", ".join(f"{_number(uar)} of {sex}" for sex, uar in worst["sexes"].items())
-            sexes.setdefault(corpus, f"{corpus} {each}")
-        if "conditions" in worst:
-            each = ", ".join(f"{one['condition']} {_number(one['lost'])}" for one in worst["conditions"])
-            lines.append(f"- What costs most UAR against the same clips of {corpus} undisturbed: {each}.")
+        for one in _listed(worst, "classes", "label", "clips", "recall", "taken_for", "share"):
+            other = f"{one['taken_for']} ({_share(one['share'])})" if one["taken_for"] else "-"
+            row = (corpus, one["label"], one["clips"], _share(one["recall"]), other)
+            classes.setdefault((corpus, str(one["label"])), row)
+        if isinstance(each := _nested(worst, "sexes"), Mapping):
+            told_of = ", ".join(f"{_number(uar)} of {sex}" for sex, uar in each.items())
+            sexes.setdefault(corpus, f"{corpus} {told_of}")
+        if found := _listed(worst, "conditions", "condition", "lost"):
+            costs = ", ".join(f"{one['condition']} {_number(one['lost'])}" for one in found)
+            lines.append(f"- What costs most UAR against the same clips of {corpus} undisturbed: {costs}.")
     parts = []
     if classes:
         head = ("corpus", "emotion", "clips", "recognised", "most often taken for")
@@ -227,6 +227,17 @@ def _failures(figures: Sequence[Mapping[str, Any]]) -> str:
         "Whispering, shouting, singing, children, single words and two people at once were not tested."
     )
     return "\n\n".join([*parts, "\n".join(lines)])
+
+
+def _listed(value: Any, key: str, *fields: str) -> list[Mapping[str, Any]]:
+    """The entries of a list that have these fields: a bundle's figures may come from anywhere."""
+    found = _nested(value, key)
+    rows = found if isinstance(found, Sequence) and not isinstance(found, str) else ()
+    return [row for row in rows if isinstance(row, Mapping) and set(fields) <= set(row)]
+
+
+def _share(value: Any) -> str:
+    return f"{value:.0%}" if isinstance(value, int | float) else "-"
 
 
 def _limits(m: Mapping[str, Any]) -> str:

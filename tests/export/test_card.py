@@ -82,6 +82,16 @@ def test_failures_are_named():
     assert "Not recorded with this bundle. Expect" in card(figures=[FIGURE])
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [None, 3, [], {"classes": "sad"}, {"classes": [{"label": "sad"}, 1]}, {"sexes": [1]}, {"conditions": {"a": 1}},
+     {"classes": [{"label": 1, "clips": [], "recall": "x", "taken_for": {}, "share": None}]}],
+)  # fmt: skip
+def test_failures_of_another_kind_are_left_out(odd):
+    text = card(figures=[FIGURE | {"failures": odd}])
+    assert "irony" in text and "sexes" not in text and "undisturbed" not in text
+
+
 def test_training_data():
     training = {
         "clips": {"ravdess": 1439},
