@@ -17,6 +17,9 @@ __all__ = ["TABLES"]
 # Corpora beside RAVDESS on whose own folds the student is trained, and those that were left out of a mix.
 OWN = ("emodb", "aesdd", "emotale")
 LEFT_OUT = ("ravdess", "emodb", "aesdd", "emotale", "nemo")
+# Students, as far as they have been made, each with what `edge-ser export` says of its fold 0; rivals taught alike.
+STUDENTS = (("ravdess-distil", "export"), ("ravdess-session", "export-session"))
+RIVALS = ("rival-wav2small-72k", "rival-wav2small-17k", "rival-mobilenetv4-s")
 # The corpora of the shipped model's training mix; each has a file of its held-out fold's figures.
 MIX = ("ravdess", "emodb", "emotale", "aesdd", "nemo", "urdu")
 
@@ -107,6 +110,39 @@ def students(results: Path) -> str:
             }
         )
     return markdown_table(rows)
+
+
+def beside_student(results: Path) -> str:
+    """The student and networks of the literature on the same fold, and what each costs."""
+    pairs = [*STUDENTS, *((name, f"{name}-export") for name in RIVALS)]
+    rows = []
+    for name, made in pairs:
+        if not all((results / f"{file}.json").exists() for file in (name, made)):
+            continue
+        one, cost = read(results / f"{name}.json"), read(results / f"{made}.json")
+        formats = {(row["format"], row["precision"]): row for row in cost["formats"]}
+        eight = formats["tflite", "int8"]
+        fold = [run for run in one["folds"] if run["fold"] == 0]
+        rows.append(
+            {
+                "network": one["model"],
+                "recipe": f"`recipes/{name}.toml`",
+                "parameters": one["params"],
+                "M MAC for a second of audio": f"{cost['macs_per_step'] * 1e3 / cost['step_ms'] / 1e6:.1f}",
+                "int8 file, kB": f"{eight['bytes'] / 1e3:.0f}",
+                "kB at work": f"{eight['working_memory']['total'] / 1e3:.0f}",
+                "epochs": one["recipe"]["fit"]["epochs"],
+                "UAR": f"**{statistics.fmean(run['uar'] for run in fold):.3f}**",
+                "int8 file's": f"{eight['validation']['uar']:.3f}",
+            }
+        )
+    clips = fold[0]["n"]
+    note = (
+        f"RAVDESS, fold 0 of five held out ({clips} clips), one seed. UAR is the float network's, of whole recordings, "
+        "of the student step by step; the int8 file (TFLite) of a network that does not stream hears the last 5 s. "
+        "Multiply-accumulates and memory are those of that file with an answer every 250 ms."
+    )
+    return f"{markdown_table(rows)}\n\n{note}"
 
 
 def corpora(results: Path) -> str:
@@ -239,6 +275,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
         shipped,
         teachers,
         students,
+        beside_student,
         corpora,
         unheard,
         session,

@@ -161,8 +161,16 @@ class Manifest:
     preferred: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def preferred_precision(self, engine: str) -> str:
-        """What to run on an engine where the user does not say: what ``preferred`` says, else `DEFAULT_PRECISION`."""
-        return self.preferred.get(engine, DEFAULT_PRECISION)
+        """What to run on an engine where the user does not say: what ``preferred`` says, else `DEFAULT_PRECISION`.
+
+        A bundle that has files of others alone for the engine runs the first of them.
+        """
+        if engine in self.preferred:
+            return self.preferred[engine]
+        there = [
+            file.precision for file in self.files if file.engine == engine and file.precision is not None
+        ]
+        return there[0] if there and DEFAULT_PRECISION not in there else DEFAULT_PRECISION
 
     @property
     def hears(self) -> str:

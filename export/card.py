@@ -79,7 +79,9 @@ def card_text(manifest: Mapping[str, Any]) -> str:
         "## Where arousal, dominance and valence come from",
         _adv(m["adv"]["source"]),
         "## Figures",
-        _figures(m["figures"]),
+        _figures(m["figures"], m["training"].get("held_out_fold")),
+        "## Where it fails",
+        _failures(m["figures"]),
         "## Limits",
         _limits(m),
         "## Responsible use",
@@ -155,12 +157,12 @@ def _adv(source: str) -> str:
     return "\n\n".join([sentence, *details])
 
 
-def _figures(figures: Sequence[Mapping[str, Any]]) -> str:
+def _figures(figures: Sequence[Mapping[str, Any]], held_out: int | None) -> str:
     if not figures:
         return (
             "None were recorded with this bundle: measure it on your own recordings with `edge-ser evaluate`."
         )
-    rows, notes = [], []
+    rows, notes, tested = [], [], set()
     for figure in figures:
         rows.append(
             (
@@ -175,16 +177,68 @@ def _figures(figures: Sequence[Mapping[str, Any]]) -> str:
             )
         )
         folds = [fold for fold in figure.get("folds") or () if isinstance(fold, Mapping) and "uar" in fold]
+        tested |= {fold.get("fold") for fold in folds} or {None}
         if folds:
             values = ", ".join(f"{fold.get('fold')}: {_number(fold['uar'])}" for fold in folds)
             notes.append(f"UAR by fold, {figure.get('corpus', '')}: {values}.")
     head = ("corpus", "protocol", "UAR", "95 % interval", "trivial UAR", "CCC arousal / dominance / valence")
     notes.append(
         "UAR is the unweighted mean of the classes' recalls, CCC the concordance with the raters' means, trivial "
-        "UAR that of always naming one class. Figures of speaker-disjoint folds are of models trained in the same "
-        "way without the speakers they are tested on; the weights here may have heard all of them."
+        "UAR that of always naming one class. "
+        + (
+            f"All are of fold {held_out}, whose speakers took no part in the training of the weights here."
+            if held_out is not None and tested == {held_out}
+            else "Figures of speaker-disjoint folds are of models trained in the same way without the speakers that "
+            "they are tested on; the weights here may have heard all of them."
+        )
     )
     return "\n\n".join([_table(head, rows), *notes])
+
+
+def _failures(figures: Sequence[Mapping[str, Any]]) -> str:
+    """What went worst, as `export.figures.failures` has it, of the figures that say so."""
+    told = [(figure.get("corpus", ""), figure["failures"]) for figure in figures if "failures" in figure]
+    if not told:
+        return "Not recorded with this bundle. Expect that it takes quiet emotions for each other, and loud ones too."
+    classes: dict[tuple[str, str], tuple[Any, ...]] = {}
+    sexes: dict[str, str] = {}
+    lines = []
+    for corpus, worst in told:  # of a corpus that was tested more than once the first figures
+        for one in _listed(worst, "classes", "label", "clips", "recall", "taken_for", "share"):
+            other = f"{one['taken_for']} ({_share(one['share'])})" if one["taken_for"] else "-"
+            row = (corpus, one["label"], one["clips"], _share(one["recall"]), other)
+            classes.setdefault((corpus, str(one["label"])), row)
+        if isinstance(each := _nested(worst, "sexes"), Mapping):
+            told_of = ", ".join(f"{_number(uar)} of {sex}" for sex, uar in each.items())
+            sexes.setdefault(corpus, f"{corpus} {told_of}")
+        if found := _listed(worst, "conditions", "condition", "lost"):
+            costs = ", ".join(f"{one['condition']} {_number(one['lost'])}" for one in found)
+            lines.append(f"- What costs most UAR against the same clips of {corpus} undisturbed: {costs}.")
+    parts = []
+    if classes:
+        head = ("corpus", "emotion", "clips", "recognised", "most often taken for")
+        parts = [
+            "The emotions that it recognises least often, by the figures above:",
+            _table(head, classes.values()),
+        ]
+    if sexes:
+        lines.insert(0, f"- It does not answer the sexes alike. UAR: {'; '.join(sexes.values())}.")
+    lines.append(
+        "- A voice may sound unlike what is meant: irony, politeness, tears of joy and acting are heard as they sound. "
+        "Whispering, shouting, singing, children, single words and two people at once were not tested."
+    )
+    return "\n\n".join([*parts, "\n".join(lines)])
+
+
+def _listed(value: Any, key: str, *fields: str) -> list[Mapping[str, Any]]:
+    """The entries of a list that have these fields: a bundle's figures may come from anywhere."""
+    found = _nested(value, key)
+    rows = found if isinstance(found, Sequence) and not isinstance(found, str) else ()
+    return [row for row in rows if isinstance(row, Mapping) and set(fields) <= set(row)]
+
+
+def _share(value: Any) -> str:
+    return f"{value:.0%}" if isinstance(value, int | float) else "-"
 
 
 def _limits(m: Mapping[str, Any]) -> str:

@@ -17,7 +17,6 @@ from edge_ser.bundle import Bundle, check_target
 from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError, require
 from edge_ser.evaluation.parity import features_of
-from edge_ser.files import parse_json_object
 from export.calibration import CalibrationSet, Say, choose_calibration
 from export.checking import Checks, checked
 from export.description import describe
@@ -40,15 +39,12 @@ __all__ = [
     "Exported",
     "Say",
     "export_checkpoint",
-    "read_figures",
     "temporary_bundle",
     "unchecked_bundle",
     "without_folders",
 ]
 
 Calibrate = Callable[[Mapping[str, Any], MelSpec, int], CalibrationSet]
-
-_KEPT = ("corpus", "protocol", "model", "params", "seeds", "folds", "uar", "baseline_uar", "adv")
 
 
 def export_checkpoint(
@@ -290,23 +286,6 @@ def _given(
 
     assert isinstance(model, ClipNetwork)
     return plan.given(model, wave)
-
-
-def read_figures(path: str | Path) -> dict[str, Any]:
-    """A result of ``edge-ser train`` or ``evaluate`` as a bundle keeps it: without the confusion matrix and the recipe.
-
-    Raises
-    ------
-    EdgeSerError
-        No such file, or it names no protocol.
-    """
-    source = Path(path)
-    if not source.is_file():
-        raise EdgeSerError(f"{source} is not a file; name the JSON that edge-ser train or evaluate wrote")
-    document = parse_json_object(source.read_bytes(), str(source))
-    if not isinstance(document.get("protocol"), str):
-        raise EdgeSerError(f"{source} says no protocol; name the JSON that edge-ser train or evaluate wrote")
-    return {key: document[key] for key in _KEPT if key in document}
 
 
 def _made(row: Format, loaded: _Loaded, say: Say) -> Exported:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Rewrite the figures in README.md and docs/ from the files under results/.
+"""Rewrite the figures in README.md, models/README.md and docs/ from the files under results/ and from bundles.
 
 A document holds a pair of lines ``<!-- figures: NAME -->`` and ``<!-- end -->``; what stands between them is
 made here. ``--check`` writes nothing and fails where a document is not up to date.
@@ -16,6 +16,7 @@ from pathlib import Path
 from benchmarks.device_tables import TABLES as DEVICE
 from benchmarks.evaluation_tables import TABLES as EVALUATION
 from benchmarks.export_tables import TABLES as EXPORT
+from benchmarks.model_tables import TABLES as MODELS
 from benchmarks.results import read
 from benchmarks.study_tables import TABLES as STUDIES
 from benchmarks.tables import TABLES as FRONT_END
@@ -106,6 +107,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "parity": parity,
     "runtimes": runtimes,
     **TRAINING,
+    **MODELS,
     **FRONT_END,
     **DEVICE,
     **EXPORT,
@@ -134,11 +136,11 @@ def main() -> int:
         "--check", action="store_true", help="write nothing; exit 1 where a document is out of date"
     )
     parser.add_argument(
-        "documents", nargs="*", type=Path, help="only these (default: README.md and all of docs/)"
+        "documents", nargs="*", type=Path, help="only these (default: both README.md and all of docs/)"
     )
     args = parser.parse_args()
     stale = []
-    every = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
+    every = sorted([ROOT / "README.md", ROOT / "models/README.md", *ROOT.glob("docs/**/*.md")])
     for path in [path.resolve() for path in args.documents] or every:
         text = path.read_text(encoding="utf-8")
         fresh = rewrite(text, ROOT / "results")

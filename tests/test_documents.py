@@ -13,7 +13,7 @@ from edge_ser.bundle import DEFAULT_MODEL, load_bundle
 from edge_ser.cli import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+DOCUMENTS = sorted([*ROOT.glob("*.md"), ROOT / "models/README.md", *ROOT.glob("docs/**/*.md")])
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 
@@ -31,6 +31,22 @@ def test_the_readme_has_every_command_in_the_tables_order() -> None:
 def test_the_readmes_model_is_the_shipped_one() -> None:
     [thousands] = re.findall(r"a model of (\d+) thousand parameters", _text("README.md"))
     assert int(thousands) == round(load_bundle(DEFAULT_MODEL).parameters / 1000)
+
+
+def test_models_are_whole_small_and_told_of() -> None:
+    page = _text("models/README.md")
+    folders = [path for path in (ROOT / "models").iterdir() if path.is_dir()]
+    for folder in folders:
+        bundle = load_bundle(folder)
+        assert bundle.name == folder.name and f"](../models/{folder.name}/MODEL_CARD.md)" in page
+        assert bundle.card is not None
+        card = bundle.card.read_text(encoding="utf-8")
+        assert all(
+            f"## {head}" in card for head in ("Trained on", "Figures", "Where it fails", "Responsible use")
+        )
+    named = re.findall(r"--model models/([\w-]+)|bench models/([\w-]+)", page)
+    assert {one or other for one, other in named} == {folder.name for folder in folders}
+    assert sum(file.stat().st_size for folder in folders for file in folder.iterdir()) < 8_000_000
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)

@@ -35,6 +35,7 @@ examples:
   edge-ser evaluate --corpus ravdess --checkpoints runs/ravdess --report out/ravdess
   edge-ser calibrate stream72k --predictions out/ravdess --coverage 0.8 --out out/stream72k
   edge-ser calibrate stream72k --no-detector --predictions out/ravdess --out out/stream72k
+  edge-ser calibrate stream72k --no-detector --figures results/ravdess.json --out out/stream72k   other figures alone
 """
     parser.add_argument("model", nargs="?", default=DEFAULT_MODEL, help=f"a bundle (default {DEFAULT_MODEL})")
     parser.add_argument(
@@ -48,6 +49,12 @@ examples:
         "--coverage", type=float, default=0.8, help="share to be sure of (default %(default)s)"
     )
     parser.add_argument("--no-detector", action="store_true", help="fit no detector of speech")
+    parser.add_argument(
+        "--figures",
+        nargs="+",
+        metavar="FILE",
+        help="results of edge-ser train or evaluate to record in the place of the bundle's, as edge-ser export does",
+    )
     parser.add_argument(
         "--speech",
         default=_SPEECH,
@@ -70,13 +77,17 @@ examples:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    if not args.predictions and args.no_detector:
-        raise EdgeSerError("there is nothing to fit: name --predictions, or leave --no-detector out")
+    if not args.predictions and args.no_detector and not args.figures:
+        raise EdgeSerError(
+            "there is nothing to do: name --predictions or --figures, or leave --no-detector out"
+        )
     bundle = load_bundle(args.model)
     made: dict[str, Any] = {}
     crossed: dict[str, Any] | None = None
     if args.predictions:
         made["calibration"], crossed = _calibration(bundle, args.predictions, args.coverage)
+    if args.figures:
+        made["figures"] = _figures(args.figures)
     if not args.no_detector:
         made["speech_detector"] = _detector(bundle, args)
     _write(bundle, made, args.out, overwrite=args.overwrite)
@@ -105,6 +116,12 @@ def run(args: argparse.Namespace) -> int:
             keys = ("sounds", "rejected", "speech", "refused")
             write_table([{key: detector["record"][key] for key in keys}], "md")
     return 0
+
+
+def _figures(files: list[str]) -> list[dict[str, Any]]:
+    from export.figures import read_figures
+
+    return [read_figures(path) for path in files]
 
 
 def _calibration(

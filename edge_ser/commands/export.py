@@ -181,7 +181,8 @@ def run(args: argparse.Namespace) -> int:
 def _checkpoint(args: argparse.Namespace) -> tuple[list[Exported], Bundle | None]:
     require("torch", extra="export", purpose="converting a checkpoint")
     from edge_ser.evaluation.parity import hard_sounds, recordings
-    from export.exporter import export_checkpoint, read_figures
+    from export.exporter import export_checkpoint
+    from export.figures import read_figures
     from export.formats import choose_formats
     from export.sensitivity import parse_mixed
 

@@ -39,8 +39,8 @@ class FitPart:
     seeds : tuple of int
         One model each.
     start : str
-        Checkpoint to begin from, where its tensors fit (a head of other classes begins anew); ``{fold}``, as in
-        ``[distil]``, and ``{seed}`` in it are replaced. None begins from chance.
+        Checkpoint to begin from, where its tensors fit (a head of other classes begins anew; a narrower stream72k is
+        widened); ``{fold}``, as in ``[distil]``, and ``{seed}`` in it are replaced. None begins from chance.
     lr, weight_decay : float
         Peak learning rate and decoupled weight decay.
     crop_s : float
@@ -238,6 +238,9 @@ class DistilPart:
         Weight of the loss of the teacher's features, guessed from the pooled vector; at least 0.
     quadrant : float
         Weight of the penalty on arousal and valence on the wrong side of 0.5; at least 0.
+    adv : str
+        Folder of another teacher's targets, named as ``targets``, whose arousal, dominance and valence of each clip are
+        learnt from all of its views, as raters' would be; none takes those of ``targets``.
 
     Raises
     ------
@@ -251,6 +254,7 @@ class DistilPart:
     temperature: float = 2.0
     hint: float = 0.5
     quadrant: float = 0.0
+    adv: str = ""
 
     def __post_init__(self) -> None:
         ranges = {

@@ -46,6 +46,7 @@ _LATER = (
     ("augment", "style"),
     ("augment", "narrow"),
     ("augment", "early"),
+    ("distil", "adv"),
 )
 
 
@@ -166,7 +167,7 @@ class Recipe:
             del fields["distil"], fields["perturb"]
         # What came later is left out where it says nothing, so that checkpoints of before still belong to their recipe.
         for table, name in _LATER:
-            if not fields[table][name]:
+            if table in fields and not fields[table][name]:
                 del fields[table][name]
         for table in ("beside", "session", "noise"):
             if fields[table] is None:

@@ -20,6 +20,8 @@ from edge_ser.files import write_json
 from edge_ser.models import architecture
 from edge_ser.models.base import Network
 from edge_ser.models.checkpoint import load_checkpoint, save_checkpoint
+from edge_ser.models.stream72k import Stream72k
+from edge_ser.models.widen import can_widen, widen
 from edge_ser.perturb import Perturber
 from edge_ser.teachers.targets import TargetStore
 from edge_ser.training.data import ClipSet, Taught, check_folds, pool_corpora, with_answers
@@ -33,6 +35,7 @@ __all__ = ["Run", "checkpoint_name", "run_recipe"]
 ADV_SOURCE = "means of raters of {names}, scaled to 0..1"
 _SETTLED_ON = 64  # clips
 ADV_TAUGHT = "on other recordings what a teacher says of them"
+_ALL_TAUGHT = "what a teacher says of the recordings, which nobody rated"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +104,7 @@ def run_recipe(
         taught = _taught(recipe, run, mine, corpus.labels)
         model = recipe.fresh(corpus.labels, run.seed)
         if recipe.fit.start:
-            _begin_from(model, Path(_named(recipe.fit.start, run)))
+            _begin_from(model, Path(_named(recipe.fit.start, run)), run.seed)
         own = folder / target.stem
         data = ClipSet(chosen, mine.features, corpus.labels, known, taught)
         if not recipe.fit.start:
@@ -156,10 +159,19 @@ def _named(pattern: str, run: Run) -> str:
 
 
 def _taught(recipe: Recipe, run: Run, views: Views, labels: Sequence[str]) -> Taught | None:
-    """What the recipe's teacher, if it has one, says of the clips of a run."""
+    """What the recipe's teachers, if it has any, say of the clips of a run."""
     if recipe.distil is None:
         return None
-    return taught_by(TargetStore.open(_named(recipe.distil.targets, run)), views.keys, labels)
+    taught = taught_by(TargetStore.open(_named(recipe.distil.targets, run)), views.keys, labels)
+    if not recipe.distil.adv:
+        return taught
+    # Heard in the clips themselves alone: a view is the same speech, and keeps its answer as it keeps a rater's.
+    rated = taught_by(TargetStore.open(_named(recipe.distil.adv, run)), views.keys[:1], ()).adv
+    if not bool(torch.isfinite(rated).any()):
+        raise EdgeSerError(
+            f"{recipe.distil.adv} says nothing of arousal, dominance and valence: name another"
+        )
+    return taught._replace(adv=rated.expand_as(taught.adv))
 
 
 def _settle(model: Network, clips: ClipSet, recipe: Recipe, seed: int) -> None:
@@ -172,9 +184,16 @@ def _settle(model: Network, clips: ClipSet, recipe: Recipe, seed: int) -> None:
         model.settle(batch.features, batch.frames)
 
 
-def _begin_from(model: Network, path: Path) -> None:
-    """Copy the tensors of a checkpoint that have the same name and shape; the heads may differ, nothing else."""
+def _begin_from(model: Network, path: Path, seed: int) -> None:
+    """Copy the tensors of a checkpoint that have the same name and shape; the heads may differ, nothing else.
+
+    A narrower stream72k is widened first.
+    """
     source, _ = load_checkpoint(path)
+    if isinstance(source, Stream72k) and isinstance(model, Stream72k):
+        shape = dataclasses.replace(model.config, labels=source.config.labels)
+        if shape != source.config and can_widen(source.config, shape):
+            source = widen(source, shape, seed)
     given, own = source.state_dict(), model.state_dict()
     if source.config.labels != model.config.labels:  # as many other classes have a head of the same shape
         given = {name: value for name, value in given.items() if name.split(".")[0] != "emotion"}
@@ -214,9 +233,11 @@ def _figures(
             parameters = model.count_parameters()
             held_out = [(c, f) for c, f in zip(clips, features, strict=True) if c.fold == run.fold]
             scored += score(model, held_out, labels, fold=run.fold, seed=run.seed)
+    folds = recipe.data.folds
+    which = f"{len(folds)} speaker-disjoint folds" if len(folds) > 1 else f"fold {folds[0]} alone, held out"
     result = {
         "corpus": corpus,
-        "protocol": f"{len(recipe.data.folds)} speaker-disjoint folds, last epoch, {answered_as(model)}",
+        "protocol": f"{which}, last epoch, {answered_as(model)}",
         "model": recipe.model,
         "params": parameters,
         "seeds": list(recipe.fit.seeds),
@@ -243,7 +264,7 @@ def _describe(
     rated = sorted({clip.corpus for clip in clips if clip.adv is not None})
     sources = [ADV_SOURCE.format(names=", ".join(rated))] if rated else []
     if taught is not None and bool(torch.isfinite(taught.adv).any()):
-        sources.append(ADV_TAUGHT)
+        sources.append(ADV_TAUGHT if rated else _ALL_TAUGHT)
     heard, pooled = list(clips), [corpus]
     if others is not None:
         heard, pooled = [*heard, *others.clips], [*pooled, others.corpus]

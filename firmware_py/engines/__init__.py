@@ -75,8 +75,8 @@ def open_engine(bundle: Bundle, engine: str = AUTO, precision: str | None = None
     engine : str
         One of `EVERY_ENGINE`, or ``auto`` (see `choose_engine`; the engine's `name` says which it became).
     precision : str, optional
-        One that the bundle lists for the engine; left out, the one that it prefers, which is fp32 where it does not say
-        (the engine's `precision` says which it became).
+        One that the bundle lists for the engine; left out, what `Bundle.preferred_precision` says (the engine's
+        `precision` says which it became).
 
     Returns
     -------

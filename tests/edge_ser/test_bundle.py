@@ -74,6 +74,12 @@ def test_what_it_prefers(folder, tmp_path):
     assert bundle.preferred == {} and bundle.preferred_precision("onnx") == "fp32"
     bundle = write(tmp_path / "told", preferred={"numpy": "fp32"})
     assert load_bundle(bundle.path).preferred == {"numpy": "fp32"}
+    kept = [file for file in bundle.files if file.engine is None]
+    eight = dataclasses.replace(bundle.files[0], engine="litert", precision="int8")
+    half = dataclasses.replace(eight, precision="fp16")
+    odd = dataclasses.replace(bundle, files=(*kept, eight, half), preferred={})
+    assert odd.preferred_precision("litert") == "int8" and odd.preferred_precision("numpy") == "fp32"
+    assert dataclasses.replace(odd, preferred={"litert": "fp16"}).preferred_precision("litert") == "fp16"
     assert json.loads((bundle.path / "bundle.json").read_text())["version"] == 1  # older readers let it be
     for wrong in ({"numpy": "int8"}, {"litert": "fp32"}, {"numpy": "fp8"}, {"numpy": 32}, ["numpy"], "fp32"):
         edit(bundle.path, lambda entries, wrong=wrong: entries.update(preferred=wrong))

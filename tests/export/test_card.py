@@ -46,10 +46,50 @@ def test_figures_come_with_their_protocol():
     assert "UAR by fold, ravdess: 0: 0.610." in text
 
 
+@pytest.mark.parametrize(("held_out", "theirs"), [(0, True), (1, False), (None, False)])
+def test_whether_these_weights_heard_the_speakers_of_the_figures(held_out, theirs):
+    training = {"clips": {"ravdess": 1139}, "held_out_fold": held_out}
+    text = card(figures=[FIGURE], training=training)
+    assert ("took no part in the training" in text) == theirs == ("may have heard all" not in text)
+    other = FIGURE | {"folds": [{"fold": 0, "uar": 0.61}, {"fold": 1, "uar": 0.5}]}
+    assert "may have heard all" in card(figures=[FIGURE, other], training=training)
+    assert "may have heard all" in card(figures=[FIGURE, FIGURE | {"folds": []}], training=training)
+
+
 def test_a_figure_of_another_kind_is_shown_with_dashes():
     assert "| mine | my protocol | - | - | - | - / - / - |" in card(
         figures=[{"corpus": "mine", "protocol": "my protocol", "uar": None, "adv": []}]
     )
+
+
+def test_failures_are_named():
+    worst = {
+        "classes": [
+            {"label": "sad", "clips": 40, "recall": 0.275, "taken_for": "happy", "share": 0.2},
+            {"label": "calm", "clips": 4, "recall": 1.0, "taken_for": None, "share": 0.0},
+        ],
+        "sexes": {"f": 0.75, "m": 0.5937},
+        "conditions": [{"condition": "babble 0 dB", "lost": 0.3406}],
+    }
+    again = {"classes": [worst["classes"][0] | {"recall": 0.3}], "sexes": {"f": 0.1, "m": 0.2}}
+    text = card(figures=[FIGURE, FIGURE | {"failures": worst}, FIGURE | {"failures": again}])
+    assert text.count("| ravdess | sad |") == 1 and "0.100 of f" not in text  # the first figures of a corpus
+    assert (
+        "| ravdess | sad | 40 | 28% | happy (20%) |" in text and "| ravdess | calm | 4 | 100% | - |" in text
+    )
+    assert "UAR: ravdess 0.750 of f, 0.594 of m." in text
+    assert "undisturbed: babble 0 dB 0.341." in text and "irony" in text
+    assert "Not recorded with this bundle. Expect" in card(figures=[FIGURE])
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [None, 3, [], {"classes": "sad"}, {"classes": [{"label": "sad"}, 1]}, {"sexes": [1]}, {"conditions": {"a": 1}},
+     {"classes": [{"label": 1, "clips": [], "recall": "x", "taken_for": {}, "share": None}]}],
+)  # fmt: skip
+def test_failures_of_another_kind_are_left_out(odd):
+    text = card(figures=[FIGURE | {"failures": odd}])
+    assert "irony" in text and "sexes" not in text and "undisturbed" not in text
 
 
 def test_training_data():

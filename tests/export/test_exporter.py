@@ -15,7 +15,8 @@ from edge_ser.evaluation import verification
 from edge_ser.evaluation.parity import LIMITS, Limit, hard_sounds
 from edge_ser.tensors import read_safetensors
 from export.calibration import calibrate_on_sample
-from export.exporter import export_checkpoint, read_figures, temporary_bundle
+from export.exporter import export_checkpoint, temporary_bundle
+from export.figures import read_figures
 from export.formats import FORMATS, choose_formats
 from export.sensitivity import Mixed
 from firmware_py.engines import ENGINES

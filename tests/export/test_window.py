@@ -54,7 +54,9 @@ def save(name, folder):
         model.adv.weight.mul_(0.1)
     path = folder / f"{name}.safetensors"
     meta = {"architecture": name, "config": config, "spec": model.spec.to_dict()}
-    save_checkpoint(path, model.eval(), meta | {"training": {"licence": "none", "adv_source": "raters of nobody"}})
+    save_checkpoint(
+        path, model.eval(), meta | {"training": {"licence": "none", "adv_source": "raters of nobody"}}
+    )
     return path
 
 

@@ -87,4 +87,19 @@ def test_another_models_answers_and_nothing_at_all(
     call = ["calibrate", str(numpy_bundle.path), "--no-detector", "--out", str(tmp_path / "b")]
     assert main([*call, "--predictions", str(given)]) == 2
     assert "does not know homesick" in capsys.readouterr().err
-    assert main(call) == 2 and "nothing to fit" in capsys.readouterr().err
+    assert main(call) == 2 and "nothing to do" in capsys.readouterr().err
+
+
+def test_other_figures_take_the_place_of_those_recorded(
+    numpy_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = tmp_path / "result.json"
+    result.write_text(json.dumps({"corpus": "mine", "protocol": "new speakers", "uar": {"mean": 0.25}}))
+    call = ["calibrate", str(numpy_bundle.path), "--no-detector", "--out", str(tmp_path / "b")]
+    assert main([*call, "--figures", str(tmp_path / "none.json")]) == 2
+    assert "is not a file" in capsys.readouterr().err and not (tmp_path / "b").exists()
+    assert main([*call, "--figures", str(result)]) == 0
+    made = load_bundle(tmp_path / "b")
+    assert [figure["protocol"] for figure in made.figures] == ["new speakers"]
+    assert made.calibration == numpy_bundle.calibration
+    assert made.card is not None and "| mine | new speakers | 0.250 |" in made.card.read_text()

@@ -50,3 +50,20 @@ def test_a_stride_keeps_every_other_frame(frames: int, kept: int) -> None:
     assert ConvNorm(1, 1, 3, stride=2)(torch.zeros(1, 1, frames, 4), None)[0].shape[2] == kept
     assert thinned(torch.tensor([frames]), 1) == torch.tensor([frames])
     assert thinned(None, 2) is None
+
+
+@pytest.mark.parametrize(("groups", "width"), [(1, torch.bfloat16), (4, torch.float32)])
+def test_a_depthwise_layer_trains_in_float32_beside_others_in_bfloat16(
+    groups: int, width: torch.dtype
+) -> None:
+    torch.manual_seed(0)
+    conv = ConvNorm(4, 4, 3, groups=groups)
+    x = torch.randn(2, 4, 8, 6)
+    seen: list[torch.dtype] = []
+    conv.conv.register_forward_hook(lambda *args: seen.append(args[2].dtype))
+    with torch.autocast("cpu", torch.bfloat16):
+        y, _ = conv(x, None)
+    y.float().sum().backward()
+    assert seen == [width] and bool(torch.isfinite(conv.conv.weight.grad).all())
+    plain, _ = conv(x, None)
+    assert torch.allclose(y.float(), plain, atol=0.1 if groups == 1 else 1e-5)

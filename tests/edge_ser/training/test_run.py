@@ -11,6 +11,8 @@ import pytest
 
 pytest.importorskip("torch")
 
+import torch
+
 from edge_ser.audio import write_wav
 from edge_ser.cli import main
 from edge_ser.errors import EdgeSerError
@@ -222,6 +224,17 @@ def test_a_start_gives_all_but_a_head_of_other_classes(
     for name, value in taken.items():
         head = name.startswith("emotion.") and not same
         assert value.equal((fresh if head else given)[name]), name
+
+
+def test_a_narrower_start_is_widened(tmp_path: Path, corpus: Path, begun: list[Network]) -> None:
+    start = write_start(tmp_path / "start.safetensors", ("angry", "sad"), SHAPE | {"channels": 8})
+    recipe = recipe_from(tmp_path, corpus, str(tmp_path / "start.safetensors"))
+    begin(recipe, tmp_path, Run(0, 0))
+    features, frames = torch.randn(3, 40, 64), torch.full((3,), 40)
+    with torch.inference_mode():
+        given, taken = (model.eval().clip(features, frames) for model in (start, *begun))
+    assert begun[0].hidden == 2 * start.hidden
+    assert all(torch.allclose(one, other, atol=1e-5) for one, other in zip(given, taken, strict=True))
 
 
 def test_each_fold_and_seed_has_a_start_of_its_own(

@@ -116,6 +116,33 @@ def test_other_views_than_the_teachers_are_refused(
     assert "lacks 40 of 80" in capsys.readouterr().err  # the clips themselves are there
 
 
+def test_ratings_may_come_from_a_teacher_that_knows_them(
+    lesson: Lesson, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tones = lesson.corpora[:1]
+    recipe = write_teacher(tmp_path, tones)
+    use_encoder(monkeypatch, Bands())
+    assert main(["teach", str(recipe), "--encoder", "bands", *lesson.places(tmp_path)]) == 0
+    own = tmp_path / "runs" / "teacher" / "fold{fold}"
+
+    def student(name: str, more: str) -> dict[str, object]:
+        path = write_student(tmp_path, tones, own, folds="[0]", distil=more)
+        path.write_text(f'name = "{name}"\n' + path.read_text())
+        assert main(["distil", str(path), *lesson.places(tmp_path)]) == 0
+        log = (tmp_path / "runs" / name / "fold0-seed0" / "log.jsonl").read_text().splitlines()
+        _, meta = load_checkpoint(tmp_path / "runs" / name / "fold0-seed0.safetensors")
+        return {"loss": json.loads(log[-1])["adv_loss"], "source": meta["training"]["adv_source"]}
+
+    assert student("none", "") == {"loss": 0.0, "source": None}
+    rated = student("rated", f'adv = "{lesson.targets}"')
+    # eight clips a batch, whichever view of them was drawn
+    assert isinstance(rated["loss"], float) and rated["loss"] > 0.01
+    assert rated["source"] == "what a teacher says of the recordings, which nobody rated"
+    path = write_student(tmp_path, tones, own, folds="[0]", distil=f'adv = "{own}"')
+    assert main(["distil", str(path), *lesson.places(tmp_path)]) == 2
+    assert "says nothing of arousal, dominance and valence" in capsys.readouterr().err
+
+
 def test_mixtures_are_heard_by_the_teacher_and_by_its_student(
     lesson: Lesson, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
