@@ -11,6 +11,7 @@ from benchmarks.results import read
 from edge_ser.commands._output import markdown_table
 from edge_ser.corpora.base import ADV
 from edge_ser.evaluation.evaluate import by_seed
+from firmware_py.machine import machine_line
 
 __all__ = ["TABLES"]
 
@@ -215,6 +216,22 @@ def by_fold(runs: Sequence[Mapping[str, Any]]) -> list[float]:
     return [statistics.fmean(run["uar"] for run in runs if run["fold"] == fold) for fold in folds]
 
 
+def training_step(results: Path) -> str:
+    """A batch forth and back by the compiled layers beside torch's own."""
+    one = read(results / "training_step.json")
+    rows = [
+        {
+            "shape": row["shape"],
+            "precision": row["precision"],
+            "torch's layers, ms": f"{row['ms']['torch']['median']:.0f}",
+            "ours, ms": f"{row['ms']['ours']['median']:.0f}",
+            "times faster": "{median:.2f} ({q1:.2f} to {q3:.2f})".format(**row["times_ours"]),
+        }
+        for row in one["rows"]
+    ]
+    return f"{machine_line(one['machine'])}; 32 crops of three seconds, one thread:\n\n{markdown_table(rows)}"
+
+
 def ablation(results: Path) -> str:
     """What a recipe is worth without one thing or with one thing more."""
     return _variants(read(results / "ablation.json"))
@@ -281,6 +298,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
         session,
         ablation,
         ablation_rated,
+        training_step,
         condensed,
     )
 }

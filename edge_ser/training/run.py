@@ -26,6 +26,7 @@ from edge_ser.perturb import Perturber
 from edge_ser.teachers.targets import TargetStore
 from edge_ser.training.data import ClipSet, Taught, check_folds, pool_corpora, with_answers
 from edge_ser.training.fit import fit
+from edge_ser.training.memory import keep_freed_memory
 from edge_ser.training.progress import progress_bar
 from edge_ser.training.recipe import BesidePart, Recipe
 from edge_ser.training.views import ViewMaker, Views, taught_by
@@ -77,6 +78,7 @@ def run_recipe(
     EdgeSerError
         Bad recipe or data; what was trained so far is kept.
     """
+    keep_freed_memory()
     corpus, known = pool_corpora(recipe.data.corpora, recipe.data.labels)
     folds: Sequence[int | None] = recipe.data.folds or (None,)
     check_folds(corpus, recipe.data.folds)
