@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from edge_ser.errors import EdgeSerError
+from edge_ser.manifest import DEFAULT_PRECISION
 
 from .base import Engine, Outputs, State
 
@@ -41,7 +42,8 @@ def choose_engine(bundle: Bundle, precision: str | None = None) -> str:
     bundle : Bundle
         The model.
     precision : str, optional
-        The precision asked for; left out, of each engine the one that the bundle prefers.
+        The precision asked for; left out, of each engine the one that the bundle says it prefers, or fp32, and where no
+        engine has that, what there is.
 
     Returns
     -------
@@ -54,9 +56,14 @@ def choose_engine(bundle: Bundle, precision: str | None = None) -> str:
         No engine that is installed here has a file of that precision.
     """
     variants = set(bundle.variants())
-    for name, (_, _, packages) in _TABLE.items():
-        wanted = bundle.preferred_precision(name) if precision is None else precision
-        if (name, wanted) in variants and (not packages or any(find_spec(item) for item in packages)):
+    here = [
+        name for name, (_, _, packages) in _TABLE.items() if not packages or any(map(find_spec, packages))
+    ]
+    for name in here:
+        if (name, precision or bundle.preferred.get(name, DEFAULT_PRECISION)) in variants:
+            return name
+    for name in here if precision is None else ():
+        if (name, bundle.preferred_precision(name)) in variants:
             return name
     listed = ", ".join(f"{engine} {kind}" for engine, kind in sorted(variants))
     raise EdgeSerError(

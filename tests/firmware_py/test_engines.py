@@ -74,8 +74,12 @@ def test_a_precision_that_is_not_named_is_the_one_that_the_bundle_prefers(int8_b
     alone = tuple(f for f in told.files if f.engine == "onnx" and f.precision == "int8")
     small = dataclasses.replace(told, files=alone)
     assert choose_engine(small) == "onnx" and open_engine(small).precision == "int8"
-    with pytest.raises(EdgeSerError, match="in what it prefers; the bundle holds onnx int8"):
-        choose_engine(dataclasses.replace(small, preferred={}))
+    assert choose_engine(dataclasses.replace(small, preferred={})) == "onnx"  # there is nothing else
+    with pytest.raises(EdgeSerError, match="in fp32; the bundle holds onnx int8"):
+        choose_engine(small, "fp32")
+    unknown = tuple(dataclasses.replace(f, engine="abacus") for f in alone)
+    with pytest.raises(EdgeSerError, match="in what it prefers; the bundle holds abacus int8"):
+        choose_engine(dataclasses.replace(small, files=unknown, preferred={}))
 
 
 def test_int8_weights_are_not_taken_for_float_ones(int8_bundle):
