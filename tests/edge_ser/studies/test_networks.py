@@ -52,3 +52,7 @@ def test_a_figure_under_the_published_one_says_why() -> None:
         "Short of theirs fall a forest with 0.600 of 0.700 (too short)."
     )
     assert said.startswith("As published 1 of 2")
+    few = short_of([Line("b", "a forest", 0.7, Figure(0.5, n=100))], {})
+    assert few is not None and few.endswith(
+        "a forest with 0.500 of 0.700 (chance alone ±0.098 of 100 clips)."
+    )
