@@ -214,10 +214,12 @@ def course(records: Sequence[Mapping[str, float]], asked: int, epoch: int) -> st
     -------
     str
         That it stopped by itself; else what the last third of its epochs added to the best share of right answers, and
-        whether it was still rising: by over .01.
+        whether it was still rising: by over .01. Of under twelve epochs none of that is said.
     """
     if len(records) < asked:
         return f"stopped by itself after {len(records)} of {asked} epochs, best in {epoch}"
+    if asked < 12:
+        return f"{asked} epoch{'s' if asked > 1 else ''}, best in {epoch}, too few to tell what more would do"
     shares = [record["valid_accuracy"] for record in records]
     earlier = shares[: max(1, len(shares) - len(shares) // 3)]
     gained = max(shares) - max(earlier)
