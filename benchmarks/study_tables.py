@@ -31,9 +31,7 @@ def studies(results: Path) -> str:
             rows.append(row)
         scale = {"full": "", "quick": " A quick run, not the whole study."}[one["scale"]]
         if any(_whole(one, line) for line in one["lines"]):
-            scale = (
-                f" A quick run; lines marked “{_IN_FULL}” have the whole study's recipe, on as many folds."
-            )
+            scale = f" A quick run; lines marked “{_IN_FULL}” have the whole study's recipe, on the quick run's folds."
         cost = f"{one['cpu_seconds']} s of a core's time (user and system)"
         about = f"{one['data']}; {len(one['seeds'])} of each setting; {cost}.{scale}"
         split = "; ".join(f"{name}: {text}" for name, text in one["protocols"].items())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -213,10 +214,12 @@ def course(records: Sequence[Mapping[str, float]], asked: int, epoch: int) -> st
     -------
     str
         That it stopped by itself; else what the last third of its epochs added to the best share of right answers, and
-        whether it was still rising: by over .01.
+        whether it was still rising: by over .01. Of under twelve epochs none of that is said.
     """
     if len(records) < asked:
         return f"stopped by itself after {len(records)} of {asked} epochs, best in {epoch}"
+    if asked < 12:
+        return f"{asked} epoch{'s' if asked > 1 else ''}, best in {epoch}, too few to tell what more would do"
     shares = [record["valid_accuracy"] for record in records]
     earlier = shares[: max(1, len(shares) - len(shares) // 3)]
     gained = max(shares) - max(earlier)
@@ -226,6 +229,9 @@ def course(records: Sequence[Mapping[str, float]], asked: int, epoch: int) -> st
 
 def short_of(lines: Sequence[Line], reasons: Mapping[str, str]) -> str | None:
     """How many published figures are reached, and which are not, by how much and why: a finding.
+
+    Beside a share of right answers stands how far chance alone takes it on so many clips: the normal approximation's
+    95 %.
 
     Parameters
     ----------
@@ -247,8 +253,15 @@ def short_of(lines: Sequence[Line], reasons: Mapping[str, str]) -> str | None:
     told = []
     for line in short:
         assert line.as_published is not None
-        reason = f" ({reasons[line.key]})" if line.key in reasons else ""
-        told.append(f"{line.title} with {line.as_published.value:.3f} of {line.published:.3f}{reason}")
+        share, clips = line.as_published.value, line.as_published.n
+        why = [reasons[line.key]] if line.key in reasons else []
+        if clips:
+            why.insert(
+                0, f"chance alone ±{1.96 * math.sqrt(share * (1 - share) / clips):.3f} of {clips} clips"
+            )
+        told.append(
+            f"{line.title} with {share:.3f} of {line.published:.3f}" + (f" ({'; '.join(why)})" if why else "")
+        )
     return text + (f". Short of theirs fall {'; '.join(told)}." if told else ".")
 
 

@@ -139,6 +139,10 @@ class StudyRun:
         """The run at the scale of one line: its recipe is `pick`-ed there, its folds are those of the run."""
         return dataclasses.replace(self, scale="full") if line in self.full else self
 
+    def alike(self, *lines: str) -> bool:
+        """Lines are run at one scale, so that one may be held against another."""
+        return len({self.at(line).scale for line in lines}) < 2
+
     @property
     def seconds(self) -> float:
         """Seconds of computing behind all parts that were asked for, also those done earlier."""

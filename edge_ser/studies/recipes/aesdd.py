@@ -240,7 +240,7 @@ def _run(run: StudyRun) -> Outcome:
     ]
     return Outcome(
         [*lines, *absent],
-        findings=_findings(lines, reasons, answers),
+        findings=_findings(run, lines, reasons, answers),
         sections=_sections(kept, whole, answers, first),
         data=f"AESDD: {len(kept)} clips of {len(set(whole.groups))} speakers, {len(whole.labels)} emotions",
         protocols={
@@ -273,7 +273,10 @@ def _course(run: StudyRun, setting: _Setting, part: Part) -> str:
 
 
 def _findings(
-    lines: Sequence[Line], reasons: Mapping[str, str], answers: Mapping[str, Mapping[str, ClassAnswers]]
+    run: StudyRun,
+    lines: Sequence[Line],
+    reasons: Mapping[str, str],
+    answers: Mapping[str, Mapping[str, ClassAnswers]],
 ) -> list[str]:
     told = []
     labels = next(iter(next(iter(answers.values())).values())).labels
@@ -313,7 +316,7 @@ def _findings(
         ("enlarged", "Ten times the data by noise, pitch and masks"),
     ):
         one, other = by_key.get("3-0.001"), by_key.get(f"3-0.001-{form}")
-        if one and other and one.honest and other.honest:
+        if one and other and one.honest and other.honest and run.alike(one.key, other.key):
             change = other.honest.value - one.honest.value
             told.append(f"{what} changes the honest figure of 3 layers by {change:+.3f}.")
     return told

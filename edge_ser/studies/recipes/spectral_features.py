@@ -242,7 +242,7 @@ def _run(run: StudyRun) -> Outcome:
     }
     return Outcome(
         list(lines.values()),
-        findings=_findings(lines, run.protocols),
+        findings=_findings(run, lines),
         sections=_sections(run, names, answers, parts),
         data=f"ravdess, {len(clips)} clips of {len({c.speaker for c in clips})} speakers: "
         + ", ".join(_labels(clips)[0]),
@@ -273,9 +273,7 @@ def _key(which: tuple[Any, ...]) -> str:
 def _note(run: StudyRun, which: tuple[Any, ...]) -> str:
     if run.scale == "full":
         return ""
-    epochs = {"full": "", "quick": ", half of the epochs", "miniature": ", 1 epoch"}[
-        run.at(_key(which)).scale
-    ]
+    epochs = run.at(_key(which)).pick(full="", quick=", half of the epochs", miniature=", 1 epoch")
     return "1 of 5 folds" + (epochs if which[0] in ("1-D", "2-D") else "")
 
 
@@ -285,9 +283,9 @@ def _value(line: Line, protocol: str) -> float:
     return figure.value
 
 
-def _findings(lines: Mapping[tuple[Any, ...], Line], protocols: Sequence[str]) -> list[str]:
+def _findings(run: StudyRun, lines: Mapping[tuple[Any, ...], Line]) -> list[str]:
     found = []
-    for protocol in protocols:
+    for protocol in run.protocols:
         name = protocol.replace("-", " ").capitalize()
         single = {f: _value(lines[f, False], protocol) for f in FEATURES}
         best, worst = max(single, key=lambda f: single[f]), min(single, key=lambda f: single[f])
@@ -310,17 +308,17 @@ def _findings(lines: Mapping[tuple[Any, ...], Line], protocols: Sequence[str]) -
         found.append(
             f"{name}, the SVM on all features has {svm:.3f} (the better of C = 10 and the grid), the 1-D CNN "
             f"{first:.3f}, the 2-D CNN ({'no augmentation' if chosen == 'none' else chosen}) {second:.3f}: "
-            + (
-                "both CNNs reach"
-                if len(reach) == 2
-                else f"only the {reach[0]} CNN reaches"
-                if reach
-                else "neither reaches"
-            )
+            + ("neither reaches", f"only the {''.join(reach)} CNN reaches", "both CNNs reach")[len(reach)]
             + " the SVM's figure."
         )
-        if "none" in pictures and len(pictures) > 1:
-            found.append(_augmentations(name, pictures, lines, protocol))
+        others = [a for a in pictures if a != "none"]
+        alike = [a for a in others if run.alike(_key(("2-D", "none")), _key(("2-D", a)))]
+        if "none" in pictures and alike:
+            compared = {a: pictures[a] for a in ("none", *alike)}
+            found.append(_augmentations(name, compared, lines, protocol))
+        if "none" in pictures and len(alike) < len(others):
+            left = "; ".join(a for a in others if a not in alike)
+            found.append(f"{name}, {left} had another number of epochs than none, so they are not compared.")
     return found
 
 

@@ -19,18 +19,13 @@ def _records(*shares: float) -> list[dict[str, float]]:
     [
         ((0.2, 0.4, 0.3), 10, 2, "stopped by itself after 3 of 10 epochs, best in 2"),
         (
-            (0.2, 0.3, 0.4, 0.4, 0.5, 0.6),
-            6,
-            6,
-            "6 epochs, best in 6, still rising (the last third added +0.200)",
+            (*[0.4] * 8, 0.5, 0.6, 0.5, 0.5),
+            12,
+            10,
+            "12 epochs, best in 10, still rising (the last third added +0.200)",
         ),
-        (
-            (0.2, 0.5, 0.4, 0.5, 0.5, 0.4),
-            6,
-            2,
-            "6 epochs, best in 2, no longer rising (the last third added +0.000)",
-        ),
-        ((0.3,), 1, 1, "1 epochs, best in 1, no longer rising (the last third added +0.000)"),
+        ((0.5, *[0.4] * 11), 12, 1, "12 epochs, best in 1, no longer rising (the last third added +0.000)"),
+        ((0.3, 0.4), 2, 2, "2 epochs, best in 2, too few to tell what more would do"),
     ],
 )
 def test_a_curve_says_whether_it_was_the_length(
@@ -52,3 +47,7 @@ def test_a_figure_under_the_published_one_says_why() -> None:
         "Short of theirs fall a forest with 0.600 of 0.700 (too short)."
     )
     assert said.startswith("As published 1 of 2")
+    few = short_of([Line("b", "a forest", 0.7, Figure(0.5, n=100))], {})
+    assert few is not None and few.endswith(
+        "a forest with 0.500 of 0.700 (chance alone ±0.098 of 100 clips)."
+    )

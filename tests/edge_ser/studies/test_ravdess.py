@@ -30,7 +30,7 @@ def test_it_runs_in_miniature(tmp_path: Path) -> None:
     for key in ("random-forest", "mlp"):
         figure = lines[key].as_published
         assert figure is not None and figure.spread is not None and "2 random splits, 0." in lines[key].note
-    assert "1 epochs, best in 1" in lines["cnn-3"].note and "splits" not in lines["cnn-3"].note
+    assert "1 epoch, best in 1" in lines["cnn-3"].note and "splits" not in lines["cnn-3"].note
     page, figures = write_study(study, run, outcome)
     assert "ROC and precision-recall" in page.read_text()
     assert sum(row["clips"] for row in figures["tables"]["Clips"]) == 64
