@@ -92,7 +92,7 @@ def _ccc(figures: Mapping[str, Any]) -> str:
 def students(results: Path) -> str:
     """The same network on labels alone and from a teacher, on the folds that it never heard."""
     rows = []
-    for name in ("ravdess", "ravdess-distil"):
+    for name in ("ravdess", *(recipe for recipe, _ in STUDENTS)):
         one = read(results / f"{name}.json")
         at = results / f"{name}-int8.json"
         on_device = read(at) if at.exists() else {}
