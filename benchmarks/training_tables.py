@@ -113,6 +113,29 @@ def students(results: Path) -> str:
     return markdown_table(rows)
 
 
+def adjusted(results: Path) -> str:
+    """The answers with the classes' shares and without, and which of both the speakers of the other folds choose."""
+    plain, level = (by_fold(read(results / f"ravdess-session{end}.json")["folds"]) for end in ("-plain", ""))
+    rows = []
+    for fold, pair in enumerate(zip(plain, level, strict=True)):
+        others = [statistics.fmean(one[:fold] + one[fold + 1 :]) for one in (plain, level)]
+        rows.append(
+            {
+                "fold": str(fold),
+                "as trained": f"{pair[0]:.3f}",
+                "shares taken out": f"{pair[1]:.3f}",
+                "the other folds": f"{others[0]:.3f} / {others[1]:.3f}",
+                "they choose": ("as trained", "taken out")[others[1] > others[0]],
+            }
+        )
+    mean = {"fold": "**all**", "as trained": f"**{statistics.fmean(plain):.3f}**"}
+    rows.append(
+        mean
+        | {"shares taken out": f"**{statistics.fmean(level):.3f}**", "the other folds": "", "they choose": ""}
+    )
+    return markdown_table(rows)
+
+
 def beside_student(results: Path) -> str:
     """The student and networks of the literature on the same fold, and what each costs."""
     pairs = [*STUDENTS, *((name, f"{name}-export") for name in RIVALS)]
@@ -296,6 +319,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
         corpora,
         unheard,
         session,
+        adjusted,
         ablation,
         ablation_rated,
         training_step,

@@ -18,6 +18,7 @@ from edge_ser.training.beside import Beside
 from edge_ser.training.data import ClipSet
 from edge_ser.training.noise import Noise
 from edge_ser.training.objective import Objective
+from edge_ser.training.prior import adjust_logits
 from edge_ser.training.quantised import weights_rounded
 from edge_ser.training.recipe import Recipe
 from edge_ser.training.sharpness import uphill
@@ -138,6 +139,8 @@ def fit(
         _save(state, parts, recipe, seed, epoch + 1)
         report(record)
     assert isinstance(average.module, Network)  # what torch wrapped above
+    if part.logit_adjustment > 0:
+        adjust_logits(average.module, clips, part.balance, part.logit_adjustment)
     return average.module.eval()
 
 

@@ -43,6 +43,7 @@ _LATER = (
     ("fit", "quantised"),
     ("fit", "bfloat16"),
     ("fit", "sharpness"),
+    ("fit", "logit_adjustment"),
     ("augment", "style"),
     ("augment", "narrow"),
     ("augment", "early"),
@@ -133,6 +134,10 @@ class Recipe:
             raise EdgeSerError(f"{path}: [fit] needs epochs of at least 1, batch of at least 2, and a seed")
         if not 0 <= recipe.fit.quantised <= 1:
             raise EdgeSerError(f"{path}: [fit] quantised is a share of the epochs, 0 to 1")
+        if recipe.fit.logit_adjustment < 0:
+            raise EdgeSerError(
+                f"{path}: [fit] logit_adjustment is at least 0; 1 takes the classes' shares out whole"
+            )
         if recipe.fit.sharpness < 0:
             raise EdgeSerError(f"{path}: [fit] sharpness is a radius, at least 0")
         if recipe.beside and (both := sorted({*recipe.beside.corpora} & {*recipe.data.corpora})):

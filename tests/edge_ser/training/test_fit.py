@@ -19,6 +19,7 @@ from edge_ser.training.augment import Augment  # noqa: E402
 from edge_ser.training.data import ClipSet  # noqa: E402
 from edge_ser.training.fit import fit  # noqa: E402
 from edge_ser.training.objective import Objective  # noqa: E402
+from edge_ser.training.prior import class_shares  # noqa: E402
 from edge_ser.training.recipe import DataPart, DistilPart, FitPart, Recipe  # noqa: E402
 
 LABELS = ("angry", "sad")
@@ -117,6 +118,16 @@ def test_a_quadrant_term_without_ratings_is_refused(tmp_path: Path) -> None:
     clips.adv[:] = float("nan")
     with pytest.raises(EdgeSerError, match="quadrant has nothing to go by"):
         fit(Stream72k(SMALL), clips, recipe, 0, tmp_path, lambda _: None)
+
+
+def test_shares_of_classes_are_taken_out_at_the_end(tmp_path: Path) -> None:
+    short = dataclasses.replace(RECIPE, fit=dataclasses.replace(RECIPE.fit, epochs=1))
+    level = dataclasses.replace(short, fit=dataclasses.replace(short.fit, logit_adjustment=1.0))
+    found, plain = train(tmp_path / "a", level).state_dict(), train(tmp_path / "b", short).state_dict()
+    bias = "emotion.bias"
+    logs = torch.log(class_shares(clip_set(), 0.0)).float()
+    assert torch.allclose(found.pop(bias), plain.pop(bias) - (logs - logs.mean()))
+    assert all(torch.equal(value, plain[name]) for name, value in found.items())
 
 
 def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path) -> None:
