@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge_ser.bundle import Bundle
+from edge_ser.bundle import PRECISIONS, Bundle
 from edge_ser.errors import EdgeSerError, MissingExtraError
 from edge_ser.evaluation.parity import (
     LIMITS,
@@ -206,8 +206,8 @@ def _torch_model(bundle: Bundle) -> Stream72k | None:
 
 
 def _reference_first(bundle: Bundle) -> list[tuple[str, str]]:
-    """All variants, NumPy fp32 and then other fp32 first: where torch is missing the first is the reference."""
-    return sorted(bundle.variants(), key=lambda kind: (kind[1] != "fp32", kind[0] != "numpy"))
+    """All variants, the most exact and of those NumPy first: where torch is missing the first is the reference."""
+    return sorted(bundle.variants(), key=lambda kind: (PRECISIONS.index(kind[1]), kind[0] != "numpy"))
 
 
 def _open(bundle: Bundle, name: str, precision: str) -> Engine | MissingExtraError:

@@ -94,6 +94,26 @@ def test_without_torch_numpy_is_the_reference(full_bundle, monkeypatch):
     assert "numpy fp32" in found["answers", "onnx", "fp32"].note
 
 
+def test_the_most_exact_file_is_the_reference() -> None:
+    class Holds:
+        """A bundle with files and no more."""
+
+        def __init__(self, *variants: str) -> None:
+            self.pairs = [tuple(variant.split()) for variant in variants]
+
+        def variants(self) -> list[tuple[str, ...]]:
+            return self.pairs
+
+    def first(*variants: str) -> str:
+        return " ".join(module._reference_first(Holds(*variants))[0])
+
+    assert first("onnx fp32", "numpy int8", "numpy fp32") == "numpy fp32"
+    assert (
+        first("numpy int8", "litert int8", "onnx fp16") == "onnx fp16"
+    )  # rounded less than NumPy's eight bits
+    assert first("litert int8", "numpy int8") == "numpy int8"
+
+
 def test_a_runtime_that_is_not_installed_is_said(full_bundle, monkeypatch):
     real = firmware_py.engines.open_engine
 
