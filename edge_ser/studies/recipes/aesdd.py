@@ -280,12 +280,22 @@ def _findings(
 ) -> list[str]:
     told = []
     labels = next(iter(next(iter(answers.values())).values())).labels
+    shorter = any(
+        _epochs(run, one, "honest") < _epochs(run, one, "as-published")
+        for one in map(_BY_KEY.get, answers)
+        if one
+    )
     gaps = [line.gap for line in lines if line.gap is not None]
     if gaps:
         worth = f"{min(gaps):+.3f} to {max(gaps):+.3f}"
         told.append(
             f"The random split and the choice of the best epoch on the test are worth {np.mean(gaps):+.3f} on average "
-            f"({worth} by setting): that much of the figures as published is knowing the speaker."
+            f"({worth} by setting)"
+            + (
+                ", of which some is length: honest fits had fewer epochs."
+                if shorter
+                else ": that much of the figures as published is knowing the speaker."
+            )
             if np.mean(gaps) > 0.03
             else f"As published and honest figures differ by {np.mean(gaps):+.3f} on average ({worth} by setting): "
             "at this length of training the split is not what decides."
