@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import tomllib
 from pathlib import Path
@@ -151,9 +150,14 @@ def test_as_plain_values_a_recipe_has_what_it_uses(tmp_path: Path) -> None:
 )
 def test_recipes_say_what_they_said_when_their_figures_were_made(path: Path) -> None:
     recipe = any_recipe(path)
-    plain = dataclasses.asdict(recipe) if isinstance(recipe, Ablation) else recipe.to_dict()
     result = json.loads((ROOT / "results" / f"{path.stem}.json").read_text())
-    assert json.loads(json.dumps(plain)) == result["recipe"]
+    if isinstance(recipe, Ablation):
+        made = {row["variant"]: tuple(row["changes"]) for row in result["variants"]}
+        assert (recipe.always, recipe.variants) == (tuple(result["always"]), made)
+        whole = json.loads((ROOT / "results" / f"{path.stem}-everything.json").read_text())
+        assert json.loads(json.dumps(recipe.read_variant("everything").to_dict())) == whole["recipe"]
+    else:
+        assert json.loads(json.dumps(recipe.to_dict())) == result["recipe"]
 
 
 def test_the_shipped_models_recipe_says_what_it_said() -> None:
