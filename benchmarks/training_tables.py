@@ -162,8 +162,8 @@ def beside_student(results: Path) -> str:
         )
     clips = fold[0]["n"]
     note = (
-        f"RAVDESS, fold 0 of five held out ({clips} clips), one seed; of a recipe of several UAR is their mean, and the "
-        "file the first's. UAR is the float network's, of whole recordings, of the student step by step; the int8 file "
+        f"RAVDESS, fold 0 of five held out ({clips} clips), one seed; of several, UAR is their mean and the file "
+        "the first's. UAR is the float network's, of whole recordings, of the student step by step; the int8 file "
         "(TFLite) of a network that does not stream hears the last 5 s. Multiply-accumulates and memory are those of "
         "that file with an answer every 250 ms."
     )
