@@ -86,7 +86,11 @@ def _uar(figures: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _ccc(figures: Mapping[str, Any]) -> str:
-    return " / ".join(f"{figures['adv'][d]['ccc']:.3f}" for d in ADV) if "adv" in figures else "-"
+    return _three({d: figures["adv"][d]["ccc"] for d in ADV}) if "adv" in figures else "-"
+
+
+def _three(ccc: Mapping[str, float]) -> str:
+    return " / ".join(f"{ccc[d]:.3f}" for d in ADV)
 
 
 def students(results: Path) -> str:
@@ -278,9 +282,7 @@ def _variants(one: Mapping[str, Any]) -> str:
                 "spread over seeds": f"{row['spread']:.3f}",
                 "against everything": "" if row is whole else f"{statistics.fmean(apart):+.3f}",
                 "by seed": "" if row is whole else " ".join(f"{value:+.3f}" for value in apart),
-                **(
-                    {"CCC A / D / V": " / ".join(f"{row['ccc'][d]:.3f}" for d in ADV)} if "ccc" in row else {}
-                ),
+                **({"CCC A / D / V": _three(row["ccc"])} if "ccc" in row else {}),
             }
         )
     always = ", ".join(f"`{change}`" for change in one["always"])

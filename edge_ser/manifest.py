@@ -167,9 +167,7 @@ class Manifest:
         """
         if engine in self.preferred:
             return self.preferred[engine]
-        there = [
-            file.precision for file in self.files if file.engine == engine and file.precision is not None
-        ]
+        there = [file.precision for file in self.files if file.engine == engine and file.precision]
         return there[0] if there and DEFAULT_PRECISION not in there else DEFAULT_PRECISION
 
     @property
@@ -289,11 +287,8 @@ def least_version(manifest: Mapping[str, Any]) -> int:
         return 5
     files = manifest.get("files", ())
     engines = {entry.get("engine") for entry in files} - {*_FIRST_ENGINES, None}
-    if (
-        engines
-        or manifest.get("vector") is not None
-        or any(entry.get("precision") == "int8-full" for entry in files)
-    ):
+    newer = engines or manifest.get("vector") is not None
+    if newer or any(entry.get("precision") == "int8-full" for entry in files):
         return 4
     if manifest.get("interface") is not None:
         return 3

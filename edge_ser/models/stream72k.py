@@ -330,11 +330,11 @@ class Stream72k(Network):
 
     def pool(self, features: Tensor, frames: Tensor) -> Tensor:
         """As `Network.pool`; ``T`` a multiple of `step_frames`, at most the window."""
-        position = 2 * torch.arange(features.shape[1] // 2)
-        valid = (position[None] < frames[:, None]).to(features.dtype)
-        fused = self.training and features.device.type == "cpu"
-        state = self.initial_state(features.shape[0])
-        x = self._training_trunk(features) if fused else self.trunk(features, state)[0]
+        valid = (2 * torch.arange(features.shape[1] // 2) < frames[:, None]).to(features.dtype)
+        if self.training and features.device.type == "cpu":
+            x = self._training_trunk(features)
+        else:
+            x, _ = self.trunk(features, self.initial_state(features.shape[0]))
         return self._merge(self._moments(x, valid))
 
     def check_crop(self, frames: int) -> None:

@@ -57,9 +57,8 @@ def widen(model: Stream72k, config: Stream72kConfig, seed: int) -> Stream72k:
         if value.ndim and target.shape[0] != value.shape[0]:
             value = value.repeat_interleave(target.shape[0] // value.shape[0], 0)
         if value.ndim > 1 and target.shape[1] != value.shape[1]:
-            bands = (
-                config.mixed_bands if name == "mix.conv.weight" else 1
-            )  # it hears every band of every channel
+            # the mix hears every band of every channel
+            bands = config.mixed_bands if name == "mix.conv.weight" else 1
             value = _shared(value, target.shape[1] // value.shape[1], bands, generator)
         new[name] = value
     wide.load_state_dict(new)
