@@ -18,7 +18,7 @@ from edge_ser.training.beside import Beside
 from edge_ser.training.data import ClipSet
 from edge_ser.training.noise import Noise
 from edge_ser.training.objective import Objective
-from edge_ser.training.prior import adjust_logits
+from edge_ser.training.prior import adjust_logits, class_shares
 from edge_ser.training.quantised import weights_rounded
 from edge_ser.training.recipe import Recipe
 from edge_ser.training.sharpness import uphill
@@ -75,6 +75,8 @@ def fit(
             "[distil] quadrant has nothing to go by: neither the clips nor the teacher have arousal and valence; leave "
             "it out, or name a corpus or a teacher with ratings"
         )
+    if part.logit_adjustment > 0:
+        class_shares(clips, part.balance)  # what its end cannot do is said at its beginning
     torch.set_num_threads(part.threads)
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # twice as fast on a CPU
     average = torch.optim.swa_utils.AveragedModel(

@@ -24,13 +24,20 @@ def class_shares(clips: ClipSet, balance: float) -> torch.Tensor:
     -------
     Tensor (labels,)
         0..1.
+
+    Raises
+    ------
+    EdgeSerError
+        There are no classes, or no clip of one of them.
     """
     weight = torch.from_numpy(clips.corpus_size**-balance)
     named = clips.labels >= 0
     known = (weight[:, None] * (clips.allowed & named[:, None])).sum(0)
     own = torch.zeros(clips.allowed.shape[1], dtype=weight.dtype)
     own.index_add_(0, clips.labels[named], weight[named])
-    return own / known.clamp_min(torch.finfo(weight.dtype).tiny)
+    if not len(own) or not bool((own > 0).all()):
+        raise EdgeSerError("[fit] logit_adjustment needs clips of every emotion that the network knows")
+    return own / known
 
 
 def adjust_logits(model: Network, clips: ClipSet, balance: float, strength: float) -> None:
@@ -53,11 +60,9 @@ def adjust_logits(model: Network, clips: ClipSet, balance: float, strength: floa
     Raises
     ------
     EdgeSerError
-        It has no emotions, or no clip of one of its classes.
+        There is no clip of one of its classes.
     """
-    shares = class_shares(clips, balance)
-    if model.emotion is None or not bool((shares > 0).all()):
-        raise EdgeSerError("[fit] logit_adjustment needs clips of every emotion that the network knows")
-    logs = torch.log(shares)
+    assert model.emotion is not None  # who knows classes has a head for them
+    logs = torch.log(class_shares(clips, balance))
     with torch.no_grad():
         model.emotion.bias.sub_(strength * (logs - logs.mean()).to(model.emotion.bias.dtype))

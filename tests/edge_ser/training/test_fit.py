@@ -120,6 +120,15 @@ def test_a_quadrant_term_without_ratings_is_refused(tmp_path: Path) -> None:
         fit(Stream72k(SMALL), clips, recipe, 0, tmp_path, lambda _: None)
 
 
+def test_a_class_without_clips_is_refused_before_anything_is_learnt(tmp_path: Path) -> None:
+    level = dataclasses.replace(RECIPE, fit=dataclasses.replace(RECIPE.fit, logit_adjustment=1.0))
+    clips = clip_set()
+    clips.labels[clips.labels == 1] = 0
+    with pytest.raises(EdgeSerError, match="every emotion"):
+        fit(Stream72k(SMALL), clips, level, 0, tmp_path / "run", lambda _: None)
+    assert not (tmp_path / "run").exists()
+
+
 def test_shares_of_classes_are_taken_out_at_the_end(tmp_path: Path) -> None:
     short = dataclasses.replace(RECIPE, fit=dataclasses.replace(RECIPE.fit, epochs=1))
     level = dataclasses.replace(short, fit=dataclasses.replace(short.fit, logit_adjustment=1.0))
