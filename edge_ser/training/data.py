@@ -46,6 +46,9 @@ class Batch(NamedTuple):
     logits: Tensor  # (B, L) the teacher's, NaN where there are none
     hint: Tensor  # (B, K) the teacher's features, NaN where there are none; K may be 0
     tasks: dict[str, Tensor]  # (B,) class indices of each of `TASKS`, -1 where unknown
+    plain: tuple[Tensor, Tensor] | None = (
+        None  # features and frames of another stretch of the clips, not augmented
+    )
 
 
 def pool_corpora(
@@ -195,16 +198,21 @@ class ClipSet:
         spec: MelSpec,
         rng: np.random.Generator,
         noise: Noise | None = None,
+        plain: bool = False,
     ) -> Batch:
-        """Random crops of `frames` frames, augmented; short clips are padded and their length given."""
-        features = torch.zeros(len(index), frames, spec.n_mels)
-        lengths = torch.zeros(len(index), dtype=torch.int64)
+        """Random crops of `frames` frames, augmented; short clips are padded and their length given.
+
+        With `plain` the batch has, beside them, other crops of the same clips as they are.
+        """
         drawn = rng.integers(len(self.views), size=len(index))
-        for row, (view, i) in enumerate(zip(drawn, index, strict=True)):
-            clip = _crop(self.views[view][i], int(frames * (1 + how.speed)) + 1, rng).float()
-            clip = end_early(_crop(warp(clip, how, rng), frames, rng), how, rng)
-            features[row, : len(clip)] = clip
-            lengths[row] = len(clip)
+        sounds = [self.views[view][i] for view, i in zip(drawn, index, strict=True)]
+
+        def heard(clip: Tensor) -> Tensor:
+            clip = _crop(clip, int(frames * (1 + how.speed)) + 1, rng).float()
+            return end_early(_crop(warp(clip, how, rng), frames, rng), how, rng)
+
+        features, lengths = _padded([heard(clip) for clip in sounds], frames)
+        beside = _padded([_crop(clip, frames, rng) for clip in sounds], frames) if plain else None
         if noise is not None:
             features = noise.add(features, lengths, rng)
         chosen, view = torch.as_tensor(np.asarray(index)), torch.as_tensor(drawn)
@@ -219,7 +227,16 @@ class ClipSet:
             logits=said.logits,
             hint=said.hint,
             tasks={task: values[chosen] for task, values in self.tasks.items()},
+            plain=beside,
         )
+
+
+def _padded(clips: Sequence[Tensor], frames: int) -> tuple[Tensor, Tensor]:
+    """Clips of at most `frames` frames as one tensor (B, frames, n_mels), and their lengths (B,)."""
+    features = torch.zeros(len(clips), frames, clips[0].shape[1])
+    for row, clip in enumerate(clips):
+        features[row, : len(clip)] = clip
+    return features, torch.tensor([len(clip) for clip in clips])
 
 
 def _of_one_speaker(speakers: np.ndarray, size: int, rng: np.random.Generator) -> list[np.ndarray]:

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from edge_ser.errors import EdgeSerError
 from edge_ser.models.base import Network
 from edge_ser.training.beside import Beside
-from edge_ser.training.data import ClipSet
+from edge_ser.training.data import Batch, ClipSet
 from edge_ser.training.noise import Noise
 from edge_ser.training.objective import Objective
 from edge_ser.training.prior import adjust_logits, class_shares
@@ -114,14 +114,17 @@ def fit(
         sums: dict[str, float] = {}
         for i in range(batches):
             index = order[i * part.batch : (i + 1) * part.batch]
-            batch = clips.batch(index.tolist(), frames, recipe.augment, recipe.spec, rng, noise)
+            batch = clips.batch(
+                index.tolist(), frames, recipe.augment, recipe.spec, rng, noise, plain=part.consistency > 0
+            )
+            steady = _said(average.module, batch, part.bfloat16)
             optimiser.zero_grad()
             with weights_rounded(model, on=epoch >= part.epochs * (1 - part.quantised)):
-                terms = _backward(objective(model, batch), epoch)
+                terms = _backward(objective(model, batch, steady), epoch)
                 if part.sharpness > 0:
                     with uphill(trained, part.sharpness):
                         optimiser.zero_grad()
-                        _backward(objective(model, batch), epoch)
+                        _backward(objective(model, batch, steady), epoch)
                 if beside is not None:
                     terms |= _backward({"beside": beside(model, more[i], frames, rng)}, epoch)
             torch.nn.utils.clip_grad_norm_(trained, 5.0)
@@ -144,6 +147,18 @@ def fit(
     if part.logit_adjustment > 0:
         adjust_logits(average.module, clips, part.balance, part.logit_adjustment)
     return average.module.eval()
+
+
+def _said(model: nn.Module, batch: Batch, bfloat16: bool) -> tuple[Tensor, Tensor] | None:
+    """What a model says of the clips of a batch as they are; nothing of a batch without them."""
+    if batch.plain is None:
+        return None
+    assert isinstance(model, Network)
+    model.eval()
+    with torch.no_grad():
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            pooled = model.pool(*batch.plain)
+        return model.answer(pooled.float())
 
 
 def _backward(terms: dict[str, Tensor], epoch: int) -> dict[str, Tensor]:

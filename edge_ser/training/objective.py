@@ -59,14 +59,24 @@ class Objective(nn.Module):
             raise EdgeSerError(f"[tasks] {poor[0]} cannot be learnt: the clips do not differ in it")
         self.tasks = nn.ModuleDict({task: nn.Linear(hidden, sizes[task]) for task in self.weights})
 
-    def forward(self, model: Network, batch: Batch) -> dict[str, Tensor]:
+    def forward(
+        self, model: Network, batch: Batch, steady: tuple[Tensor, Tensor] | None = None
+    ) -> dict[str, Tensor]:
         """Terms of the loss, weighted: their sum is what is made small.
+
+        Parameters
+        ----------
+        model : Network
+        batch : Batch
+        steady : (Tensor (B, 3), Tensor (B, L)), optional
+            Arousal, dominance and valence, and logits, that the clips are to be given whatever disturbs them.
 
         Returns
         -------
         dict of str to Tensor ()
-            ``emotion`` and ``adv``; each of ``[tasks]`` and, with a teacher, ``soft``, ``hint`` and ``quadrant`` where
-            they have a weight; ``session``, the loss of ``emotion`` and ``soft`` as heard among its speaker's clips.
+            ``emotion`` and ``adv``; ``consistency`` where `steady` is given; each of ``[tasks]`` and, with a teacher,
+            ``soft``, ``hint`` and ``quadrant`` where they have a weight; ``session``, the loss of ``emotion`` and
+            ``soft`` as heard among its speaker's clips.
         """
         part, distil = self.recipe.fit, self.recipe.distil
         targets = smooth_targets(batch.labels, batch.allowed, part.label_smoothing)
@@ -78,6 +88,9 @@ class Objective(nn.Module):
         adv, logits = model.answer(pooled)
         alone = self._emotion(logits, targets, batch)
         terms = {"emotion": alone.pop("emotion"), "adv": part.adv_weight * ccc_loss(adv, batch.adv)}
+        if steady is not None:
+            apart = soft_loss(logits, steady[1], batch.allowed, 1.0) + ccc_loss(adv, steady[0])
+            terms["consistency"] = part.consistency * apart
         hinted = pooled
         if self.recipe.session is not None:
             hinted = heard_among(pooled, batch.tasks["speaker"])

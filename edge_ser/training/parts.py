@@ -66,6 +66,9 @@ class FitPart:
     sharpness : float
         Radius within which the loss of ``[data]`` is made small at its worst (arXiv 2010.01412), at twice the work; 0
         is the place itself.
+    consistency : float
+        Weight of how far the answers are from those that the moving average gives to another stretch of the same clips
+        without any disturbance (mean teacher, arXiv 1703.01780): noise or a narrow line are to change nothing.
     logit_adjustment : float
         How much of the classes' shares of the training is taken off the emotions' bias at its end, so that a rare class
         is named as readily as a frequent one (arXiv 2007.07314): 1 is all of it, 0 none.
@@ -87,6 +90,7 @@ class FitPart:
     quantised: float = 0.0
     bfloat16: bool = False
     sharpness: float = 0.0
+    consistency: float = 0.0
     logit_adjustment: float = 0.0
 
 

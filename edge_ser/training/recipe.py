@@ -43,6 +43,7 @@ _LATER = (
     ("fit", "quantised"),
     ("fit", "bfloat16"),
     ("fit", "sharpness"),
+    ("fit", "consistency"),
     ("fit", "logit_adjustment"),
     ("augment", "style"),
     ("augment", "narrow"),
@@ -140,6 +141,12 @@ class Recipe:
             )
         if recipe.fit.sharpness < 0:
             raise EdgeSerError(f"{path}: [fit] sharpness is a radius, at least 0")
+        if recipe.fit.consistency < 0:
+            raise EdgeSerError(f"{path}: [fit] consistency is a weight, at least 0")
+        if recipe.fit.consistency > 0 and recipe.augment.mixup > 0:
+            raise EdgeSerError(
+                f"{path}: [fit] consistency compares a clip with itself, and [augment] mixup leaves none: set one to 0"
+            )
         if recipe.beside and (both := sorted({*recipe.beside.corpora} & {*recipe.data.corpora})):
             raise EdgeSerError(f"{path}: {both[0]} stands in [data] and in [beside]: leave it out of one")
         return recipe
