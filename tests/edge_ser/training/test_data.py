@@ -116,6 +116,23 @@ def test_a_short_clip_is_padded_and_its_length_given() -> None:
     assert batch.features[0, FRAMES - 4 :].abs().max() == 0 and batch.features[1].min() == 1
 
 
+def test_beside_a_batch_stand_other_crops_of_the_same_views_as_they_are() -> None:
+    long = [
+        [f.repeat(3, 0) + np.arange(3 * len(f), dtype=np.float16)[:, None] for f in v]
+        for v in features(12, 2)
+    ]
+    data = ClipSet(clips(), long, LABELS, KNOWN, taught(12, 2))
+    loud = dataclasses.replace(STILL, gain_db=30.0, early=1.0)
+    batch = data.batch(list(range(12)), FRAMES, loud, SPEC, np.random.default_rng(0), plain=True)
+    assert batch.plain is not None
+    heard, frames = batch.plain
+    assert frames.tolist() == [FRAMES] * 12
+    start = heard[:, 0, 0] - batch.logits[:, 0]  # of the view that the teacher's answer is of
+    assert (start >= 0).all() and (start <= 3 * (FRAMES + 5) - FRAMES).all() and len(start.unique()) > 3
+    assert torch.equal(heard, (heard[:, :1, :1] + torch.arange(FRAMES)[:, None]).expand(heard.shape))
+    assert data.batch([0, 1], FRAMES, loud, SPEC, np.random.default_rng(0)).plain is None
+
+
 def test_taught_picks_clips_of_all_views() -> None:
     picked = taught(12, 3).pick(torch.tensor([5, 2]))
     assert [part.shape for part in picked] == [(3, 2, 3), (3, 2, 3), (3, 2, 2)]

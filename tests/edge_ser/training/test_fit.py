@@ -181,3 +181,20 @@ def test_sharpness_changes_what_is_learnt_and_a_stop_does_not(tmp_path: Path) ->
         train(tmp_path / "cut", sharp, stop_after=3)
     resumed = train(tmp_path / "cut", sharp).state_dict()
     assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
+
+
+def test_consistency_is_with_the_moving_average_and_a_stop_changes_nothing(tmp_path: Path) -> None:
+    loud = Augment(gain_db=20.0)
+    steady, plain = (
+        dataclasses.replace(RECIPE, augment=loud, fit=dataclasses.replace(RECIPE.fit, consistency=weight))
+        for weight in (1.0, 0.0)
+    )
+    whole = train(tmp_path / "whole", steady).state_dict()
+    without = train(tmp_path / "plain", plain).state_dict()
+    assert not torch.equal(whole["attend.weight"], without["attend.weight"])
+    records = [json.loads(line) for line in (tmp_path / "whole" / "log.jsonl").read_text().splitlines()]
+    assert all(record["consistency_loss"] > 0 for record in records)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "cut", steady, stop_after=2)
+    resumed = train(tmp_path / "cut", steady).state_dict()
+    assert all(torch.equal(value, resumed[name]) for name, value in whole.items())

@@ -97,6 +97,17 @@ def test_what_a_teacher_says_is_no_part_of_the_loss_without_the_table() -> None:
     assert terms(objective, batch()) == terms(objective, batch(logits=torch.full((5, 2), NAN)))
 
 
+def test_consistency_is_measured_against_what_is_given() -> None:
+    objective = Objective(recipe(consistency=2.0), 5, 0)
+    made = batch()
+    adv, logits = Plain().answer(made.features[:, 0])
+    own = objective(Plain(), made, (adv, logits))["consistency"].item()
+    other = objective(Plain(), made, (adv, -logits))["consistency"].item()
+    entropy = torch.distributions.Categorical(logits=logits).entropy().mean().item()
+    assert own == pytest.approx(2 * entropy, abs=1e-4) and other > own + 0.5
+    assert "consistency" not in objective(Plain(), made)
+
+
 def test_every_term_by_hand() -> None:
     distil = DistilPart("x", soft=0.25, temperature=2.0, hint=0.75, quadrant=3.0)
     objective = Objective(recipe(distil, label_smoothing=0.0), 5, 2)

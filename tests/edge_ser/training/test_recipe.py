@@ -81,6 +81,8 @@ def test_the_least_recipe(tmp_path: Path) -> None:
             GOOD + "[distil]\ntargets = 'x'\nhint = -1\nquadrant = -1.0\n",
             "needs hint of at least 0 and quadrant of at least 0",
         ),
+        (GOOD + "[fit]\nconsistency = -1.0\n", "consistency is a weight"),
+        (GOOD + "[fit]\nconsistency = 1.0\n[augment]\nmixup = 0.2\n", "mixup leaves none"),
         (GOOD + "[perturb]\np_noise = 2\n", r"mine.toml: \[perturb\] p_noise must be a number from 0 to 1"),
         (GOOD + "[perturb]\nsnr_db = [30, 10]\n", "snr_db must be two numbers, the lower one first"),
         (GOOD + "[perturb]\nsnr_db = 10\n", "snr_db must be of type tuple"),
