@@ -54,6 +54,7 @@ COMMANDS: dict[str, Command] = {
     ),
     "teach": Command("edge_ser.commands.teach", "train a teacher's heads, and write down what it says"),
     "distil": Command("edge_ser.commands.distil", "train a student on labels and a teacher's answers"),
+    "average": Command("edge_ser.commands.average", "one network whose weights are the mean of several"),
     "ablate": Command("edge_ser.commands.ablate", "what each ingredient of a recipe is worth"),
     "condense": Command("edge_ser.commands.condense", "a corpus as a few synthetic spectra: an experiment"),
     "study": Command(

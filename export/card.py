@@ -133,6 +133,7 @@ def _training(training: Mapping[str, Any]) -> str:
         ("speakers", training.get("speakers")),
         ("held-out fold", training.get("held_out_fold", "not recorded")),
         ("seed", training.get("seed")),
+        *_averaged(training.get("averaged")),
         ("licences of the corpora", training.get("licence")),
         ("citations", training.get("citation")),
     ]
@@ -149,6 +150,14 @@ def _training(training: Mapping[str, Any]) -> str:
         "that allow it."
     )
     return "\n\n".join(lines)
+
+
+def _averaged(networks: Sequence[Mapping[str, Any]] | None) -> list[tuple[str, str]]:
+    """What a mean of networks is of."""
+    if not networks:
+        return []
+    names = [(one.get("recipe") or {}).get("name", "no recipe") for one in networks]
+    return [("weights", f"the mean of those of {len(names)} networks that began alike ({', '.join(names)})")]
 
 
 def _adv(source: str) -> str:

@@ -1,0 +1,77 @@
+"""The mean of networks that began alike: often better than each of them, and no larger than one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from edge_ser.errors import EdgeSerError
+from edge_ser.models.base import Network
+from edge_ser.models.checkpoint import load_checkpoint
+
+__all__ = ["average_checkpoints"]
+
+#: What has to be the same in all of them, and how it is called.
+_SHARED = {
+    "architecture": "networks",
+    "config": "shapes or labels",
+    "spec": "front ends",
+}
+#: The same of what they were trained on: a mean has heard whom any of its networks heard.
+_HEARD = {
+    "held_out_fold": "held-out folds",
+    "clips": "recordings",
+}
+
+
+def average_checkpoints(paths: Sequence[str | Path]) -> tuple[Network, dict[str, Any]]:
+    """Average the weights of networks that were fine-tuned from one start (model soups, arXiv 2203.05482).
+
+    Running statistics of normalisation are averaged as the weights are. Networks that began apart share no valley of
+    the loss, and their mean is worth nothing: that cannot be seen in the files, so evaluate the mean.
+
+    Parameters
+    ----------
+    paths : sequence of str or Path
+        Checkpoints, at least two.
+
+    Returns
+    -------
+    model : Network
+        In inference mode.
+    meta : dict
+        Of the first, and ``training.averaged`` with the recipe and the seed of each.
+
+    Raises
+    ------
+    EdgeSerError
+        Fewer than two, a file that is no checkpoint, or two that differ in network, shape, labels, front end, held-out
+        fold or recordings.
+    """
+    if len(paths) < 2:
+        raise EdgeSerError("a mean is of at least two checkpoints: name more")
+    loaded = [load_checkpoint(path) for path in paths]
+    model, meta = loaded[0]
+    for path, (_, other) in zip(paths[1:], loaded[1:], strict=True):
+        differs = [what for key, what in _SHARED.items() if other[key] != meta[key]]
+        differs += [w for key, w in _HEARD.items() if other["training"].get(key) != meta["training"].get(key)]
+        if differs:
+            raise EdgeSerError(
+                f"{path} and {paths[0]} have different {' and '.join(differs)}: only alike networks have a mean"
+            )
+    states = [one.state_dict() for one, _ in loaded]
+    model.load_state_dict({name: _mean([state[name] for state in states]) for name in states[0]})
+    averaged = [{key: one["training"].get(key) for key in ("recipe", "seed")} for _, one in loaded]
+    return model, meta | {"training": meta["training"] | {"averaged": averaged}}
+
+
+def _mean(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+    first = tensors[0]
+    return (
+        torch.stack([one.double() for one in tensors]).mean(0).to(first.dtype)
+        if first.is_floating_point()
+        else first
+    )

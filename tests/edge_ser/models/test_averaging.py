@@ -1,0 +1,73 @@
+"""Means of networks: of their weights, and only of networks that are alike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from edge_ser.errors import EdgeSerError  # noqa: E402
+from edge_ser.models.averaging import average_checkpoints  # noqa: E402
+from edge_ser.models.checkpoint import load_checkpoint, save_checkpoint  # noqa: E402
+from edge_ser.models.stream72k import Stream72k, Stream72kConfig  # noqa: E402
+
+
+def written(path: Path, seed: int, labels: tuple[str, ...] = ("angry", "sad"), **training: Any) -> Path:
+    config = Stream72kConfig(labels=labels, stem=(2,), channels=16, dilations=(1, 2), heads=2)
+    torch.manual_seed(seed)
+    model = Stream72k(config)
+    with torch.no_grad():
+        for buffer in model.buffers():
+            buffer += seed
+    said = {"held_out_fold": 0, "clips": {"made": 8}, "seed": seed, "recipe": {"name": f"r{seed}"}} | training
+    meta = {
+        "architecture": "stream72k",
+        "config": config.to_dict(),
+        "spec": Stream72k.spec.to_dict(),
+        "training": said,
+    }
+    save_checkpoint(path, model, meta)
+    return path
+
+
+def test_weights_and_statistics_are_the_mean_of_each(tmp_path: Path) -> None:
+    paths = [written(tmp_path / f"{seed}.safetensors", seed) for seed in (1, 2, 4)]
+    states = [load_checkpoint(path)[0].state_dict() for path in paths]
+    model, meta = average_checkpoints(paths)
+    assert not model.training
+    for name, value in model.state_dict().items():
+        if value.is_floating_point():
+            assert torch.allclose(value, sum(state[name] for state in states) / 3, atol=1e-6)
+        else:
+            assert torch.equal(value, states[0][name])
+    assert meta["training"]["seed"] == 1 and meta["training"]["held_out_fold"] == 0
+    assert meta["training"]["averaged"] == [{"recipe": {"name": f"r{s}"}, "seed": s} for s in (1, 2, 4)]
+
+
+def test_the_mean_of_one_network_twice_is_that_network(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.safetensors", 3)
+    mean, alone = average_checkpoints([path, path])[0].state_dict(), load_checkpoint(path)[0].state_dict()
+    assert all(torch.equal(value, alone[name]) for name, value in mean.items())
+
+
+@pytest.mark.parametrize(
+    ("other", "says"),
+    [
+        ({"labels": ("angry", "happy")}, "different shapes or labels"),
+        ({"held_out_fold": 1}, "different held-out folds"),
+        ({"held_out_fold": None, "clips": {"made": 9}}, "different held-out folds and recordings"),
+    ],
+)
+def test_networks_that_differ_have_none(tmp_path: Path, other: dict[str, Any], says: str) -> None:
+    one = written(tmp_path / "one.safetensors", 1)
+    two = written(tmp_path / "two.safetensors", 2, **other)
+    with pytest.raises(EdgeSerError, match=says):
+        average_checkpoints([one, two])
+
+
+def test_one_network_has_none(tmp_path: Path) -> None:
+    with pytest.raises(EdgeSerError, match="at least two"):
+        average_checkpoints([written(tmp_path / "one.safetensors", 1)])
