@@ -16,13 +16,13 @@ from torch.autograd.function import once_differentiable
 
 from edge_ser.errors import require
 
-__all__ = ["causal_depthwise", "norm_relu"]
+__all__ = ["causal_depthwise", "norm_pool_relu", "norm_relu"]
 
 
 @functools.cache
-def _kernels() -> Any:
+def _kernels(name: str = "fused_kernels") -> Any:
     require("numba", extra="train", purpose="training")
-    return importlib.import_module("edge_ser.models.fused_kernels")
+    return importlib.import_module(f"edge_ser.models.{name}")
 
 
 def causal_depthwise(x: Tensor, conv: nn.Conv1d) -> Tensor:
@@ -60,15 +60,41 @@ def norm_relu(x: Tensor, norm: nn.Module, more: Tensor | None = None) -> Tensor:
     Tensor (..., C) float32
     """
     assert isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d)
+    y, moments = _NormRelu.apply(x, norm.weight, norm.bias, more, norm.eps)
+    _learn(norm, moments, x.numel() // x.shape[-1])
+    return y
+
+
+def norm_pool_relu(x: Tensor, norm: nn.BatchNorm2d) -> Tensor:
+    """The largest of each 2 x 2 of ``relu(norm(x))`` by the statistics of this batch, which the norm learns of.
+
+    Parameters
+    ----------
+    x : Tensor (B, H, W, C)
+        Channels last, float32 or bfloat16; sums are float32 and float64.
+    norm : nn.BatchNorm2d
+        In training.
+
+    Returns
+    -------
+    Tensor (B, H // 2, W // 2, C)
+        Of the kind of `x`.
+    """
+    y: Tensor
+    y, moments = _NormPoolRelu.apply(x, norm.weight, norm.bias, norm.eps)
+    _learn(norm, moments, x.numel() // x.shape[-1])
+    return y
+
+
+def _learn(norm: nn.BatchNorm1d | nn.BatchNorm2d, moments: Tensor, count: int) -> None:
+    """Running statistics from those of a batch of so many rows."""
     assert norm.running_mean is not None and norm.running_var is not None
     assert norm.num_batches_tracked is not None and norm.momentum is not None
-    y, (mean, variance) = _NormRelu.apply(x, norm.weight, norm.bias, more, norm.eps)
-    count = x.numel() // x.shape[-1]
+    mean, variance = moments
     with torch.no_grad():
         norm.running_mean.lerp_(mean, norm.momentum)
         norm.running_var.lerp_(variance * (count / (count - 1)), norm.momentum)
         norm.num_batches_tracked += 1
-    return y
 
 
 class _Depthwise(torch.autograd.Function):
@@ -120,6 +146,49 @@ class _NormRelu(torch.autograd.Function):
         _kernels().normalised_back(*given, ctx.eps, gated.numpy(), gx.numpy(), gs.numpy())
         gated = gated.view(ctx.shape)
         return gx.view(ctx.shape) if ctx.more else gated, gs[0], gs[1], gated if ctx.more else None, None
+
+
+class _NormPoolRelu(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+        kernels = _kernels("pooled_kernels")
+        x = x.contiguous()
+        batch, high, broad, channels = x.shape
+        moments = weight.new_empty(2, channels)
+        rows = x.view(-1, _wide(x.numel() // channels, channels) * channels)
+        kernels.moments_of(_stored(rows), moments.numpy())
+        scale = weight / torch.sqrt(moments[1] + eps)
+        line = torch.stack([scale, bias - scale * moments[0]])
+        y = x.new_empty(batch, high // 2, broad // 2, channels)
+        place = torch.empty(y.shape, dtype=torch.uint8)
+        kernels.pooled(_stored(x), line.numpy(), _stored(y), place.numpy())
+        ctx.save_for_backward(x, place, weight, moments)
+        ctx.eps = eps
+        ctx.mark_non_differentiable(moments)
+        return y, moments
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        x, place, weight, moments = ctx.saved_tensors
+        g = gradients[0].contiguous()
+        gx, gs = torch.empty_like(x), torch.empty_like(moments)
+        _kernels("pooled_kernels").pooled_back(
+            _stored(g),
+            place.numpy(),
+            _stored(x),
+            weight.numpy(),
+            moments.numpy(),
+            ctx.eps,
+            _stored(gx),
+            gs.numpy(),
+        )
+        return gx, gs[0], gs[1], None
+
+
+def _stored(x: Tensor) -> Any:
+    """A NumPy view; of bfloat16, which NumPy does not have, its bits."""
+    return x.detach().view(torch.uint16).numpy() if x.dtype == torch.bfloat16 else x.detach().numpy()
 
 
 def _wide(rows: int, channels: int) -> int:

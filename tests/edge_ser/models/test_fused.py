@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from edge_ser.models.fused import causal_depthwise, norm_relu
+from edge_ser.models.fused import causal_depthwise, norm_pool_relu, norm_relu
 from edge_ser.models.stream72k import Stream72k, Stream72kConfig
 
 
@@ -90,6 +90,57 @@ def test_norm_and_relu_are_torchs(seed: int, rows: int, channels: int, level: fl
     _close(norm.bias.grad, exact.bias.grad, 1e-4)
     if more:
         _close(beside.grad, beside64.grad)
+
+
+@settings(deadline=None)  # the first example compiles
+@given(
+    seed=st.integers(0, 2**31),
+    batch=st.integers(1, 3),
+    high=st.integers(2, 9),
+    broad=st.integers(2, 9),
+    channels=st.integers(1, 40),
+    level=st.sampled_from([0.0, -3.0, 10.0]),
+)
+def test_norm_pool_and_relu_are_torchs(
+    seed: int, batch: int, high: int, broad: int, channels: int, level: float
+) -> None:
+    torch.manual_seed(seed)
+    norm = nn.BatchNorm2d(channels)
+    with torch.no_grad():
+        norm.weight.uniform_(-1, 2)
+        norm.bias.uniform_(-1, 1)
+    exact = copy.deepcopy(norm).double()
+    x = (level + torch.randn(batch, high, broad, channels)).requires_grad_()
+    same = x.detach().double().requires_grad_()
+    before = exact(same.permute(0, 3, 1, 2))
+    expected = F.relu(F.max_pool2d(before, 2)).permute(0, 2, 3, 1)
+    got = norm_pool_relu(x, norm)
+    _close(got, expected, 2e-4)
+    _close(norm.running_mean, exact.running_mean)
+    _close(norm.running_var, exact.running_var, 1e-4)
+    # where two of the four, or the largest and 0, are as good as equal, rounding may take the other
+    four = F.unfold(before.detach().reshape(-1, 1, high, broad), 2, stride=2).sort(1).values
+    apart = torch.minimum(four[:, 3] - four[:, 2], four[:, 3].abs()) > 1e-3
+    apart = apart.view(batch, channels, high // 2, broad // 2).permute(0, 2, 3, 1)
+    pull = torch.randn(got.shape) * apart
+    (got * pull).sum().backward()
+    (expected * pull).sum().backward()
+    _close(x.grad, same.grad, 2e-3)
+    _close(norm.weight.grad, exact.weight.grad, 1e-3)
+    _close(norm.bias.grad, exact.bias.grad, 1e-4)
+
+
+def test_norm_pool_and_relu_round_to_bfloat16_as_torch_does() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(2, 6, 6, 16).bfloat16()
+    wide = x.float().requires_grad_()
+    half = x.clone().requires_grad_()
+    got, exact = norm_pool_relu(half, nn.BatchNorm2d(16)), norm_pool_relu(wide, nn.BatchNorm2d(16))
+    assert got.dtype == torch.bfloat16 and torch.equal(got, exact.bfloat16())
+    got.sum().backward()
+    exact.sum().backward()
+    assert half.grad is not None and wide.grad is not None
+    assert half.grad.dtype == torch.bfloat16 and torch.equal(half.grad, wide.grad.bfloat16())
 
 
 def test_any_leading_shape_and_half_precision_are_taken() -> None:
