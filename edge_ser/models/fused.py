@@ -16,7 +16,7 @@ from torch.autograd.function import once_differentiable
 
 from edge_ser.errors import require
 
-__all__ = ["causal_depthwise", "norm_pool_relu", "norm_relu"]
+__all__ = ["causal_depthwise", "conv_pool_relu", "norm_pool_relu", "norm_relu"]
 
 
 @functools.cache
@@ -62,6 +62,29 @@ def norm_relu(x: Tensor, norm: nn.Module, more: Tensor | None = None) -> Tensor:
     assert isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d)
     y, moments = _NormRelu.apply(x, norm.weight, norm.bias, more, norm.eps)
     _learn(norm, moments, x.numel() // x.shape[-1])
+    return y
+
+
+def conv_pool_relu(images: Tensor, conv: nn.Conv2d) -> Tensor:
+    """The largest of each 2 x 2 of ``relu(conv(images))``, for images of one channel that need no gradient.
+
+    Parameters
+    ----------
+    images : Tensor (B, H, W) float32
+    conv : nn.Conv2d
+        Of 3 x 3 and one channel, padded by 1, with a bias.
+
+    Returns
+    -------
+    Tensor (B, H // 2, W // 2, C) float32
+    """
+    assert (
+        conv.in_channels == 1
+        and conv.kernel_size == (3, 3)
+        and conv.padding == (1, 1)
+        and conv.stride == (1, 1)
+    )
+    y: Tensor = _ConvPoolRelu.apply(images, conv.weight, conv.bias)
     return y
 
 
@@ -184,6 +207,28 @@ class _NormPoolRelu(torch.autograd.Function):
             gs.numpy(),
         )
         return gx, gs[0], gs[1], None
+
+
+class _ConvPoolRelu(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, images: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        padded = nn.functional.pad(images.contiguous(), (1, 1, 1, 1))
+        batch, high, broad = images.shape
+        y = images.new_empty(batch, high // 2, broad // 2, len(weight))
+        place = torch.empty(y.shape, dtype=torch.uint8)
+        columns = weight.reshape(len(weight), 9).t().contiguous()
+        _kernels("pooled_kernels").convolved(*(t.numpy() for t in (padded, columns, bias, y, place)))
+        ctx.save_for_backward(padded, place)
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        padded, place = ctx.saved_tensors
+        g = gradients[0].contiguous()
+        gs = g.new_zeros(10, g.shape[3])
+        _kernels("pooled_kernels").convolved_back(*(t.numpy() for t in (padded, g, place, gs)))
+        return None, gs[:9].t().reshape(-1, 1, 3, 3), gs[9]
 
 
 def _stored(x: Tensor) -> Any:

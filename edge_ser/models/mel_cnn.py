@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError
 from edge_ser.models.base import ClipNetwork, NetworkConfig
-from edge_ser.models.fused import norm_pool_relu
+from edge_ser.models.fused import conv_pool_relu, norm_pool_relu
 from edge_ser.models.layers import ConvNorm, Dropout, blank
 
 __all__ = [
@@ -184,7 +184,14 @@ class PooledCnn(ClipNetwork):
         if features.shape[1] < shortest:
             features = F.pad(features, (0, 0, 0, shortest - features.shape[1]))
         x = features[:, None]
-        for convolution in self.convolutions:
+        layers = list(self.convolutions)
+        first = layers[0]
+        assert isinstance(first, nn.Conv2d)
+        if self.training and frames is None and features.device.type == "cpu" and not features.requires_grad:
+            # of clips one at a time, half of the training was the first layer
+            x = self.dropout(conv_pool_relu(features, first)).permute(0, 3, 1, 2)
+            del layers[0]
+        for convolution in layers:
             x = F.relu(F.max_pool2d(convolution(blank(x, frames)), 2))  # in this order it is quicker
             frames = None if frames is None else (frames // 2).clamp_min(1)
             x = self.dropout(x)

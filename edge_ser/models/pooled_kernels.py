@@ -1,4 +1,5 @@
-"""Compiled passes over images in training: normalisation, ReLU and the largest of 2 x 2, in float32 or bfloat16.
+"""Compiled passes over images in training: normalisation, ReLU and the largest of 2 x 2, in float32 or bfloat16;
+and a first convolution, whose one channel leaves torch's with little to do but arrange memory.
 
 `edge_ser.models.fused` is their face. Arrays are C-contiguous, channels last; a bfloat16 comes as its bits, uint16.
 torch passes over an activation eleven times where these do five times.
@@ -15,7 +16,7 @@ from numba.extending import intrinsic
 
 from edge_ser.dsp.kernels.jit import kernel
 
-__all__ = ["moments_of", "pooled", "pooled_back"]
+__all__ = ["convolved", "convolved_back", "moments_of", "pooled", "pooled_back"]
 
 _ROWS = 64
 #: What `pooled` says of a point where ReLU is 0; else the place of the largest among its four.
@@ -156,3 +157,67 @@ def pooled_back(g: Any, place: Any, x: Any, weight: Any, moments: Any, eps: floa
             for j in range(2 * broad if i < 2 * high else 0, x.shape[2]):
                 for c in range(channels):
                     gx[b, i, j, c] = _bits(plane[1, c] * _value(x[b, i, j, c]) + plane[2, c], gx[b, i, j, c])
+
+
+@kernel
+def convolved(x: Any, weight: Any, bias: Any, y: Any, place: Any) -> None:
+    """The largest of each 2 x 2 of ReLU of a 3 x 3 convolution, into y (B, h, w, C), and which of the four it was.
+
+    x is (B, 2 h + 2 or more, 2 w + 2 or more), with its padding; weight is (9, C).
+    """
+    batch, high, broad, channels = y.shape
+    zero = np.float32(0)
+    for b in range(batch):
+        for i in range(high):
+            for j in range(broad):
+                r, s = 2 * i, 2 * j
+                p00, p01, p02, p03 = x[b, r, s], x[b, r, s + 1], x[b, r, s + 2], x[b, r, s + 3]
+                r += 1
+                p10, p11, p12, p13 = x[b, r, s], x[b, r, s + 1], x[b, r, s + 2], x[b, r, s + 3]
+                r += 1
+                p20, p21, p22, p23 = x[b, r, s], x[b, r, s + 1], x[b, r, s + 2], x[b, r, s + 3]
+                r += 1
+                p30, p31, p32, p33 = x[b, r, s], x[b, r, s + 1], x[b, r, s + 2], x[b, r, s + 3]
+                for c in range(channels):
+                    w0, w1, w2 = weight[0, c], weight[1, c], weight[2, c]
+                    w3, w4, w5 = weight[3, c], weight[4, c], weight[5, c]
+                    w6, w7, w8 = weight[6, c], weight[7, c], weight[8, c]
+                    best = w0 * p00 + w1 * p01 + w2 * p02 + w3 * p10 + w4 * p11 + w5 * p12
+                    best += w6 * p20 + w7 * p21 + w8 * p22
+                    which = np.uint8(0)
+                    other = w0 * p01 + w1 * p02 + w2 * p03 + w3 * p11 + w4 * p12 + w5 * p13
+                    other += w6 * p21 + w7 * p22 + w8 * p23
+                    which = np.uint8(1) if other > best else which
+                    best = other if other > best else best
+                    other = w0 * p10 + w1 * p11 + w2 * p12 + w3 * p20 + w4 * p21 + w5 * p22
+                    other += w6 * p30 + w7 * p31 + w8 * p32
+                    which = np.uint8(2) if other > best else which
+                    best = other if other > best else best
+                    other = w0 * p11 + w1 * p12 + w2 * p13 + w3 * p21 + w4 * p22 + w5 * p23
+                    other += w6 * p31 + w7 * p32 + w8 * p33
+                    which = np.uint8(3) if other > best else which
+                    best = (other if other > best else best) + bias[c]
+                    place[b, i, j, c] = which if best > zero else np.uint8(_SHUT)
+                    y[b, i, j, c] = best if best > zero else zero
+
+
+@kernel
+def convolved_back(x: Any, g: Any, place: Any, gs: Any) -> None:
+    """Gradient g of `convolved`, added to gs (10, C): of the weights, then of the bias."""
+    batch, high, broad, channels = g.shape
+    zero = np.float32(0)
+    for b in range(batch):
+        for i in range(high):
+            for j in range(broad):
+                for k in range(9):
+                    r, s = 2 * i + k // 3, 2 * j + k % 3
+                    p0, p1, p2, p3 = x[b, r, s], x[b, r, s + 1], x[b, r + 1, s], x[b, r + 1, s + 1]
+                    for c in range(channels):
+                        which = place[b, i, j, c]
+                        at = p1 if which == 1 else p0
+                        at = p2 if which == 2 else at
+                        at = p3 if which == 3 else at
+                        at = zero if which == _SHUT else at
+                        gs[k, c] += at * g[b, i, j, c]
+                for c in range(channels):
+                    gs[9, c] += g[b, i, j, c] if place[b, i, j, c] < _SHUT else zero

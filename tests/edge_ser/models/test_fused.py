@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from edge_ser.models.fused import causal_depthwise, norm_pool_relu, norm_relu
+from edge_ser.models import ARCHITECTURES
+from edge_ser.models.fused import causal_depthwise, conv_pool_relu, norm_pool_relu, norm_relu
 from edge_ser.models.stream72k import Stream72k, Stream72kConfig
 
 
@@ -92,6 +94,14 @@ def test_norm_and_relu_are_torchs(seed: int, rows: int, channels: int, level: fl
         _close(beside.grad, beside64.grad)
 
 
+def _decided(before: Tensor) -> Tensor:
+    """Where the largest of 2 x 2 is no near tie, with another or with 0, which rounding might turn: (B, h, w, C)."""
+    batch, channels, high, broad = before.shape
+    four = F.unfold(before.detach().reshape(-1, 1, high, broad), 2, stride=2).sort(1).values
+    apart = torch.minimum(four[:, 3] - four[:, 2], four[:, 3].abs()) > 1e-3
+    return apart.view(batch, channels, high // 2, broad // 2).permute(0, 2, 3, 1)
+
+
 @settings(deadline=None)  # the first example compiles
 @given(
     seed=st.integers(0, 2**31),
@@ -118,16 +128,70 @@ def test_norm_pool_and_relu_are_torchs(
     _close(got, expected, 2e-4)
     _close(norm.running_mean, exact.running_mean)
     _close(norm.running_var, exact.running_var, 1e-4)
-    # where two of the four, or the largest and 0, are as good as equal, rounding may take the other
-    four = F.unfold(before.detach().reshape(-1, 1, high, broad), 2, stride=2).sort(1).values
-    apart = torch.minimum(four[:, 3] - four[:, 2], four[:, 3].abs()) > 1e-3
-    apart = apart.view(batch, channels, high // 2, broad // 2).permute(0, 2, 3, 1)
-    pull = torch.randn(got.shape) * apart
+    pull = torch.randn(got.shape) * _decided(before)
     (got * pull).sum().backward()
     (expected * pull).sum().backward()
     _close(x.grad, same.grad, 2e-3)
     _close(norm.weight.grad, exact.weight.grad, 1e-3)
     _close(norm.bias.grad, exact.bias.grad, 1e-4)
+
+
+@settings(deadline=None)  # the first example compiles
+@given(
+    seed=st.integers(0, 2**31),
+    batch=st.integers(1, 3),
+    high=st.integers(2, 9),
+    broad=st.integers(2, 9),
+    channels=st.integers(1, 40),
+)
+def test_a_first_convolution_pool_and_relu_are_torchs(
+    seed: int, batch: int, high: int, broad: int, channels: int
+) -> None:
+    torch.manual_seed(seed)
+    conv = nn.Conv2d(1, channels, 3, padding=1)
+    exact = copy.deepcopy(conv).double()
+    images = torch.randn(batch, broad, high).transpose(1, 2)  # as networks are given them
+    before = exact(images.double()[:, None])
+    expected = F.relu(F.max_pool2d(before, 2)).permute(0, 2, 3, 1)
+    got = conv_pool_relu(images, conv)
+    _close(got, expected)
+    pull = torch.randn(got.shape) * _decided(before)
+    (got * pull).sum().backward()
+    (expected * pull).sum().backward()
+    _close(conv.weight.grad, exact.weight.grad)
+    _close(
+        conv.bias.grad if conv.bias is not None else None, exact.bias.grad if exact.bias is not None else None
+    )
+
+
+@pytest.mark.parametrize("name", ["pooled-cnn-3", "cnn-3"])
+def test_networks_on_images_train_on_the_function_that_they_run(name: str) -> None:
+    torch.manual_seed(1)
+    row = ARCHITECTURES[name]
+    model: Any = row.model(row.config(labels=("angry", "sad"), n_mels=128)).train()
+    model.dropout.p = 0.0
+    plain = copy.deepcopy(model).double()
+    features = torch.randn(3, 128, 128)
+    logits = model(features)
+    # torch's own layers: inference's way, with the statistics of the batch
+    if name == "cnn-3":
+        x = features.double().transpose(1, 2)[:, None]
+        for layer in plain.stack:
+            x = F.relu(F.max_pool2d(layer.norm(layer.conv(x)), 2))
+        x = x.flatten(1)
+        for full in plain.full_layers:
+            x = F.relu(full(x))
+        expected = plain.emotion(x)
+    else:
+        expected = plain.eval()(features.double())
+    _close(logits, expected, 1e-5)
+    logits.square().sum().backward()
+    expected.square().sum().backward()
+    for (key, ours), theirs in zip(model.named_parameters(), plain.parameters(), strict=True):
+        if ours.grad is not None:
+            assert torch.allclose(
+                ours.grad.double(), theirs.grad, rtol=1e-3, atol=1e-4 * float(theirs.grad.abs().max())
+            ), key
 
 
 def test_norm_pool_and_relu_round_to_bfloat16_as_torch_does() -> None:
