@@ -124,7 +124,7 @@ def _run(run: StudyRun) -> Outcome:
         for one in settings
         for protocol in run.protocols
         for fold in (folds if protocol == "honest" else [0])
-        for seed in (run.seeds if one.function is not parts.encoder else run.seeds[:1])
+        for seed in _seeds(run, one, protocol)
     ]
     done: dict[str, dict[str, list[Part]]] = {}
     first = run.parts([_unit(run, *each) for each in asked], "classifiers")
@@ -164,17 +164,24 @@ def _unit(run: StudyRun, one: _Setting, protocol: str, fold: int, seed: int) -> 
     return Unit(f"{one.key} {protocol} {fold} {seed}", one.function, settings, run.at(one.key).scale)
 
 
+def _seeds(run: StudyRun, one: _Setting, protocol: str) -> Sequence[int]:
+    """Each is a random split of its own as published; a forest's others wait for what is searched on the first."""
+    if protocol == "as-published" and one.function is parts.network:
+        return range(max(len(run.seeds), one.splits))
+    return run.seeds[:1] if one.function is parts.encoder else run.seeds
+
+
 def _split_again(
     run: StudyRun, settings: Sequence[_Setting], done: Mapping[str, Mapping[str, list[Part]]]
 ) -> None:
-    """More random splits of the lines that have them; what was searched for on the first split holds for the others."""
+    """More random splits of the forests; what was searched for on the first split holds for the others."""
     more = []
     for one in settings:
-        found = done[one.key]["as-published"][0]
         if one.function is parts.forest:
-            found_grid = {name: [value] for name, value in found["settings"].items()}
-            one = dataclasses.replace(one, more={**one.more, "grid": found_grid})
-        more += [(one, seed) for seed in range(len(run.seeds), one.splits)]
+            found = done[one.key]["as-published"][0]["settings"]
+            grid = {name: [value] for name, value in found.items()}
+            one = dataclasses.replace(one, more={**one.more, "grid": grid})
+            more += [(one, seed) for seed in range(len(run.seeds), one.splits)]
     units = [_unit(run, one, "as-published", 0, seed) for one, seed in more]
     for (one, _), part in zip(more, run.parts(units, "other splits") if units else [], strict=True):
         done[one.key]["as-published"].append(part)
