@@ -1,0 +1,160 @@
+"""What each study costs in full, from its parts: those that were run are measured, the others cost what their like do.
+
+    python -m benchmarks.study_costs [--runs runs/studies] [--out results/study-costs.json]
+
+Every part that the whole study would run is listed, without running it. Parts that differ in fold and seed alone cost
+the same. Of a kind that was never run whole, one is run for one and for two epochs, and its cost goes on as the second
+epoch; that is an upper bound for fits that stop by themselves. Seconds are the processor's (user and system), hours
+those of two cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import benchmarks.one_thread  # noqa: F401
+
+# isort: split
+from edge_ser.errors import EdgeSerError
+from edge_ser.files import write_json
+from edge_ser.studies import Part, StudyRun, Unit, studies
+from firmware_py.machine import describe_machine
+
+ROOT = Path(__file__).resolve().parents[1]
+#: What tells parts apart that cost the same.
+ALIKE = ("fold", "seed")
+
+
+class Planned(Exception):
+    """Raised with what a study would run."""
+
+    def __init__(self, units: Sequence[Unit]) -> None:
+        super().__init__()
+        self.units = list(units)
+
+
+class Plan(StudyRun):
+    """A run that stops where its work would begin."""
+
+    def parts(self, units: Sequence[Unit], what: str = "parts") -> list[Part]:
+        """Nothing is done: `Planned` says what would be."""
+        raise Planned(units)
+
+
+def kind_of(unit: Unit) -> str:
+    """The same for parts that cost the same."""
+    settings = {name: value for name, value in unit.settings.items() if name not in ALIKE}
+    return json.dumps([unit.function.__qualname__, settings], sort_keys=True)
+
+
+def shortened(unit: Unit, epochs: int) -> Unit | None:
+    """The same part with so many epochs; None where it has none."""
+    settings = dict(unit.settings)
+    if "epochs" in settings:
+        settings["epochs"] = epochs
+    elif "epochs" in settings.get("recipe", {}):
+        settings["recipe"] = {**settings["recipe"], "epochs": epochs}
+    else:
+        return None
+    return dataclasses.replace(unit, settings=settings)
+
+
+def epochs_of(unit: Unit) -> int:
+    """How many a part has."""
+    return int(unit.settings.get("epochs") or unit.settings["recipe"]["epochs"])
+
+
+def measured(run: StudyRun, units: Sequence[Unit]) -> tuple[float, str] | None:
+    """Mean cost of those that were run, and how it is known."""
+    known = [cost for cost in map(run.cost_of, units) if cost is not None]
+    return (sum(known) / len(known), f"{len(known)} of {len(units)} measured") if known else None
+
+
+def tried(run: StudyRun, unit: Unit) -> tuple[float, str]:
+    """Cost of a part from its first two epochs; of one without epochs, whole."""
+    one, two = shortened(unit, 1), shortened(unit, 2)
+    if one is None or two is None:
+        run.parts([unit])
+        cost = run.cost_of(unit)
+        assert cost is not None
+        return cost, "one measured"
+    run.parts([one, two])
+    first, second = run.cost_of(one), run.cost_of(two)
+    assert first is not None and second is not None
+    epochs = epochs_of(unit)
+    return first + (epochs - 1) * max(second - first, 0.0), f"from one and two of {epochs} epochs"
+
+
+def cost(name: str, planned: Plan, run: StudyRun, study: Any) -> dict[str, Any]:
+    """All kinds of parts of a study, and what they cost."""
+    try:
+        study.run(planned)
+    except Planned as plan:
+        units = plan.units
+    else:
+        units = []
+    spent = planned.folder / "cache" / "cpu.json"
+    features = sum(json.loads(spent.read_bytes()).values()) if spent.exists() else 0.0
+    kinds: dict[str, list[Unit]] = {}
+    for unit in units:
+        kinds.setdefault(kind_of(unit), []).append(unit)
+    rows: list[dict[str, Any]] = []
+    for same in kinds.values():
+        each, how = measured(run, same) or tried(run, same[0])
+        rows.append({"part": same[0].key, "parts": len(same), "cpu_seconds": round(each, 1), "known": how})
+        print(f"{name}: {len(same)} x {each:.0f} s, {same[0].key} ({how})", file=sys.stderr, flush=True)
+    total = features + sum(row["parts"] * row["cpu_seconds"] for row in rows)
+    done = sum(row["parts"] * row["cpu_seconds"] for row in rows if row["known"].endswith("measured"))
+    return {
+        "study": name,
+        "letter": study.letter,
+        "features_cpu_seconds": round(features),
+        "cpu_seconds": round(total),
+        "of_measured_kinds": round((features + done) / total, 3) if total else 1.0,
+        "hours_on_two_cores": round(total / 7200, 2),
+        "kinds": rows,
+    }
+
+
+def main() -> None:
+    """Estimate each study and write the file."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "studies")
+    parser.add_argument("--out", type=Path, default=ROOT / "results" / "study-costs.json")
+    parser.add_argument("--only", default="", metavar="STUDY,...")
+    parser.add_argument("--set", action="append", default=[], metavar="STUDY.NAME=VALUE")
+    args = parser.parse_args()
+    only = set(filter(None, args.only.split(",")))
+    given: dict[str, dict[str, str]] = {}
+    for text in args.set:
+        where, _, value = text.partition("=")
+        which, dot, option = where.partition(".")
+        if not dot:
+            raise EdgeSerError(f"--set takes STUDY.NAME=VALUE, not {text!r}")
+        given.setdefault(which, {})[option] = value
+    before = json.loads(args.out.read_bytes())["studies"] if args.out.exists() else []
+    made = {row["study"]: row for row in before}
+    for study in studies():
+        if only and study.name not in only:
+            continue
+        common: dict[str, Any] = {
+            "study": study.name,
+            "folder": args.runs / study.name,
+            "seeds": tuple(range(study.seeds["full"])),
+            "options": given.get(study.name, {}),
+        }
+        made[study.name] = cost(study.name, Plan(**common), StudyRun(**common), study)
+        rows = sorted(made.values(), key=lambda row: row["letter"])
+        write_json(args.out, {"machine": describe_machine(), "studies": rows})
+
+
+if __name__ == "__main__":
+    main()
