@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import math
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from torch.autograd.function import once_differentiable
 
 from edge_ser.errors import require
 
-__all__ = ["causal_depthwise", "conv_pool_relu", "norm_pool_relu", "norm_relu"]
+__all__ = ["causal_depthwise", "conv_pool_relu", "norm_pool_relu", "norm_relu", "pool_relu"]
 
 
 @functools.cache
@@ -65,7 +66,7 @@ def norm_relu(x: Tensor, norm: nn.Module, more: Tensor | None = None) -> Tensor:
     return y
 
 
-def conv_pool_relu(images: Tensor, conv: nn.Conv2d) -> Tensor:
+def conv_pool_relu(images: Tensor, conv: nn.Conv2d, dropout: float = 0.0) -> Tensor:
     """The largest of each 2 x 2 of ``relu(conv(images))``, for images of one channel that need no gradient.
 
     Parameters
@@ -73,18 +74,36 @@ def conv_pool_relu(images: Tensor, conv: nn.Conv2d) -> Tensor:
     images : Tensor (B, H, W) float32
     conv : nn.Conv2d
         Of 3 x 3 and one channel, padded by 1, with a bias.
+    dropout : float
+        As of `pool_relu`.
 
     Returns
     -------
-    Tensor (B, H // 2, W // 2, C) float32
+    Tensor (B, H // 2, W // 2, C)
+        bfloat16 where torch computes in it of itself, else float32.
     """
-    assert (
-        conv.in_channels == 1
-        and conv.kernel_size == (3, 3)
-        and conv.padding == (1, 1)
-        and conv.stride == (1, 1)
-    )
-    y: Tensor = _ConvPoolRelu.apply(images, conv.weight, conv.bias)
+    assert conv.in_channels == 1 and conv.kernel_size == (3, 3) and conv.padding == (1, 1)
+    y: Tensor = _ConvPoolRelu.apply(images, conv.weight, conv.bias, dropout)
+    return y
+
+
+def pool_relu(x: Tensor, dropout: float = 0.0) -> Tensor:
+    """The largest of each 2 x 2 of ``relu(x)``.
+
+    Parameters
+    ----------
+    x : Tensor (B, H, W, C)
+        Channels last, float32 or bfloat16.
+    dropout : float
+        Share that is set to 0 by chance, to 1 / 65536, while the rest grows by as much; of 16 bits a value of torch's
+        generator, which is several times as fast as torch's own dropout.
+
+    Returns
+    -------
+    Tensor (B, H // 2, W // 2, C)
+        Of the kind of `x`.
+    """
+    y: Tensor = _PoolRelu.apply(x, dropout)
     return y
 
 
@@ -211,14 +230,17 @@ class _NormPoolRelu(torch.autograd.Function):
 
 class _ConvPoolRelu(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, images: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    def forward(ctx: Any, images: Tensor, weight: Tensor, bias: Tensor, dropout: float) -> Tensor:
         padded = nn.functional.pad(images.contiguous(), (1, 1, 1, 1))
         batch, high, broad = images.shape
-        y = images.new_empty(batch, high // 2, broad // 2, len(weight))
-        place = torch.empty(y.shape, dtype=torch.uint8)
+        shape = (batch, high // 2, broad // 2, len(weight))
+        kind = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.float32
+        y, place = torch.empty(shape, dtype=kind), torch.empty(shape, dtype=torch.uint8)
         columns = weight.reshape(len(weight), 9).t().contiguous()
-        _kernels("pooled_kernels").convolved(*(t.numpy() for t in (padded, columns, bias, y, place)))
+        given = (padded.numpy(), columns.numpy(), bias.numpy())
+        _kernels("pooled_kernels").convolved(*given, *_chance(shape, dropout), _stored(y), place.numpy())
         ctx.save_for_backward(padded, place)
+        ctx.scale = 1 / (1 - dropout)
         return y
 
     @staticmethod
@@ -226,9 +248,45 @@ class _ConvPoolRelu(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         padded, place = ctx.saved_tensors
         g = gradients[0].contiguous()
-        gs = g.new_zeros(10, g.shape[3])
-        _kernels("pooled_kernels").convolved_back(*(t.numpy() for t in (padded, g, place, gs)))
-        return None, gs[:9].t().reshape(-1, 1, 3, 3), gs[9]
+        gs = torch.zeros(10, g.shape[3])
+        _kernels("pooled_kernels").convolved_back(
+            padded.numpy(), _stored(g), place.numpy(), ctx.scale, gs.numpy()
+        )
+        return None, gs[:9].t().reshape(-1, 1, 3, 3), gs[9], None
+
+
+class _PoolRelu(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, dropout: float) -> Tensor:
+        x = x.contiguous()
+        shape = (x.shape[0], x.shape[1] // 2, x.shape[2] // 2, x.shape[3])
+        y, place = x.new_empty(shape), torch.empty(shape, dtype=torch.uint8)
+        _kernels("pooled_kernels").shrunk(_stored(x), *_chance(shape, dropout), _stored(y), place.numpy())
+        ctx.save_for_backward(place)
+        ctx.shape, ctx.scale = x.shape, 1 / (1 - dropout)
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (place,) = ctx.saved_tensors
+        g = gradients[0].contiguous()
+        even = ctx.shape[1] % 2 == ctx.shape[2] % 2 == 0
+        gx = (torch.empty if even else torch.zeros)(ctx.shape, dtype=g.dtype)
+        _kernels("pooled_kernels").shrunk_back(_stored(g), place.numpy(), ctx.scale, _stored(gx))
+        return gx, None
+
+
+def _chance(shape: tuple[int, ...], dropout: float) -> tuple[Any, int, float]:
+    """16 random bits for each value, from which on it is kept, and by how much it then grows."""
+    n = math.prod(shape)
+    words = torch.empty((n + 3) // 4, dtype=torch.int64)
+    if dropout:
+        words.random_(-(2**63), None)
+    else:
+        words.zero_()
+    drawn = words.view(torch.int16)[:n].view(shape)
+    return drawn.numpy(), round(dropout * 65536) - 32768, 1 / (1 - dropout)
 
 
 def _stored(x: Tensor) -> Any:

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError
 from edge_ser.models.base import ClipNetwork, NetworkConfig
-from edge_ser.models.fused import conv_pool_relu, norm_pool_relu
-from edge_ser.models.layers import ConvNorm, Dropout, blank
+from edge_ser.models.fused import conv_pool_relu, norm_pool_relu, pool_relu
+from edge_ser.models.layers import ConvNorm, blank
 
 __all__ = [
     "ConvStack",
@@ -168,7 +168,6 @@ class PooledCnn(ClipNetwork):
     def __init__(self, config: NetworkConfig, *, dropout: float = 0.25) -> None:
         groups = 4
         super().__init__(config, self.widths[-1] * groups, dropout=dropout)
-        self.dropout = Dropout(dropout)  # of clips one at a time, torch's own takes a quarter of the training
         rows, rest = divmod(config.n_mels, groups << len(self.widths))
         if rest or not rows:
             raise EdgeSerError(
@@ -183,22 +182,26 @@ class PooledCnn(ClipNetwork):
         shortest = 1 << len(self.convolutions)
         if features.shape[1] < shortest:
             features = F.pad(features, (0, 0, 0, shortest - features.shape[1]))
-        x = features[:, None]
-        layers = list(self.convolutions)
-        first = layers[0]
-        assert isinstance(first, nn.Conv2d)
         if self.training and frames is None and features.device.type == "cpu" and not features.requires_grad:
-            # of clips one at a time, half of the training was the first layer
-            x = self.dropout(conv_pool_relu(features, first)).permute(0, 3, 1, 2)
-            del layers[0]
-        for convolution in layers:
-            x = F.relu(F.max_pool2d(convolution(blank(x, frames)), 2))  # in this order it is quicker
-            frames = None if frames is None else (frames // 2).clamp_min(1)
-            x = self.dropout(x)
+            x = self._trained(features)
+        else:
+            x = features[:, None]
+            for convolution in self.convolutions:
+                x = F.relu(F.max_pool2d(convolution(blank(x, frames)), 2))  # in this order it is quicker
+                frames = None if frames is None else (frames // 2).clamp_min(1)
+                x = self.dropout(x)
         x = blank(x, frames)
         x = F.avg_pool2d(x, (1, self.rows))  # (B, channels, T, 4)
         mean = x.mean(2) if frames is None else x.sum(2) / frames[:, None, None]
         return mean.flatten(1)
+
+    def _trained(self, features: Tensor) -> Tensor:
+        """The convolutions in training: the same functions in compiled passes, in half the time of a clip alone."""
+        first, *others = (layer for layer in self.convolutions if isinstance(layer, nn.Conv2d))
+        x = conv_pool_relu(features, first, self.dropout.p).permute(0, 3, 1, 2)
+        for layer in others:
+            x = pool_relu(layer(x).permute(0, 2, 3, 1), self.dropout.p).permute(0, 3, 1, 2)
+        return x
 
 
 class PooledCnn3(PooledCnn):

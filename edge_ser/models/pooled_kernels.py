@@ -1,4 +1,4 @@
-"""Compiled passes over images in training: normalisation, ReLU and the largest of 2 x 2, in float32 or bfloat16;
+"""Compiled passes over images in training: normalisation, ReLU, the largest of 2 x 2, dropout, float32 or bfloat16;
 and a first convolution, whose one channel leaves torch's with little to do but arrange memory.
 
 `edge_ser.models.fused` is their face. Arrays are C-contiguous, channels last; a bfloat16 comes as its bits, uint16.
@@ -16,10 +16,10 @@ from numba.extending import intrinsic
 
 from edge_ser.dsp.kernels.jit import kernel
 
-__all__ = ["convolved", "convolved_back", "moments_of", "pooled", "pooled_back"]
+__all__ = ["convolved", "convolved_back", "moments_of", "pooled", "pooled_back", "shrunk", "shrunk_back"]
 
 _ROWS = 64
-#: What `pooled` says of a point where ReLU is 0; else the place of the largest among its four.
+#: Said of a point where ReLU is 0, or that is dropped; else the place of the largest among its four is.
 _SHUT = 4
 
 
@@ -160,13 +160,16 @@ def pooled_back(g: Any, place: Any, x: Any, weight: Any, moments: Any, eps: floa
 
 
 @kernel
-def convolved(x: Any, weight: Any, bias: Any, y: Any, place: Any) -> None:
+def convolved(
+    x: Any, weight: Any, bias: Any, drawn: Any, floor: int, scale: float, y: Any, place: Any
+) -> None:
     """The largest of each 2 x 2 of ReLU of a 3 x 3 convolution, into y (B, h, w, C), and which of the four it was.
 
-    x is (B, 2 h + 2 or more, 2 w + 2 or more), with its padding; weight is (9, C).
+    x is (B, 2 h + 2 or more, 2 w + 2 or more), with its padding; weight is (9, C). What is `drawn` below `floor` is
+    dropped, and the rest multiplied by `scale`.
     """
     batch, high, broad, channels = y.shape
-    zero = np.float32(0)
+    zero, grown = np.float32(0), np.float32(scale)
     for b in range(batch):
         for i in range(high):
             for j in range(broad):
@@ -197,13 +200,14 @@ def convolved(x: Any, weight: Any, bias: Any, y: Any, place: Any) -> None:
                     other += w6 * p31 + w7 * p32 + w8 * p33
                     which = np.uint8(3) if other > best else which
                     best = (other if other > best else best) + bias[c]
+                    best = best if drawn[b, i, j, c] >= floor else zero
                     place[b, i, j, c] = which if best > zero else np.uint8(_SHUT)
-                    y[b, i, j, c] = best if best > zero else zero
+                    y[b, i, j, c] = _bits(best * grown if best > zero else zero, y[b, i, j, c])
 
 
 @kernel
-def convolved_back(x: Any, g: Any, place: Any, gs: Any) -> None:
-    """Gradient g of `convolved`, added to gs (10, C): of the weights, then of the bias."""
+def convolved_back(x: Any, g: Any, place: Any, scale: float, gs: Any) -> None:
+    """Gradient g of `convolved` into gs (10, C), which is 0 before: of the weights, then of the bias."""
     batch, high, broad, channels = g.shape
     zero = np.float32(0)
     for b in range(batch):
@@ -218,6 +222,47 @@ def convolved_back(x: Any, g: Any, place: Any, gs: Any) -> None:
                         at = p2 if which == 2 else at
                         at = p3 if which == 3 else at
                         at = zero if which == _SHUT else at
-                        gs[k, c] += at * g[b, i, j, c]
+                        gs[k, c] += at * _value(g[b, i, j, c])
                 for c in range(channels):
-                    gs[9, c] += g[b, i, j, c] if place[b, i, j, c] < _SHUT else zero
+                    gs[9, c] += _value(g[b, i, j, c]) if place[b, i, j, c] < _SHUT else zero
+    gs *= np.float32(scale)
+
+
+@kernel
+def shrunk(x: Any, drawn: Any, floor: int, scale: float, y: Any, place: Any) -> None:
+    """The largest of each 2 x 2 of ``relu(x)`` into y (B, h, w, C), and which it was; dropped as in `convolved`."""
+    batch, high, broad, channels = y.shape
+    zero, grown = np.float32(0), np.float32(scale)
+    for b in range(batch):
+        for i in range(high):
+            for j in range(broad):
+                for c in range(channels):
+                    best = _value(x[b, 2 * i, 2 * j, c])
+                    which = np.uint8(0)
+                    other = _value(x[b, 2 * i, 2 * j + 1, c])
+                    which = np.uint8(1) if other > best else which
+                    best = other if other > best else best
+                    other = _value(x[b, 2 * i + 1, 2 * j, c])
+                    which = np.uint8(2) if other > best else which
+                    best = other if other > best else best
+                    other = _value(x[b, 2 * i + 1, 2 * j + 1, c])
+                    which = np.uint8(3) if other > best else which
+                    best = other if other > best else best
+                    best = best if drawn[b, i, j, c] >= floor else zero
+                    place[b, i, j, c] = which if best > zero else np.uint8(_SHUT)
+                    y[b, i, j, c] = _bits(best * grown if best > zero else zero, y[b, i, j, c])
+
+
+@kernel
+def shrunk_back(g: Any, place: Any, scale: float, gx: Any) -> None:
+    """Gradient g of `shrunk` into gx, which is 0 in rows and columns that are in no 2 x 2."""
+    batch, high, broad, channels = g.shape
+    zero, grown = np.float32(0), np.float32(scale)
+    for b in range(batch):
+        for i in range(2 * high):
+            for j in range(2 * broad):
+                own = np.uint8(2 * (i & 1) + (j & 1))
+                for c in range(channels):
+                    through = grown * _value(g[b, i >> 1, j >> 1, c])
+                    through = through if place[b, i >> 1, j >> 1, c] == own else zero
+                    gx[b, i, j, c] = _bits(through, gx[b, i, j, c])

@@ -172,12 +172,12 @@ def _epochs(run: StudyRun, setting: _Setting, protocol: str) -> int:
     """As many as three hours on two cores leave: each speaker is a fold honestly, so those networks get a third."""
     honest, run = protocol == "honest", run.at(setting.key)
     if setting.form == "enlarged":  # an epoch of ten versions of each clip
-        return run.pick(full=5 if honest else 15, quick=1, miniature=1)
+        return run.pick(full=4 if honest else 10, quick=1, miniature=1)
     if setting.form == "resized":
-        return run.pick(full=50 if honest else 150, quick=2, miniature=1)
+        return run.pick(full=20 if honest else 60, quick=2, miniature=1)
     if setting.lr == 0.01:  # published as diverging, which few epochs show
         return run.pick(full=20, quick=5, miniature=1)
-    return run.pick(full=100 if honest else 300, quick=5, miniature=1)
+    return run.pick(full=80 if honest else 240, quick=5, miniature=1)
 
 
 def _run(run: StudyRun) -> Outcome:

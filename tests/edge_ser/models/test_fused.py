@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from edge_ser.models import ARCHITECTURES
-from edge_ser.models.fused import causal_depthwise, conv_pool_relu, norm_pool_relu, norm_relu
+from edge_ser.models.fused import causal_depthwise, conv_pool_relu, norm_pool_relu, norm_relu, pool_relu
 from edge_ser.models.stream72k import Stream72k, Stream72kConfig
 
 
@@ -162,6 +162,63 @@ def test_a_first_convolution_pool_and_relu_are_torchs(
     _close(
         conv.bias.grad if conv.bias is not None else None, exact.bias.grad if exact.bias is not None else None
     )
+
+
+@settings(deadline=None)  # the first example compiles
+@given(
+    seed=st.integers(0, 2**31),
+    batch=st.integers(1, 3),
+    high=st.integers(2, 9),
+    broad=st.integers(2, 9),
+    channels=st.integers(1, 40),
+)
+def test_pool_and_relu_are_torchs(seed: int, batch: int, high: int, broad: int, channels: int) -> None:
+    torch.manual_seed(seed)
+    x = torch.randn(batch, high, broad, channels).requires_grad_()
+    same = x.detach().double().requires_grad_()
+    expected = F.relu(F.max_pool2d(same.permute(0, 3, 1, 2), 2)).permute(0, 2, 3, 1)
+    got = pool_relu(x)
+    pull = torch.randn(got.shape)
+    (got * pull).sum().backward()
+    (expected * pull).sum().backward()
+    assert torch.equal(got.double(), expected)
+    _close(x.grad, same.grad)
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+def test_dropout_drops_its_share_and_keeps_the_mean(first: bool, kind: torch.dtype) -> None:
+    torch.manual_seed(0)
+    conv = nn.Conv2d(1, 16, 3, padding=1)
+    nn.init.zeros_(conv.weight)
+    assert conv.bias is not None
+    nn.init.ones_(conv.bias)
+    x = torch.ones(2, 66, 62, 16, dtype=kind).requires_grad_()
+
+    def passed(share: float) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16, enabled=kind == torch.bfloat16):
+            return conv_pool_relu(torch.randn(2, 66, 62), conv, share) if first else pool_relu(x, share)
+
+    y = passed(0.25)
+    kept = y != 0
+    assert y.dtype == kind and abs(float(kept.float().mean()) - 0.75) < 0.01
+    assert torch.equal(y[kept], torch.full_like(y[kept], 4 / 3))
+    # of each channel and column alike: no pattern in how bits are dealt out
+    for axes in ((0, 1, 2), (0, 1, 3)):
+        assert float((kept.float().mean(axes) - 0.75).abs().max()) < 0.05
+    y.sum().backward()
+    if first:
+        assert conv.bias.grad is not None
+        assert torch.allclose(conv.bias.grad, y.float().sum((0, 1, 2)), rtol=1e-2)
+    else:
+        assert x.grad is not None and torch.equal(x.grad[:, ::2, ::2], y)
+        assert int((x.grad != 0).sum()) == int(kept.sum())  # of equals, the first
+    torch.manual_seed(1)
+    again = passed(0.25)
+    assert not torch.equal(again != 0, kept)
+    torch.manual_seed(1)
+    passed_again = passed(0.25)
+    assert torch.equal(again, passed_again) or first  # the images are drawn too
 
 
 @pytest.mark.parametrize("name", ["pooled-cnn-3", "cnn-3"])

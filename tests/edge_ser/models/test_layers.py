@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
 
-from edge_ser.models.layers import ConvNorm, Dropout, blank, max_pool, mean_frames, thinned  # noqa: E402
+from edge_ser.models.layers import ConvNorm, blank, max_pool, mean_frames, thinned  # noqa: E402
 
 shapes = st.lists(st.tuples(st.sampled_from([1, 3, 5, 7]), st.sampled_from([1, 2])), min_size=1, max_size=4)
 
@@ -69,34 +67,3 @@ def test_a_depthwise_layer_trains_in_float32_beside_others_in_bfloat16(
     assert seen == [width] and bool(torch.isfinite(conv.conv.weight.grad).all())
     plain, _ = conv(x, None)
     assert torch.allclose(y.float(), plain, atol=0.1 if groups == 1 else 1e-5)
-
-
-@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
-def test_dropout_drops_its_share_and_keeps_the_mean(layout: Any, kind: Any) -> None:
-    torch.manual_seed(0)
-    layer = Dropout(0.25)
-    x = torch.ones(2, 16, 33, 31, dtype=kind).to(memory_format=layout).requires_grad_()
-    y = layer(x)
-    kept = y != 0
-    assert y.dtype == kind and y.stride() == x.stride()
-    assert abs(float(kept.float().mean()) - 0.75) < 0.01
-    assert torch.equal(y[kept], torch.full_like(y[kept], 4 / 3))
-    # of each channel and column alike: no pattern in how bits are dealt out
-    for axes in ((0, 1, 2), (0, 2, 3)):
-        assert float((kept.float().mean(axes) - 0.75).abs().max()) < 0.06
-    y.sum().backward()
-    assert torch.equal(x.grad, y)
-
-
-def test_dropout_draws_from_torchs_generator_and_is_still_in_inference() -> None:
-    layer, x = Dropout(0.2), torch.randn(3, 7)
-    torch.manual_seed(1)
-    first = layer(x)
-    assert not torch.equal(first, layer(x))
-    torch.manual_seed(1)
-    assert torch.equal(first, layer(x))
-    assert layer.eval()(x) is x
-    # columns that are no whole piece of memory
-    spread = torch.ones(50, 60)[:, ::2]
-    assert set(Dropout(0.5)(spread).unique().tolist()) == {0.0, 2.0}
