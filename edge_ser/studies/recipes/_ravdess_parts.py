@@ -76,7 +76,7 @@ def load(run: StudyRun) -> Material:
 
 
 def _table(vectors: np.ndarray, bands: bool) -> tuple[np.ndarray, list[str]]:
-    """The forest's table and its columns' names, of `Material.vectors`.
+    """The table of features and its columns' names, of `Material.vectors`.
 
     "Mel statistics" of the source can be read in two ways: of each band (512 columns of 798, among which a forest that
     looks at the square root of their number at a time finds little else), or of the whole mel spectrogram: four
@@ -158,6 +158,7 @@ def network(
     share: float = 1.0,
     augmented: bool = False,
     pretrained: int = 0,
+    bands: bool = False,
 ) -> Part:
     """A network on images, on features, or on both.
 
@@ -173,6 +174,8 @@ def network(
         Masks over time and bands, and Gaussian noise.
     pretrained : int
         Epochs of greedy layer-wise pretraining of each layer, on the training images alone.
+    bands : bool
+        The table of features has each mel band's statistics, see `_table`.
     """
     from edge_ser.models import ARCHITECTURES
     from edge_ser.models.classifiers import ImageAndVector, Mlp
@@ -188,7 +191,8 @@ def network(
         rng = np.random.default_rng(seed)
         some = np.sort(rng.permutation(division.train)[: round(share * len(division.train))])
         division = dataclasses.replace(division, train=some)
-    classes, width = len(clips.labels), material.vectors.shape[1]
+    vectors, _ = _table(material.vectors, bands)
+    classes, width = len(clips.labels), vectors.shape[1]
     schedule = Schedule(
         epochs=epochs,
         batch=32 if key == "mlp" else 64,
@@ -206,7 +210,7 @@ def network(
     elif key != "mlp":
         inputs.append(material.images)
     if key in ("mlp", "cnn+mlp"):
-        inputs.append(_standardised(material.vectors, division.train))
+        inputs.append(_standardised(vectors, division.train))
 
     def build() -> nn.Module:
         if key == "mlp":

@@ -56,15 +56,20 @@ def _settings(run: StudyRun) -> list[_Setting]:
     grid = run.at("random-forest").pick(
         full=_GRID, quick=_QUICK_GRID, miniature={"n_estimators": [10], "max_depth": [3]}
     )
-    mlp = {"key": "mlp", "epochs": run.pick(full=100, quick=100, miniature=2), "bfloat16": False}
+    mlp = {
+        "key": "mlp",
+        "epochs": run.pick(full=100, quick=100, miniature=2),
+        "bfloat16": False,
+        "bands": False,
+    }
 
     def on_images(key: str, network: str, epochs: int, **more: Any) -> dict[str, Any]:
         share = run.at(key).pick(full=1.0, quick=_QUICK_SHARE, miniature=1.0)
         long = run.at(key).scale != "quick"  # half as fast again is worth it there
         return {"key": network, "epochs": epochs, "bfloat16": long, "share": share, **more}
 
-    # "Mel statistics" can be read in two ways, see `parts.forest`; which one the published line has was decided by
-    # cross-validation within the training clips of the first random split.
+    # "Mel statistics" of the published table can be read in two ways. Which one lines on features have was decided by
+    # cross-validation of the forest within the training clips of the first random split.
     quick = run.pick(full=_QUICK_GRID, quick=_QUICK_GRID, miniature=grid)
     made = [
         _Setting(key, title, published, parts.forest, {"grid": searched, "bands": bands}, splits)
@@ -94,7 +99,7 @@ def _settings(run: StudyRun) -> list[_Setting]:
         title = f"CNN-3 pretrained as autoencoders, {shown} epochs"
         made.append(_Setting(key, title, published, parts.network, fit))
     joined = run.at("cnn+mlp").pick(full=15, quick=2, miniature=1)  # six times what CNN-3 costs
-    fit = on_images("cnn+mlp", "cnn+mlp", joined)
+    fit = on_images("cnn+mlp", "cnn+mlp", joined, bands=False)
     made.append(_Setting("cnn+mlp", "CNN and MLP, joined", 0.463, parts.network, fit))
     tuned = run.pick(full=10, quick=2, miniature=1)
     for name, title, published, layers_tuned in (
