@@ -1,11 +1,11 @@
 """What each study costs in full, from its parts: those that were run are measured, the others cost what their like do.
 
-    python -m benchmarks.study_costs [--runs runs/studies] [--out results/study-costs.json]
+    python -m benchmarks.study_costs [--runs runs/studies] [--out results/studies-cost.json] [--only STUDY,...]
 
 Every part that the whole study would run is listed, without running it. Parts that differ in fold and seed alone cost
-the same. Of a kind that was never run whole, one is run for one and for two epochs, and its cost goes on as the second
-epoch; that is an upper bound for fits that stop by themselves. Seconds are the processor's (user and system), hours
-those of two cores.
+the same. Of a kind that was never run whole, one is run for one epoch, and all of them cost what the first does, with
+all that comes before it: an upper bound. Features are those that runs have computed so far, and ten times what every
+tenth clip costs of those that are missing. Seconds are the processor's (user and system), hours those of two cores.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import argparse
 import dataclasses
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,16 @@ import benchmarks.one_thread  # noqa: F401
 # isort: split
 from edge_ser.errors import EdgeSerError
 from edge_ser.files import write_json
-from edge_ser.studies import Part, StudyRun, Unit, studies
+from edge_ser.studies import Features, Part, StudyRun, Unit, studies
+from edge_ser.studies.run import cpu_time
 from firmware_py.machine import describe_machine
 
 ROOT = Path(__file__).resolve().parents[1]
-#: What tells parts apart that cost the same.
+#: What parts may differ in that cost the same, and in which others one stands for all where none was run whole.
 ALIKE = ("fold", "seed")
+LIKE = (*ALIKE, "protocol", "weight", "window")
+#: Of so many clips whose features are missing, one is heard.
+STEP = 10
 
 
 class Planned(Exception):
@@ -42,32 +46,44 @@ class Planned(Exception):
 class Plan(StudyRun):
     """A run that stops where its work would begin."""
 
+    def features(
+        self,
+        paths: Sequence[str | Path],
+        compute: Any,
+        description: Mapping[str, Any],
+        what: str = "features",
+    ) -> Features:
+        """Of every tenth clip: a study then plans as of all."""
+        before = cpu_time()
+        made = dataclasses.replace(self, _cpu={"part": 0.0})
+        some = StudyRun.features(made, paths[::STEP], compute, description, what)
+        self._seconds["features"] = self._seconds.get("features", 0.0) + STEP * (cpu_time() - before)
+        return Features([STEP * i for i in some.kept], some.values, some.left_out)
+
     def parts(self, units: Sequence[Unit], what: str = "parts") -> list[Part]:
         """Nothing is done: `Planned` says what would be."""
         raise Planned(units)
 
 
-def kind_of(unit: Unit) -> str:
-    """The same for parts that cost the same."""
-    settings = {name: value for name, value in unit.settings.items() if name not in ALIKE}
+def kind_of(unit: Unit, but: Sequence[str] = ALIKE) -> str:
+    """The same for parts that differ in nothing but some settings."""
+    settings = {name: value for name, value in unit.settings.items() if name not in but}
     return json.dumps([unit.function.__qualname__, settings], sort_keys=True)
 
 
-def shortened(unit: Unit, epochs: int) -> Unit | None:
-    """The same part with so many epochs; None where it has none."""
+def epochs_of(unit: Unit) -> int:
+    """How many a part has; 1 where it knows none."""
+    return int(unit.settings.get("epochs") or unit.settings.get("recipe", {}).get("epochs") or 1)
+
+
+def shortened(unit: Unit) -> Unit:
+    """The same part with one epoch."""
     settings = dict(unit.settings)
     if "epochs" in settings:
-        settings["epochs"] = epochs
+        settings["epochs"] = 1
     elif "epochs" in settings.get("recipe", {}):
-        settings["recipe"] = {**settings["recipe"], "epochs": epochs}
-    else:
-        return None
+        settings["recipe"] = {**settings["recipe"], "epochs": 1}
     return dataclasses.replace(unit, settings=settings)
-
-
-def epochs_of(unit: Unit) -> int:
-    """How many a part has."""
-    return int(unit.settings.get("epochs") or unit.settings["recipe"]["epochs"])
 
 
 def measured(run: StudyRun, units: Sequence[Unit]) -> tuple[float, str] | None:
@@ -77,18 +93,12 @@ def measured(run: StudyRun, units: Sequence[Unit]) -> tuple[float, str] | None:
 
 
 def tried(run: StudyRun, unit: Unit) -> tuple[float, str]:
-    """Cost of a part from its first two epochs; of one without epochs, whole."""
-    one, two = shortened(unit, 1), shortened(unit, 2)
-    if one is None or two is None:
-        run.parts([unit])
-        cost = run.cost_of(unit)
-        assert cost is not None
-        return cost, "one measured"
-    run.parts([one, two])
-    first, second = run.cost_of(one), run.cost_of(two)
-    assert first is not None and second is not None
-    epochs = epochs_of(unit)
-    return first + (epochs - 1) * max(second - first, 0.0), f"from one and two of {epochs} epochs"
+    """What a part costs at most, from one epoch of it."""
+    one, epochs = shortened(unit), epochs_of(unit)
+    run.parts([one])
+    spent = run.cost_of(one)
+    assert spent is not None
+    return epochs * spent, "one measured" if epochs == 1 else f"at most: {epochs} epochs like the first"
 
 
 def cost(name: str, planned: Plan, run: StudyRun, study: Any) -> dict[str, Any]:
@@ -101,12 +111,20 @@ def cost(name: str, planned: Plan, run: StudyRun, study: Any) -> dict[str, Any]:
         units = []
     spent = planned.folder / "cache" / "cpu.json"
     features = sum(json.loads(spent.read_bytes()).values()) if spent.exists() else 0.0
+    features += planned._seconds.get("features", 0.0)
     kinds: dict[str, list[Unit]] = {}
     for unit in units:
         kinds.setdefault(kind_of(unit), []).append(unit)
     rows: list[dict[str, Any]] = []
+    trials: dict[str, tuple[float, str]] = {}
     for same in kinds.values():
-        each, how = measured(run, same) or tried(run, same[0])
+        found = measured(run, same)
+        if found is None:
+            like = kind_of(same[0], LIKE)
+            if like not in trials:
+                trials[like] = tried(run, same[0])
+            found = trials[like]
+        each, how = found
         rows.append({"part": same[0].key, "parts": len(same), "cpu_seconds": round(each, 1), "known": how})
         print(f"{name}: {len(same)} x {each:.0f} s, {same[0].key} ({how})", file=sys.stderr, flush=True)
     total = features + sum(row["parts"] * row["cpu_seconds"] for row in rows)
@@ -128,7 +146,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "studies")
-    parser.add_argument("--out", type=Path, default=ROOT / "results" / "study-costs.json")
+    parser.add_argument("--out", type=Path, default=ROOT / "results" / "studies-cost.json")
     parser.add_argument("--only", default="", metavar="STUDY,...")
     parser.add_argument("--set", action="append", default=[], metavar="STUDY.NAME=VALUE")
     args = parser.parse_args()
