@@ -143,7 +143,7 @@ def _run(run: StudyRun) -> Outcome:
     }
     lines = [_line(run, one, answers[one.key], done[one.key]) for one in settings]
     reasons = {
-        one.key: _why(one, answers[one.key]["as-published"], done[one.key]["as-published"][0])
+        one.key: _why(one, answers[one.key]["as-published"], done[one.key]["as-published"])
         for one in settings
         if "as-published" in run.protocols
     }
@@ -290,7 +290,7 @@ def _findings(
     return told
 
 
-def _why(one: _Setting, answers: ClassAnswers, first: Part) -> str:
+def _why(one: _Setting, answers: ClassAnswers, made: Sequence[Part]) -> str:
     """What the runs as published say of a figure under the published one."""
     told, each = [], answers.by_seed()
     if one.published is not None and len(each) > 1:
@@ -299,8 +299,11 @@ def _why(one: _Setting, answers: ClassAnswers, first: Part) -> str:
                     + ("so the split alone may explain it" if decides else "so it is not the split"))  # fmt: skip
     if share := _share(one):
         told.append(share)
-    if "records" in first:
-        told.append(course(first["records"], one.more["epochs"], first["epoch"]))
+    if "records" in made[0]:
+        told.append(course(made[0]["records"], one.more["epochs"], made[0]["epoch"]))
+        # a published figure may be that of the clips that chose the epoch
+        chosen = [max(record["valid_accuracy"] for record in part["records"]) for part in made]
+        told.append(f"{np.mean(chosen):.3f} on the clips that chose the epoch")
     return "; ".join(told)
 
 
