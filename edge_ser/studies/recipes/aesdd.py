@@ -177,7 +177,8 @@ def _epochs(run: StudyRun, setting: _Setting, protocol: str) -> int:
         return run.pick(full=20 if honest else 60, quick=2, miniature=1)
     if setting.lr == 0.01:  # published as diverging, which few epochs show
         return run.pick(full=20, quick=5, miniature=1)
-    return run.pick(full=60 if honest else 180, quick=5, miniature=1)
+    most = 120 if setting.layers == 3 else 60
+    return run.pick(full=most // 3 if honest else most, quick=5, miniature=1)
 
 
 def _run(run: StudyRun) -> Outcome:

@@ -98,7 +98,7 @@ def _settings(run: StudyRun) -> list[_Setting]:
         fit = on_images(key, "cnn-3", epochs, pretrained=layers)
         title = f"CNN-3 pretrained as autoencoders, {shown} epochs"
         made.append(_Setting(key, title, published, parts.network, fit))
-    joined = run.at("cnn+mlp").pick(full=15, quick=2, miniature=1)  # six times what CNN-3 costs
+    joined = run.at("cnn+mlp").pick(full=8, quick=2, miniature=1)  # six times what CNN-3 costs
     fit = on_images("cnn+mlp", "cnn+mlp", joined, bands=False)
     made.append(_Setting("cnn+mlp", "CNN and MLP, joined", 0.463, parts.network, fit))
     tuned = run.pick(full=10, quick=2, miniature=1)
