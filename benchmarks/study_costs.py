@@ -76,14 +76,18 @@ def epochs_of(unit: Unit) -> int:
     return int(unit.settings.get("epochs") or unit.settings.get("recipe", {}).get("epochs") or 1)
 
 
-def shortened(unit: Unit) -> Unit:
-    """The same part with one epoch."""
+def shortened(unit: Unit) -> tuple[Unit, float]:
+    """The same part with one epoch, and of two versions of each clip where there are more; how often it fits."""
     settings = dict(unit.settings)
+    times = float(epochs_of(unit))
+    if settings.get("versions", 1) > 2:
+        times *= settings["versions"] / 2
+        settings["versions"] = 2
     if "epochs" in settings:
         settings["epochs"] = 1
     elif "epochs" in settings.get("recipe", {}):
         settings["recipe"] = {**settings["recipe"], "epochs": 1}
-    return dataclasses.replace(unit, settings=settings)
+    return dataclasses.replace(unit, settings=settings), times
 
 
 def measured(run: StudyRun, units: Sequence[Unit]) -> tuple[float, str] | None:
@@ -94,11 +98,11 @@ def measured(run: StudyRun, units: Sequence[Unit]) -> tuple[float, str] | None:
 
 def tried(run: StudyRun, unit: Unit) -> tuple[float, str]:
     """What a part costs at most, from one epoch of it."""
-    one, epochs = shortened(unit), epochs_of(unit)
+    one, times = shortened(unit)
     run.parts([one])
     spent = run.cost_of(one)
     assert spent is not None
-    return epochs * spent, "one measured" if epochs == 1 else f"at most: {epochs} epochs like the first"
+    return times * spent, "one measured" if times == 1 else f"at most: {times:g} times its first epoch"
 
 
 def cost(name: str, planned: Plan, run: StudyRun, study: Any) -> dict[str, Any]:
