@@ -215,7 +215,7 @@ def _absent(run: StudyRun) -> list[Line]:
     long = [
         Line(key, title, published, note="not run where it is quick")
         for key, (title, published) in _NOT_QUICKLY.items()
-        if run.scale == "quick"
+        if run.scale == "quick" and key not in run.full
     ]
     return long + [
         Line(name, title, published, note=f"not run: give its checkpoint, --set {name}={hub}")

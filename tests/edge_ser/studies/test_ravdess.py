@@ -39,6 +39,19 @@ def test_it_runs_in_miniature(tmp_path: Path) -> None:
     assert meta["training"]["held_out_fold"] == 0 and len(model.config.labels) == 8
 
 
+def test_each_line_stands_once_in_a_quick_run_whatever_is_run_in_full(tmp_path: Path) -> None:
+    from edge_ser.studies.recipes import ravdess
+
+    keys = {}
+    for full in ((), ("cnn-4-augmented", "cnn-3-pretrained-25")):
+        run = StudyRun("ravdess", tmp_path, scale="quick", full=full)
+        made = [one.key for one in ravdess._settings(run)]
+        keys[full] = [*made, *(line.key for line in ravdess._absent(run))]
+        assert set(full) <= set(made)
+        assert len(set(keys[full])) == len(keys[full])
+    assert set(keys[()]) == set(keys["cnn-4-augmented", "cnn-3-pretrained-25"])
+
+
 def test_large_encoders_from_a_folder(tmp_path: Path) -> None:
     pytest.importorskip("transformers")
     from edge_ser.studies.recipes import _ravdess_parts as parts
