@@ -5,6 +5,7 @@ from typing import Any
 
 from benchmarks.results import read
 from edge_ser.commands._output import markdown_table
+from firmware_py.machine import machine_line
 
 __all__ = ["TABLES"]
 
@@ -42,6 +43,22 @@ def studies(results: Path) -> str:
     return "\n\n".join(told) or "No study is recorded yet."
 
 
+def costs(results: Path) -> str:
+    """What each study costs in full, from ``python -m benchmarks.study_costs``."""
+    told = read(results / "studies-cost.json")
+    rows = [
+        {
+            "study": f"{one['letter']}: {one['study']}",
+            "parts": sum(kind["parts"] for kind in one["kinds"]) or "-",
+            "a core's seconds": one["cpu_seconds"],
+            "of kinds that were run whole": f"{one['of_measured_kinds']:.0%}",
+            "hours on two cores": one["hours_on_two_cores"],
+        }
+        for one in told["studies"]
+    ]
+    return f"{markdown_table(rows)}\n\n{machine_line(told['machine'])}"
+
+
 #: What a line says that was run in full within a quick run.
 _IN_FULL = "in full"
 
@@ -54,4 +71,4 @@ def _share(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-TABLES = {"studies": studies}
+TABLES = {"studies": studies, "study_costs": costs}

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError
 from edge_ser.models.base import ClipNetwork, NetworkConfig
+from edge_ser.models.fused import conv_pool_relu, norm_pool_relu, pool_relu
 from edge_ser.models.layers import ConvNorm, blank
 
 __all__ = [
@@ -58,7 +59,12 @@ class ConvStack(nn.Sequential):
 
     def stage(self, number: int, images: Tensor) -> Tensor:
         """What the layer of a number makes of (B, C, h, w)."""
-        return F.relu(F.max_pool2d(self[number](images, None)[0], 2))
+        layer = self[number]
+        assert isinstance(layer, ConvNorm)
+        if self.training and isinstance(layer.norm, nn.BatchNorm2d) and images.device.type == "cpu":
+            x = layer.conv(images).permute(0, 2, 3, 1)  # half the time of torch's own layers
+            return norm_pool_relu(x, layer.norm).permute(0, 3, 1, 2)
+        return F.relu(F.max_pool2d(layer(images, None)[0], 2))
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 1, h, w) to (B, channels, h / 2^n, w / 2^n)."""
@@ -176,15 +182,26 @@ class PooledCnn(ClipNetwork):
         shortest = 1 << len(self.convolutions)
         if features.shape[1] < shortest:
             features = F.pad(features, (0, 0, 0, shortest - features.shape[1]))
-        x = features[:, None]
-        for convolution in self.convolutions:
-            x = F.relu(F.max_pool2d(convolution(blank(x, frames)), 2))  # in this order it is quicker
-            frames = None if frames is None else (frames // 2).clamp_min(1)
-            x = self.dropout(x)
+        if self.training and frames is None and features.device.type == "cpu" and not features.requires_grad:
+            x = self._trained(features)
+        else:
+            x = features[:, None]
+            for convolution in self.convolutions:
+                x = F.relu(F.max_pool2d(convolution(blank(x, frames)), 2))  # in this order it is quicker
+                frames = None if frames is None else (frames // 2).clamp_min(1)
+                x = self.dropout(x)
         x = blank(x, frames)
         x = F.avg_pool2d(x, (1, self.rows))  # (B, channels, T, 4)
         mean = x.mean(2) if frames is None else x.sum(2) / frames[:, None, None]
         return mean.flatten(1)
+
+    def _trained(self, features: Tensor) -> Tensor:
+        """The convolutions in training: the same functions in compiled passes, in half the time of a clip alone."""
+        first, *others = (layer for layer in self.convolutions if isinstance(layer, nn.Conv2d))
+        x = conv_pool_relu(features, first, self.dropout.p).permute(0, 3, 1, 2)
+        for layer in others:
+            x = pool_relu(layer(x).permute(0, 2, 3, 1), self.dropout.p).permute(0, 3, 1, 2)
+        return x
 
 
 class PooledCnn3(PooledCnn):

@@ -262,6 +262,14 @@ class StudyRun:
                 self._spread(todo, bar)
         return [self._read(place) for place in places]
 
+    def cost_of(self, unit: Unit) -> float | None:
+        """User and system seconds that a part took; None where it is not done."""
+        place = self._place(unit)
+        if not place.exists():
+            return None
+        self._read(place)
+        return self._cpu[place.name]
+
     def workplace(self, key: str, **settings: Any) -> Path:
         """A folder for a checkpoint within a part, by what tells it apart; all of them go when the study is done."""
         folder = self.folder / "work" / _file_name(key, settings)

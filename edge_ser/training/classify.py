@@ -255,7 +255,9 @@ class _Fit:
         self.model, self.train, self.valid, self.schedule, self.seed = model, train, valid, schedule, seed
         kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
         trained = [weight for weight in model.parameters() if weight.requires_grad]
-        self.optimiser = kind[schedule.optimiser](trained, lr=schedule.lr, weight_decay=schedule.weight_decay)
+        self.optimiser = kind[schedule.optimiser](
+            trained, lr=schedule.lr, weight_decay=schedule.weight_decay, fused=True
+        )
         # Batch normalisation knows no batch of one, so such a rest is left for another epoch's order.
         whole, rest = divmod(len(train), schedule.batch)
         self.batches = whole + (rest > (1 if whole and schedule.batch > 1 else 0))

@@ -75,9 +75,27 @@ def load(run: StudyRun) -> Material:
     )
 
 
-def feature_names() -> tuple[str, ...]:
-    """Of the columns of `Material.vectors`."""
-    return vector_names(load_spec(_FEATURES))
+def _table(vectors: np.ndarray, bands: bool) -> tuple[np.ndarray, list[str]]:
+    """The table of features and its columns' names, of `Material.vectors`.
+
+    "Mel statistics" of the source can be read in two ways: of each band (512 columns of 798, among which a forest that
+    looks at the square root of their number at a time finds little else), or of the whole mel spectrogram: four
+    columns, beside means and deviations of the other features.
+    """
+    names = np.array(vector_names(load_spec(_FEATURES)))
+    if bands:
+        return vectors, names.tolist()
+    mel = {how: vectors[:, [n.startswith("log_mel") and n.endswith(how) for n in names]]
+           for how in ("mean", "std", "min", "max")}  # fmt: skip
+    mean = mel["mean"].mean(1)
+    # deviations within bands and between them
+    spread = np.sqrt(np.maximum((mel["std"] ** 2 + mel["mean"] ** 2).mean(1) - mean**2, 0.0))
+    others = [not n.startswith("log_mel") and not n.endswith(("_min", "_max")) for n in names]
+    whole = np.stack([mean, spread, mel["min"].min(1), mel["max"].max(1)], 1)
+    return np.concatenate([vectors[:, others], whole], 1), [
+        *names[others].tolist(),
+        *(f"mel_{how}" for how in mel),
+    ]
 
 
 def _division(
@@ -93,13 +111,16 @@ def _standardised(vectors: np.ndarray, train: np.ndarray) -> np.ndarray:
     return ((vectors - mean) / np.maximum(spread, 1e-6)).astype(np.float32)
 
 
-def forest(run: StudyRun, *, protocol: str, fold: int, seed: int, grid: dict[str, list[Any]]) -> Part:
+def forest(
+    run: StudyRun, *, protocol: str, fold: int, seed: int, grid: dict[str, list[Any]], bands: bool
+) -> Part:
     """A random forest; of several settings the best is searched for by cross-validation within the training clips."""
     from sklearn.model_selection import GridSearchCV, GroupKFold, StratifiedKFold
 
     from edge_ser.models.classifiers import classical, count_classical
 
-    clips, vectors = _of(run)
+    material = load(run)
+    clips, (vectors, names) = material.labelled, _table(material.vectors, bands)
     division = _division(clips, protocol, fold, seed, valid=0.0, test=0.3)
     truth, groups = clips.truth[division.train], [clips.groups[i] for i in division.train]
     smallest = int(np.bincount(truth, minlength=len(clips.labels)).min())
@@ -119,14 +140,10 @@ def forest(run: StudyRun, *, protocol: str, fold: int, seed: int, grid: dict[str
     return {
         **clips.answers(division, scores, seed).to_part(),
         "importances": np.asarray(best.feature_importances_, np.float64),
+        "names": names,
         "settings": settings,
         "parameters": count_classical(best),
     }
-
-
-def _of(run: StudyRun) -> tuple[Labelled, np.ndarray]:
-    material = load(run)
-    return material.labelled, material.vectors
 
 
 def network(
@@ -141,6 +158,7 @@ def network(
     share: float = 1.0,
     augmented: bool = False,
     pretrained: int = 0,
+    bands: bool = False,
 ) -> Part:
     """A network on images, on features, or on both.
 
@@ -156,6 +174,8 @@ def network(
         Masks over time and bands, and Gaussian noise.
     pretrained : int
         Epochs of greedy layer-wise pretraining of each layer, on the training images alone.
+    bands : bool
+        The table of features has each mel band's statistics, see `_table`.
     """
     from edge_ser.models import ARCHITECTURES
     from edge_ser.models.classifiers import ImageAndVector, Mlp
@@ -171,7 +191,8 @@ def network(
         rng = np.random.default_rng(seed)
         some = np.sort(rng.permutation(division.train)[: round(share * len(division.train))])
         division = dataclasses.replace(division, train=some)
-    classes, width = len(clips.labels), material.vectors.shape[1]
+    vectors, _ = _table(material.vectors, bands)
+    classes, width = len(clips.labels), vectors.shape[1]
     schedule = Schedule(
         epochs=epochs,
         batch=32 if key == "mlp" else 64,
@@ -189,7 +210,7 @@ def network(
     elif key != "mlp":
         inputs.append(material.images)
     if key in ("mlp", "cnn+mlp"):
-        inputs.append(_standardised(material.vectors, division.train))
+        inputs.append(_standardised(vectors, division.train))
 
     def build() -> nn.Module:
         if key == "mlp":

@@ -171,11 +171,14 @@ def _train(
 def _epochs(run: StudyRun, setting: _Setting, protocol: str) -> int:
     """As many as three hours on two cores leave: each speaker is a fold honestly, so those networks get a third."""
     honest, run = protocol == "honest", run.at(setting.key)
-    if setting.form == "enlarged":
-        return run.pick(full=2 if honest else 6, quick=1, miniature=1)
+    if setting.form == "enlarged":  # an epoch of ten versions of each clip
+        return run.pick(full=4 if honest else 10, quick=1, miniature=1)
     if setting.form == "resized":
-        return run.pick(full=15 if honest else 40, quick=2, miniature=1)
-    return run.pick(full=20 if honest else 60, quick=5, miniature=1)
+        return run.pick(full=20 if honest else 60, quick=2, miniature=1)
+    if setting.lr == 0.01:  # published as diverging, which few epochs show
+        return run.pick(full=20, quick=5, miniature=1)
+    most = 120 if setting.layers == 3 else 60
+    return run.pick(full=most // 3 if honest else most, quick=5, miniature=1)
 
 
 def _run(run: StudyRun) -> Outcome:

@@ -179,7 +179,10 @@ def _nan(run: StudyRun) -> dict[str, float]:
 def test_parts_are_told_apart_by_their_settings(tmp_path: Path) -> None:
     run = StudyRun("x", tmp_path)
     units = [Unit("same", _once, {"value": value}) for value in (1.0, 2.0)]
+    assert run.cost_of(units[0]) is None
     assert [part["value"] for part in run.parts(units)] == [1.0, 2.0]
+    spent = run.cost_of(units[0])
+    assert spent is not None and 0 <= spent < 5
     with pytest.raises(EdgeSerError, match="are the same"):
         run.parts([units[0], units[0]])
     with pytest.raises(EdgeSerError, match="cannot be kept"):

@@ -19,7 +19,7 @@ def test_it_runs_in_miniature(tmp_path: Path) -> None:
     run = StudyRun(study.name, tmp_path / "out", scale="miniature", data=data)
     outcome = study.run(run)
     lines = {line.key: line for line in outcome.lines}
-    ran = ["random-forest", "mlp", "cnn-3", "cnn-3-pretrained-25", "cnn+mlp"]
+    ran = ["random-forest", "random-forest-bands", "mlp", "cnn-3", "cnn-3-pretrained-25", "cnn+mlp"]
     assert list(lines) == [*ran, "wav2vec2", "xlsr"]
     for key in ran:
         line = lines[key]
@@ -27,7 +27,7 @@ def test_it_runs_in_miniature(tmp_path: Path) -> None:
         assert line.gap == line.as_published.value - line.honest.value
     assert lines["wav2vec2"].honest is None and "--set wav2vec2=" in lines["wav2vec2"].note
     assert "max_depth 3" in lines["random-forest"].note
-    for key in ("random-forest", "mlp"):
+    for key in ran[:3]:
         figure = lines[key].as_published
         assert figure is not None and figure.spread is not None and "2 random splits, 0." in lines[key].note
     assert "1 epoch, best in 1" in lines["cnn-3"].note and "splits" not in lines["cnn-3"].note
@@ -37,6 +37,19 @@ def test_it_runs_in_miniature(tmp_path: Path) -> None:
     # what was trained can be exported as any other network
     model, meta = load_checkpoint(tmp_path / "out" / "models" / "cnn-3-honest-fold0-seed0.safetensors")
     assert meta["training"]["held_out_fold"] == 0 and len(model.config.labels) == 8
+
+
+def test_each_line_stands_once_in_a_quick_run_whatever_is_run_in_full(tmp_path: Path) -> None:
+    from edge_ser.studies.recipes import ravdess
+
+    keys = {}
+    for full in ((), ("cnn-4-augmented", "cnn-3-pretrained-25")):
+        run = StudyRun("ravdess", tmp_path, scale="quick", full=full)
+        made = [one.key for one in ravdess._settings(run)]
+        keys[full] = [*made, *(line.key for line in ravdess._absent(run))]
+        assert set(full) <= set(made)
+        assert len(set(keys[full])) == len(keys[full])
+    assert set(keys[()]) == set(keys["cnn-4-augmented", "cnn-3-pretrained-25"])
 
 
 def test_large_encoders_from_a_folder(tmp_path: Path) -> None:
