@@ -113,19 +113,27 @@ def cost(name: str, planned: Plan, run: StudyRun, study: Any) -> dict[str, Any]:
         units = plan.units
     else:
         units = []
-    spent = planned.folder / "cache" / "cpu.json"
-    features = sum(json.loads(spent.read_bytes()).values()) if spent.exists() else 0.0
+    place = planned.folder / "cache" / "cpu.json"
+    features = sum(json.loads(place.read_bytes()).values()) if place.exists() else 0.0
     features += planned._seconds.get("features", 0.0)
     kinds: dict[str, list[Unit]] = {}
     for unit in units:
         kinds.setdefault(kind_of(unit), []).append(unit)
     rows: list[dict[str, Any]] = []
+    longer: dict[str, tuple[int, float]] = {}
+    for same in kinds.values():
+        if found := measured(run, same):
+            key = kind_of(same[0], (*LIKE, "epochs"))
+            longer[key] = max(longer.get(key, (0, 0.0)), (epochs_of(same[0]), found[0]))
     trials: dict[str, tuple[float, str]] = {}
     for same in kinds.values():
         found = measured(run, same)
         if found is None:
             like = kind_of(same[0], LIKE)
-            if like not in trials:
+            epochs, spent = longer.get(kind_of(same[0], (*LIKE, "epochs")), (0, 0.0))
+            if epochs >= epochs_of(same[0]):
+                trials[like] = spent, f"at most what one of {epochs} epochs takes"
+            elif like not in trials:
                 trials[like] = tried(run, same[0])
             found = trials[like]
         each, how = found
