@@ -89,7 +89,7 @@ def _settings(run: StudyRun) -> list[_Setting]:
             most, few = (15, 2) if name == "5" else (50, 6)
             epochs = run.at(key).pick(full=most, quick=few, miniature=1)
             fit = on_images(key, f"cnn-{name}", epochs, **more)
-            again = run.at(key).pick(full=_SPLITS, quick=1, miniature=1) if name in "34" and not more else 1
+            again = run.at(key).pick(full=_SPLITS, quick=1, miniature=1) if name in "34" else 1
             made.append(_Setting(key, title, published, parts.network, fit, again))
     for shown, published in ((25, 0.7005), (30, 0.7281)):
         key = f"cnn-3-pretrained-{shown}"
