@@ -13,7 +13,7 @@ import numpy as np
 from edge_ser.corpora import Clip, Corpus
 from edge_ser.evaluation.class_answers import ClassAnswers
 from edge_ser.evaluation.divisions import Division
-from edge_ser.evaluation.drawings import as_svg
+from edge_ser.evaluation.drawings import as_svg, svg
 from edge_ser.evaluation.plots import plot_confusion, plot_curves
 from edge_ser.studies.base import TOLERANCE, Line, Section
 from edge_ser.studies.run import Part, StudyRun
@@ -24,7 +24,18 @@ if TYPE_CHECKING:
     from edge_ser.models.base import Network
     from edge_ser.training.classify import Augmentation, Schedule
 
-__all__ = ["Labelled", "confusions", "course", "learning_curves", "network_part", "save_network", "short_of"]
+__all__ = [
+    "Labelled",
+    "confusions",
+    "course",
+    "durations",
+    "learning_curves",
+    "network_part",
+    "save_network",
+    "short_of",
+    "splits_note",
+    "splits_reason",
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -196,6 +207,41 @@ def confusions(answers: Mapping[str, ClassAnswers], heading: str = "Confusion") 
         "Share of the true class, and clips.",
         {name: as_svg(plot_confusion, one.confusion(), one.labels, title=name) for name, one in answers.items()},
     )  # fmt: skip
+
+
+def durations(seconds: Sequence[float]) -> Section:
+    """How long clips are: in words, and as a histogram."""
+
+    def draw(figure: Any) -> None:
+        axes = figure.subplots()
+        axes.hist(seconds, bins=30, color="#3f72b0")
+        axes.set(xlabel="seconds", ylabel="clips")
+
+    told = f"{min(seconds):.1f} to {max(seconds):.1f} s, {np.mean(seconds):.1f} on average."
+    return Section("Durations", told, {"histogram of the clips' durations": svg((7.0, 2.6), draw)})
+
+
+def splits_note(answers: ClassAnswers) -> str:
+    """For a line's note, between which figures as published its random splits lie; nothing of one split."""
+    each = answers.by_seed()
+    return (
+        f"{len(each)} random splits, {min(each):.3f} to {max(each):.3f} (published: one)"
+        if len(each) > 1
+        else ""
+    )
+
+
+def splits_reason(answers: ClassAnswers, published: float | None) -> str:
+    """Whether the random split may be why a published accuracy is missed; nothing of one split, or without a figure."""
+    each = answers.by_seed()
+    if published is None or len(each) < 2:
+        return ""
+    decides = (
+        "so the split alone may explain it"
+        if max(each) >= published - TOLERANCE
+        else "so it is not the split"
+    )
+    return f"{min(each):.3f} to {max(each):.3f} over {len(each)} random splits, {decides}"
 
 
 def course(records: Sequence[Mapping[str, float]], asked: int, epoch: int) -> str:

@@ -15,12 +15,22 @@ from edge_ser.dsp import MelSpec
 from edge_ser.dsp.denoise import spectral_gate
 from edge_ser.evaluation.class_answers import ClassAnswers
 from edge_ser.evaluation.divisions import Division, apart, stratified
-from edge_ser.evaluation.drawings import as_svg, svg
+from edge_ser.evaluation.drawings import as_svg
 from edge_ser.evaluation.portrait import plot_recording
 from edge_ser.features.images import mel_image
 from edge_ser.perturb.timing import pitch
 from edge_ser.studies import Line, Outcome, Part, Section, Study, StudyRun, Unit, line_of
-from edge_ser.studies.networks import Labelled, confusions, course, learning_curves, network_part, short_of
+from edge_ser.studies.networks import (
+    Labelled,
+    confusions,
+    course,
+    durations,
+    learning_curves,
+    network_part,
+    short_of,
+    splits_note,
+    splits_reason,
+)
 
 __all__ = ["STUDY"]
 
@@ -30,6 +40,7 @@ _SPEC = MelSpec(
 _WIDTH = 256
 _COPIES = 10  # what "ten times larger" is
 _CHANCE = 0.6
+_SPLITS = 3  # of the published lines that say most
 
 
 @dataclasses.dataclass(frozen=True)
@@ -181,6 +192,12 @@ def _epochs(run: StudyRun, setting: _Setting, protocol: str) -> int:
     return run.pick(full=most // 3 if honest else most, quick=5, miniature=1)
 
 
+def _seeds(run: StudyRun, setting: _Setting, protocol: str) -> Sequence[int]:
+    """Each is a random split of its own as published."""
+    more = _SPLITS if run.at(setting.key).scale == "full" and setting.key in ("3-0.001", "4-0.001") else 1
+    return range(max(len(run.seeds), more)) if protocol == "as-published" else run.seeds
+
+
 def _run(run: StudyRun) -> Outcome:
     corpus, clips = _clips(run)
     made = _images(run, clips, None)
@@ -198,7 +215,7 @@ def _run(run: StudyRun) -> Outcome:
         for setting in settings
         for protocol in run.protocols
         for fold in (folds if protocol == "honest" else [0])
-        for seed in run.seeds
+        for seed in _seeds(run, setting, protocol)
     ]
     units = [
         Unit(
@@ -233,9 +250,13 @@ def _run(run: StudyRun) -> Outcome:
     }
     first = {key: part for (key, p, fold, seed), part in reversed(parts.items()) if p == run.protocols[0]}
     lines = [_line(run, setting, answers[setting.key], first[setting.key]) for setting in settings]
-    reasons = {
-        one.key: _course(run, one, first[one.key]) for one in settings if "as-published" in run.protocols
-    }
+    reasons = {}
+    for one in settings if "as-published" in run.protocols else ():
+        why = (
+            splits_reason(answers[one.key]["as-published"], one.published),
+            _course(run, one, first[one.key]),
+        )
+        reasons[one.key] = "; ".join(filter(None, why))
     absent = [
         Line(one.key, one.title, one.published, note="not run where it is quick")
         for one in _SETTINGS
@@ -265,6 +286,7 @@ def _line(run: StudyRun, setting: _Setting, answers: Mapping[str, ClassAnswers],
         notes[0] += f" of {_versions(run.at(setting.key))} versions of each clip"
     if "as-published" in epochs:
         notes.append(f"as published {_course(run, setting, part)}")
+        notes += filter(None, [splits_note(answers["as-published"])])
     notes.append(f"{part['parameters']} parameters")
     return line_of(setting.key, setting.title, answers, published=setting.published, note=", ".join(notes))
 
@@ -345,17 +367,10 @@ def _sections(
     shown = honest or {key: next(iter(one.values())) for key, one in answers.items()}
     best = max(shown, key=lambda key: shown[key].figure(interval=False).value)
     waves = {label: load_audio(next(c.path for c in clips if c.emotion == label)) for label in whole.labels}
-    seconds = [len(load_audio(clip.path)) / SAMPLE_RATE for clip in clips]
+    draw = functools.partial(plot_recording, what=["waveform", "mel"], n_fft=2048, hop_length=512)
+    named = "a clip, {}: waveform, and mel spectrogram without its noise"
     portraits = {
-        f"a clip, {label}: waveform, and mel spectrogram without its noise": as_svg(
-            plot_recording,
-            spectral_gate(wave),
-            what=["waveform", "mel"],
-            n_fft=2048,
-            hop_length=512,
-            title=label,
-        )
-        for label, wave in waves.items()
+        named.format(label): as_svg(draw, spectral_gate(wave), title=label) for label, wave in waves.items()
     }
     recalls = [
         {"emotion": label, **{key: one.recalls()[label] for key, one in shown.items()}}
@@ -365,19 +380,9 @@ def _sections(
         confusions({f"{_BY_KEY[best].title}, {'honest' if honest else 'as published'}": shown[best]}),
         Section("Recall of each emotion", "honest" if honest else "as published", rows=recalls),
         learning_curves({_BY_KEY[key].title: part["records"] for key, part in parts.items()}),
-        Section(
-            "Durations",
-            f"{min(seconds):.1f} to {max(seconds):.1f} s, {np.mean(seconds):.1f} on average.",
-            {"histogram of the clips' durations": svg((7.0, 2.6), functools.partial(_histogram, seconds))},
-        ),
+        durations([len(load_audio(clip.path)) / SAMPLE_RATE for clip in clips]),
         Section("A clip of each emotion", "", portraits),
     ]
-
-
-def _histogram(seconds: Sequence[float], figure: Any) -> None:
-    axes = figure.subplots()
-    axes.hist(seconds, bins=30, color="#3f72b0")
-    axes.set(xlabel="seconds", ylabel="clips")
 
 
 STUDY = Study(

@@ -11,8 +11,7 @@ import numpy as np
 
 from edge_ser.evaluation.class_answers import ClassAnswers
 from edge_ser.studies import Line, Outcome, Part, Study, StudyRun, Unit, line_of
-from edge_ser.studies.base import TOLERANCE
-from edge_ser.studies.networks import course, short_of
+from edge_ser.studies.networks import course, short_of, splits_note, splits_reason
 from edge_ser.studies.recipes import _ravdess_parts as parts
 from edge_ser.studies.recipes._ravdess_sections import sections
 
@@ -199,8 +198,8 @@ def _line(
     notes = [f"{first['parameters']} parameters"]
     if epochs := one.more.get("epochs"):
         notes.append(course(first["records"], epochs, first["epoch"]))
-    if "as-published" in answers and len(each := answers["as-published"].by_seed()) > 1:
-        notes.append(f"{len(each)} random splits, {min(each):.3f} to {max(each):.3f} (published: one)")
+    if "as-published" in answers and (told := splits_note(answers["as-published"])):
+        notes.append(told)
     if share := _share(one):
         notes.append(share)
     if layers := one.more.get("pretrained"):
@@ -292,13 +291,7 @@ def _findings(
 
 def _why(one: _Setting, answers: ClassAnswers, made: Sequence[Part]) -> str:
     """What the runs as published say of a figure under the published one."""
-    told, each = [], answers.by_seed()
-    if one.published is not None and len(each) > 1:
-        decides = max(each) >= one.published - TOLERANCE
-        told.append(f"{min(each):.3f} to {max(each):.3f} over {len(each)} random splits, "
-                    + ("so the split alone may explain it" if decides else "so it is not the split"))  # fmt: skip
-    if share := _share(one):
-        told.append(share)
+    told = [told for told in (splits_reason(answers, one.published), _share(one)) if told]
     if "records" in made[0]:
         told.append(course(made[0]["records"], one.more["epochs"], made[0]["epoch"]))
         # a published figure may be that of the clips that chose the epoch
