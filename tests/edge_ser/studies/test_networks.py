@@ -1,13 +1,14 @@
 """What studies of networks share."""
 
+import numpy as np
 import pytest
 
 pytest.importorskip("torch")
 pytest.importorskip("matplotlib")
 
-from edge_ser.evaluation.class_answers import Figure
+from edge_ser.evaluation.class_answers import ClassAnswers, Figure
 from edge_ser.studies import Line
-from edge_ser.studies.networks import course, short_of
+from edge_ser.studies.networks import course, short_of, splits_note, splits_reason
 
 
 def _records(*shares: float) -> list[dict[str, float]]:
@@ -51,3 +52,20 @@ def test_a_figure_under_the_published_one_says_why() -> None:
     assert few is not None and few.endswith(
         "a forest with 0.500 of 0.700 (chance alone ±0.098 of 100 clips)."
     )
+
+
+def _split(right: int, seed: int) -> ClassAnswers:
+    """Ten clips of two classes, of which so many are answered right."""
+    truth = np.arange(10) % 2
+    said = np.where(np.arange(10) < right, truth, 1 - truth)
+    return ClassAnswers.of(("a", "b"), truth, np.eye(2)[said], [str(i) for i in range(10)], fold=0, seed=seed)
+
+
+def test_random_splits_say_between_what_they_lie_and_whether_they_explain_a_figure() -> None:
+    two = ClassAnswers.joined([_split(6, 0), _split(8, 1)])
+    assert splits_note(two) == "2 random splits, 0.600 to 0.800 (published: one)"
+    assert (
+        splits_reason(two, 0.82) == "0.600 to 0.800 over 2 random splits, so the split alone may explain it"
+    )
+    assert splits_reason(two, 0.85).endswith("so it is not the split")
+    assert splits_note(_split(6, 0)) == splits_reason(_split(6, 0), 0.9) == splits_reason(two, None) == ""
