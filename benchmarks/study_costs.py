@@ -4,8 +4,8 @@
 
 Every part that the whole study would run is listed, without running it. Parts that differ in fold and seed alone cost
 the same. Of a kind that was never run whole, one is run for one epoch, and all of them cost what the first does, with
-all that comes before it: an upper bound. Features cost ten times what those of every tenth
-clip do. Seconds are the processor's (user and system), hours those of two cores.
+all that comes before it: an upper bound. Features cost ten times what those of every tenth clip do. Seconds are the
+processor's (user and system), hours those of two cores.
 """
 
 from __future__ import annotations
@@ -120,13 +120,14 @@ def cost(name: str, planned: Plan, run: StudyRun, study: Any) -> dict[str, Any]:
         kinds.setdefault(kind_of(unit), []).append(unit)
     rows: list[dict[str, Any]] = []
     longer: dict[str, tuple[int, float]] = {}
-    for same in kinds.values():
-        if found := measured(run, same):
+    known = {kind: measured(run, same) for kind, same in kinds.items()}
+    for kind, same in kinds.items():
+        if found := known[kind]:
             key = kind_of(same[0], (*LIKE, "epochs"))
             longer[key] = max(longer.get(key, (0, 0.0)), (epochs_of(same[0]), found[0]))
     trials: dict[str, tuple[float, str]] = {}
-    for same in kinds.values():
-        found = measured(run, same)
+    for kind, same in kinds.items():
+        found = known[kind]
         if found is None:
             like = kind_of(same[0], LIKE)
             epochs, spent = longer.get(kind_of(same[0], (*LIKE, "epochs")), (0, 0.0))

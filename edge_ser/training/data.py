@@ -46,9 +46,7 @@ class Batch(NamedTuple):
     logits: Tensor  # (B, L) the teacher's, NaN where there are none
     hint: Tensor  # (B, K) the teacher's features, NaN where there are none; K may be 0
     tasks: dict[str, Tensor]  # (B,) class indices of each of `TASKS`, -1 where unknown
-    plain: tuple[Tensor, Tensor] | None = (
-        None  # features and frames of another stretch of the clips, not augmented
-    )
+    plain: tuple[Tensor, Tensor] | None = None  # features and frames of another stretch, not augmented
 
 
 def pool_corpora(

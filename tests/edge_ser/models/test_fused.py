@@ -16,6 +16,15 @@ from edge_ser.models import ARCHITECTURES
 from edge_ser.models.fused import causal_depthwise, conv_pool_relu, norm_pool_relu, norm_relu, pool_relu
 from edge_ser.models.stream72k import Stream72k, Stream72kConfig
 
+#: Images, as the layers on them are drawn.
+_IMAGES: dict[str, Any] = {
+    "seed": st.integers(0, 2**31),
+    "batch": st.integers(1, 3),
+    "high": st.integers(2, 9),
+    "broad": st.integers(2, 9),
+    "channels": st.integers(1, 40),
+}
+
 
 def _close(ours: Tensor | None, theirs: Tensor | None, atol: float = 1e-5) -> None:
     assert ours is not None and theirs is not None
@@ -103,14 +112,7 @@ def _decided(before: Tensor) -> Tensor:
 
 
 @settings(deadline=None)  # the first example compiles
-@given(
-    seed=st.integers(0, 2**31),
-    batch=st.integers(1, 3),
-    high=st.integers(2, 9),
-    broad=st.integers(2, 9),
-    channels=st.integers(1, 40),
-    level=st.sampled_from([0.0, -3.0, 10.0]),
-)
+@given(**_IMAGES, level=st.sampled_from([0.0, -3.0, 10.0]))
 def test_norm_pool_and_relu_are_torchs(
     seed: int, batch: int, high: int, broad: int, channels: int, level: float
 ) -> None:
@@ -137,13 +139,7 @@ def test_norm_pool_and_relu_are_torchs(
 
 
 @settings(deadline=None)  # the first example compiles
-@given(
-    seed=st.integers(0, 2**31),
-    batch=st.integers(1, 3),
-    high=st.integers(2, 9),
-    broad=st.integers(2, 9),
-    channels=st.integers(1, 40),
-)
+@given(**_IMAGES)
 def test_a_first_convolution_pool_and_relu_are_torchs(
     seed: int, batch: int, high: int, broad: int, channels: int
 ) -> None:
@@ -165,13 +161,7 @@ def test_a_first_convolution_pool_and_relu_are_torchs(
 
 
 @settings(deadline=None)  # the first example compiles
-@given(
-    seed=st.integers(0, 2**31),
-    batch=st.integers(1, 3),
-    high=st.integers(2, 9),
-    broad=st.integers(2, 9),
-    channels=st.integers(1, 40),
-)
+@given(**_IMAGES)
 def test_pool_and_relu_are_torchs(seed: int, batch: int, high: int, broad: int, channels: int) -> None:
     torch.manual_seed(seed)
     x = torch.randn(batch, high, broad, channels).requires_grad_()
