@@ -198,7 +198,7 @@ class _NormPoolRelu(torch.autograd.Function):
         batch, high, broad, channels = x.shape
         moments = weight.new_empty(2, channels)
         rows = x.view(-1, _wide(x.numel() // channels, channels) * channels)
-        kernels.moments_of(_stored(rows), moments.numpy())
+        _kernels().moments_of(_stored(rows), moments.numpy())
         scale = weight / torch.sqrt(moments[1] + eps)
         line = torch.stack([scale, bias - scale * moments[0]])
         y = x.new_empty(batch, high // 2, broad // 2, channels)

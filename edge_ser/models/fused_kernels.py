@@ -9,12 +9,29 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
 
 from edge_ser.dsp.kernels.jit import kernel
 
-__all__ = ["depthwise", "depthwise_back", "normalised", "normalised_back"]
+__all__ = ["depthwise", "depthwise_back", "moments_of", "normalised", "normalised_back", "value"]
 
 _ROWS = 64
+
+
+@intrinsic
+def value(typingctx: Any, stored: Any) -> Any:
+    """float32 of a float32, or of the bits of a bfloat16."""
+    half = stored == types.uint16
+
+    def made(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+        if not half:
+            return given[0]
+        bits = builder.shl(builder.zext(given[0], ir.IntType(32)), ir.Constant(ir.IntType(32), 16))
+        return builder.bitcast(bits, ir.FloatType())
+
+    return types.float32(stored), made
 
 
 @kernel
@@ -50,19 +67,19 @@ def depthwise_back(x: Any, weight: Any, g: Any, stride: int, dilation: int, gx: 
 
 
 @kernel
-def normalised(x: Any, weight: Any, bias: Any, more: Any, eps: float, y: Any, moments: Any) -> None:
-    """``relu(norm(x) + more)`` into y, means and variances of channels into moments (2, C).
+def moments_of(x: Any, moments: Any) -> None:
+    """Means and variances of channels into moments (2, C); x is (N, wide C), so many rows of C channels each.
 
-    x and y are (N, wide C), so many rows of C channels each; more as well, or (0, wide C) for none.
+    x is float32, or the bits of a bfloat16 as uint16.
     """
     rows, width = x.shape
-    channels = len(weight)
+    channels = moments.shape[1]
     wide = width // channels
     count = rows * wide
     about = np.zeros(width, np.float32)  # not far from the mean, so that little cancels
     for c in range(channels):
         for w in range(wide):
-            about[c] += x[0, w * channels + c] / wide
+            about[c] += value(x[0, w * channels + c]) / wide
         for w in range(1, wide):
             about[w * channels + c] = about[c]
     total = np.zeros((2, width), np.float64)
@@ -71,14 +88,28 @@ def normalised(x: Any, weight: Any, bias: Any, more: Any, eps: float, y: Any, mo
         part[:] = 0
         for n in range(begin, min(begin + _ROWS, rows)):
             for c in range(width):
-                apart = x[n, c] - about[c]
+                apart = value(x[n, c]) - about[c]
                 part[0, c] += apart
                 part[1, c] += apart * apart
         total += part
-    line = np.empty((2, width), np.float32)
     for c in range(channels):
         off, squares = total[0, c::channels].sum() / count, total[1, c::channels].sum() / count
-        mean, variance = about[c] + off, squares - off * off
+        moments[0, c], moments[1, c] = about[c] + off, squares - off * off
+
+
+@kernel
+def normalised(x: Any, weight: Any, bias: Any, more: Any, eps: float, y: Any, moments: Any) -> None:
+    """``relu(norm(x) + more)`` into y, means and variances of channels into moments (2, C).
+
+    x and y are (N, wide C), so many rows of C channels each; more as well, or (0, wide C) for none.
+    """
+    rows, width = x.shape
+    channels = len(weight)
+    exact = np.empty((2, channels), np.float64)
+    moments_of(x, exact)
+    line = np.empty((2, width), np.float32)
+    for c in range(channels):
+        mean, variance = exact[0, c], exact[1, c]
         moments[0, c], moments[1, c] = mean, variance
         scale = weight[c] / np.sqrt(variance + eps)
         line[0, c::channels] = scale

@@ -15,30 +15,16 @@ from numba import types
 from numba.extending import intrinsic
 
 from edge_ser.dsp.kernels.jit import kernel
+from edge_ser.models.fused_kernels import value
 
-__all__ = ["convolved", "convolved_back", "moments_of", "pooled", "pooled_back", "shrunk", "shrunk_back"]
+__all__ = ["convolved", "convolved_back", "pooled", "pooled_back", "shrunk", "shrunk_back"]
 
-_ROWS = 64
 #: Said of a point where ReLU is 0, or that is dropped; else the place of the largest among its four is.
 _SHUT = 4
 
 
 @intrinsic
-def _value(typingctx: Any, stored: Any) -> Any:
-    """float32 of a float32, or of the bits of a bfloat16."""
-    half = stored == types.uint16
-
-    def made(context: Any, builder: Any, signature: Any, given: Any) -> Any:
-        if not half:
-            return given[0]
-        bits = builder.shl(builder.zext(given[0], ir.IntType(32)), ir.Constant(ir.IntType(32), 16))
-        return builder.bitcast(bits, ir.FloatType())
-
-    return types.float32(stored), made
-
-
-@intrinsic
-def _bits(typingctx: Any, value: Any, like: Any) -> Any:
+def _bits(typingctx: Any, single: Any, like: Any) -> Any:
     """A float32 as it is stored where `like` is: rounded to the nearest bfloat16, of two the even, or as it is."""
     half = like == types.uint16
 
@@ -55,34 +41,6 @@ def _bits(typingctx: Any, value: Any, like: Any) -> Any:
 
 
 @kernel
-def moments_of(x: Any, moments: Any) -> None:
-    """Means and variances of channels into moments (2, C); x is (N, wide C), so many rows of C channels each."""
-    rows, width = x.shape
-    channels = moments.shape[1]
-    wide = width // channels
-    count = rows * wide
-    about = np.zeros(width, np.float32)  # not far from the mean, so that little cancels
-    for c in range(channels):
-        for w in range(wide):
-            about[c] += _value(x[0, w * channels + c]) / wide
-        for w in range(1, wide):
-            about[w * channels + c] = about[c]
-    total = np.zeros((2, width), np.float64)
-    part = np.empty((2, width), np.float32)
-    for begin in range(0, rows, _ROWS):
-        part[:] = 0
-        for n in range(begin, min(begin + _ROWS, rows)):
-            for c in range(width):
-                apart = _value(x[n, c]) - about[c]
-                part[0, c] += apart
-                part[1, c] += apart * apart
-        total += part
-    for c in range(channels):
-        off, squares = total[0, c::channels].sum() / count, total[1, c::channels].sum() / count
-        moments[0, c], moments[1, c] = about[c] + off, squares - off * off
-
-
-@kernel
 def pooled(x: Any, line: Any, y: Any, place: Any) -> None:
     """The largest of each 2 x 2 of ``relu(line[0] x + line[1])`` into y (B, h, w, C), and which of the four it was."""
     batch, high, broad, channels = y.shape
@@ -92,15 +50,15 @@ def pooled(x: Any, line: Any, y: Any, place: Any) -> None:
             for j in range(broad):
                 for c in range(channels):
                     scale, offset = line[0, c], line[1, c]
-                    best = scale * _value(x[b, 2 * i, 2 * j, c]) + offset
+                    best = scale * value(x[b, 2 * i, 2 * j, c]) + offset
                     which = np.uint8(0)
-                    other = scale * _value(x[b, 2 * i, 2 * j + 1, c]) + offset
+                    other = scale * value(x[b, 2 * i, 2 * j + 1, c]) + offset
                     which = np.uint8(1) if other > best else which
                     best = other if other > best else best
-                    other = scale * _value(x[b, 2 * i + 1, 2 * j, c]) + offset
+                    other = scale * value(x[b, 2 * i + 1, 2 * j, c]) + offset
                     which = np.uint8(2) if other > best else which
                     best = other if other > best else best
-                    other = scale * _value(x[b, 2 * i + 1, 2 * j + 1, c]) + offset
+                    other = scale * value(x[b, 2 * i + 1, 2 * j + 1, c]) + offset
                     which = np.uint8(3) if other > best else which
                     best = other if other > best else best
                     which = which if best > zero else np.uint8(_SHUT)
@@ -123,11 +81,11 @@ def pooled_back(g: Any, place: Any, x: Any, weight: Any, moments: Any, eps: floa
             part[:] = 0
             for j in range(broad):
                 for c in range(channels):
-                    which, own = place[b, i, j, c], _value(g[b, i, j, c])
+                    which, own = place[b, i, j, c], value(g[b, i, j, c])
                     through = own if which < _SHUT else zero
                     # all four are read, so that the choice among them is no branch
-                    at0, at1 = _value(x[b, 2 * i, 2 * j, c]), _value(x[b, 2 * i, 2 * j + 1, c])
-                    at2, at3 = _value(x[b, 2 * i + 1, 2 * j, c]), _value(x[b, 2 * i + 1, 2 * j + 1, c])
+                    at0, at1 = value(x[b, 2 * i, 2 * j, c]), value(x[b, 2 * i, 2 * j + 1, c])
+                    at2, at3 = value(x[b, 2 * i + 1, 2 * j, c]), value(x[b, 2 * i + 1, 2 * j + 1, c])
                     upper = at1 if which == 1 else at0
                     lower = at3 if which == 3 else at2
                     part[0, c] += through
@@ -148,15 +106,15 @@ def pooled_back(g: Any, place: Any, x: Any, weight: Any, moments: Any, eps: floa
             for j in range(2 * broad):
                 own = np.uint8(2 * (i & 1) + (j & 1))
                 for c in range(channels):  # one array written and few read: loops of more are not vectorised
-                    through = _value(g[b, i >> 1, j >> 1, c])
+                    through = value(g[b, i >> 1, j >> 1, c])
                     through = through if place[b, i >> 1, j >> 1, c] == own else zero
-                    back = plane[0, c] * through + plane[1, c] * _value(x[b, i, j, c]) + plane[2, c]
+                    back = plane[0, c] * through + plane[1, c] * value(x[b, i, j, c]) + plane[2, c]
                     gx[b, i, j, c] = _bits(back, gx[b, i, j, c])
         # the last row and column of an odd image are in no 2 x 2
         for i in range(x.shape[1]):
             for j in range(2 * broad if i < 2 * high else 0, x.shape[2]):
                 for c in range(channels):
-                    gx[b, i, j, c] = _bits(plane[1, c] * _value(x[b, i, j, c]) + plane[2, c], gx[b, i, j, c])
+                    gx[b, i, j, c] = _bits(plane[1, c] * value(x[b, i, j, c]) + plane[2, c], gx[b, i, j, c])
 
 
 @kernel
@@ -222,9 +180,9 @@ def convolved_back(x: Any, g: Any, place: Any, scale: float, gs: Any) -> None:
                         at = p2 if which == 2 else at
                         at = p3 if which == 3 else at
                         at = zero if which == _SHUT else at
-                        gs[k, c] += at * _value(g[b, i, j, c])
+                        gs[k, c] += at * value(g[b, i, j, c])
                 for c in range(channels):
-                    gs[9, c] += _value(g[b, i, j, c]) if place[b, i, j, c] < _SHUT else zero
+                    gs[9, c] += value(g[b, i, j, c]) if place[b, i, j, c] < _SHUT else zero
     gs *= np.float32(scale)
 
 
@@ -237,15 +195,15 @@ def shrunk(x: Any, drawn: Any, floor: int, scale: float, y: Any, place: Any) -> 
         for i in range(high):
             for j in range(broad):
                 for c in range(channels):
-                    best = _value(x[b, 2 * i, 2 * j, c])
+                    best = value(x[b, 2 * i, 2 * j, c])
                     which = np.uint8(0)
-                    other = _value(x[b, 2 * i, 2 * j + 1, c])
+                    other = value(x[b, 2 * i, 2 * j + 1, c])
                     which = np.uint8(1) if other > best else which
                     best = other if other > best else best
-                    other = _value(x[b, 2 * i + 1, 2 * j, c])
+                    other = value(x[b, 2 * i + 1, 2 * j, c])
                     which = np.uint8(2) if other > best else which
                     best = other if other > best else best
-                    other = _value(x[b, 2 * i + 1, 2 * j + 1, c])
+                    other = value(x[b, 2 * i + 1, 2 * j + 1, c])
                     which = np.uint8(3) if other > best else which
                     best = other if other > best else best
                     best = best if drawn[b, i, j, c] >= floor else zero
@@ -263,6 +221,6 @@ def shrunk_back(g: Any, place: Any, scale: float, gx: Any) -> None:
             for j in range(2 * broad):
                 own = np.uint8(2 * (i & 1) + (j & 1))
                 for c in range(channels):
-                    through = grown * _value(g[b, i >> 1, j >> 1, c])
+                    through = grown * value(g[b, i >> 1, j >> 1, c])
                     through = through if place[b, i >> 1, j >> 1, c] == own else zero
                     gx[b, i, j, c] = _bits(through, gx[b, i, j, c])
