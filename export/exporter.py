@@ -257,7 +257,7 @@ def _load(
     rounded = [row for row in formats if row.calibrated and row.refusal(*how) is None]
     if rounded:
         calibration = calibrate(meta.get("training") or {}, spec, step_frames)
-        method = method or default_method(streams=plan is None)
+        method = method or calibration.method or default_method(streams=plan is None)
         record = {**calibration.record, "method": method}
         calibration = dataclasses.replace(calibration, method=method, record=record)
         if plan is not None:

@@ -45,7 +45,7 @@ class MicroStep(NamedStep):
     def __init__(self, model: Stream72k, features: Iterable[np.ndarray]) -> None:
         super().__init__(model)
         c = model.config
-        frames = c.step_frames // 2
+        frames = model.kept
         # The score is bounded, so a segment's weight is too, whatever is heard.
         least, most = math.log(frames) - c.bound, math.log(frames) + c.bound
         self.low = torch.tensor(least)
@@ -59,7 +59,7 @@ class MicroStep(NamedStep):
             for steps in features:
                 flat = torch.from_numpy(steps).reshape(1, -1, steps.shape[-1])
                 x, _ = self.model.trunk(flat, self.model.initial_state(1))
-                pieces = x[0].reshape(c.channels, -1, c.step_frames // 2)
+                pieces = x[0].reshape(c.channels, -1, self.model.kept)
                 _, mean, deviation = self._moments(pieces.permute(1, 0, 2))
                 found = torch.cat([mean, deviation], 1)  # (steps, 2 channels)
                 largest = torch.maximum(largest, found.amax(0))

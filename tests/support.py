@@ -69,13 +69,19 @@ def folded_shapes(config: dict[str, Any] = CONFIG) -> dict[str, tuple[int, ...]]
 
 def state_shapes(config: dict[str, Any] = CONFIG) -> dict[str, tuple[int, ...]]:
     """Names and shapes of the state tensors; a test holds that torch's are the same."""
-    c, k, halve = config["channels"], config["kernel"], config.get("halve", -1)
+    c, k, halve, phases = (
+        config["channels"],
+        config["kernel"],
+        config.get("halve", -1),
+        config.get("phases", 1),
+    )
     stems = (1, *config["stem"][:-1])
     shapes: dict[str, tuple[int, ...]] = {
-        f"stem{i}": (1, s, 1 if i == halve else 2, config["n_mels"] >> i) for i, s in enumerate(stems)
+        f"stem{i}": (1, s, 1 if i == halve and phases == 1 else 2, config["n_mels"] >> i)
+        for i, s in enumerate(stems)
     }
-    shapes["down"] = (1, c, k - 2 if halve < 0 else k - 1)
-    shapes |= {f"block{i}": (1, c, (k - 1) * d) for i, d in enumerate(config["dilations"])}
+    shapes["down"] = (1, c, (k - 1) * phases if halve >= 0 else k - 1 if phases == 2 else k - 2)
+    shapes |= {f"block{i}": (1, c, (k - 1) * d * phases) for i, d in enumerate(config["dilations"])}
     return shapes | {"pool": (1, config["window_segments"], config["heads"] + 2 * c)}
 
 

@@ -39,6 +39,10 @@ def check_use(args: argparse.Namespace) -> None:
         raise EdgeSerError(
             "--protocol and --learning-curve belong to --pipeline; checkpoints have folds of their own"
         )
+    if args.calibration is not None and (args.checkpoints is None or args.precision == "fp32"):
+        raise EdgeSerError(
+            "--calibration is of --checkpoints that are exported: name a --precision of fewer bits"
+        )
     if args.session and (args.checkpoints is None or args.fold is not None):
         raise EdgeSerError("--session is of --checkpoints, two folds or more or one file: leave --fold out")
     if args.checkpoints is not None and args.checkpoints.is_file():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
+import functools
 import statistics
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from edge_ser.bundle import DEFAULT_MODEL, PRECISIONS
 from edge_ser.commands._measure import check_use, measure, print_measured, teacher_figures
 from edge_ser.commands._output import add_output_argument, write_table
+from edge_ser.commands.export import RANGES
 from edge_ser.corpora import ADV, Clip, load_corpus
 from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError, require
@@ -96,6 +99,11 @@ A pipeline is described, as a pickled one can run any code when it is read:
         "(default %(default)s)",
     )
     parser.add_argument(
+        "--calibration",
+        choices=RANGES,
+        help="how the ranges of exported checkpoints follow from that, as for edge-ser export",
+    )
+    parser.add_argument(
         "--pipeline", type=Path, metavar="TOML", help="a pipeline of scikit-learn, fitted here"
     )
     parser.add_argument(
@@ -148,6 +156,7 @@ def run(args: argparse.Namespace) -> int:
         raise EdgeSerError("name a bundle or --checkpoints, not both")
     if args.fold is not None and args.checkpoints is None and args.teacher is None:
         raise EdgeSerError("--fold belongs to --checkpoints or --teacher; a bundle has no folds")
+    device_of = functools.partial(_device, method=args.calibration)
     corpus = load_corpus(args.corpus)
     if args.labels is not None:
         corpus = corpus.restrict(args.labels.split(","))
@@ -165,10 +174,12 @@ def run(args: argparse.Namespace) -> int:
             args.checkpoints,
             corpus,
             fold=args.fold,
-            device=_device(args.engine, args.precision),
+            device=device_of(args.engine, args.precision),
             progress=_progress,
             onto=scored,
         )
+        if args.calibration and "quantisation" in result:
+            result["quantisation"]["ranges"] = args.calibration
     else:
         result = evaluate_bundle(
             args.model or DEFAULT_MODEL,
@@ -182,7 +193,7 @@ def run(args: argparse.Namespace) -> int:
     if not (args.report or args.robustness or args.streaming or args.session):
         return _finish(args, result, None)
     answers = Answers.of(result, scored, result.get("labels", ()))
-    measured = measure(args, corpus, _device, _progress)
+    measured = measure(args, corpus, device_of, _progress)
     if args.session:
         from edge_ser.evaluation.session import session_figures
 
@@ -230,7 +241,7 @@ def _finish(
     return 0
 
 
-def _device(engine: str, precision: str) -> Device | None:
+def _device(engine: str, precision: str, method: str | None = None) -> Device | None:
     """What puts a fold's checkpoint into the form of a device; None for torch."""
     if (engine, precision) == (AUTO, "fp32"):
         return None
@@ -245,7 +256,8 @@ def _device(engine: str, precision: str) -> Device | None:
     def device(checkpoint: Path, training: Sequence[Clip]) -> Iterator[Recognizer]:
         def calibrate(about: Mapping[str, Any], spec: MelSpec, step_frames: int) -> CalibrationSet:
             held_out = about["held_out_fold"]
-            return calibrate_on_clips(training, spec, step_frames, held_out_fold=held_out)
+            drawn = calibrate_on_clips(training, spec, step_frames, held_out_fold=held_out)
+            return dataclasses.replace(drawn, method=method)
 
         with temporary_bundle(checkpoint, row, calibrate) as bundle:
             yield Recognizer.load(bundle.path, row.engine, precision)

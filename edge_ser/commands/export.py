@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from edge_ser.bundle import Bundle
     from export.exporter import Exported
 
-__all__ = ["add_arguments", "run"]
+__all__ = ["RANGES", "add_arguments", "run"]
+
+#: Of `export.ranges.METHODS`, which only exporting imports.
+RANGES = ("minmax", "percentile", "mse")
 
 _COLUMNS = {
     "format": "format",
@@ -93,7 +96,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--calibration",
-        choices=("minmax", "percentile", "mse"),
+        choices=RANGES,
         help="how static ranges follow from that: all that was met, all but the outermost 0.01 per cent on either "
         "side, or the least squared error (default minmax, and percentile for a network that does not stream)",
     )

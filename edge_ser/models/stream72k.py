@@ -6,6 +6,10 @@ mean and deviation (Okabe et al. 2018, arXiv 1803.10963) over a sliding window, 
 each segment's weight, mean and spread: a step adds those of its new frames and drops the oldest. The
 attention scores are bounded, so the softmax needs no running maximum, and the ring is merged anew at
 each step (Chan et al. 1979), so nothing drifts and nothing cancels.
+
+Half the frames are left out on the way, and which half depends on when a recording happens to begin. With
+``phases = 2`` inference keeps both (a trous: the layer that halves moves on by one frame, those behind it
+reach over every second), and the pool averages over them. Weights and training are the same.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ from torch import Tensor, nn
 from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError
 from edge_ser.models.base import Network, NetworkConfig
+from edge_ser.models.causal import Block, Pointwise, StemConv, TimeConv, affine
 from edge_ser.models.fused import causal_depthwise, norm_relu
 
 __all__ = ["Stream72k", "Stream72kConfig"]
@@ -40,6 +45,9 @@ class Stream72kConfig(NetworkConfig):
         Channels of the 3 x 3 convolutions over (frame, band); each halves the bands.
     halve : int
         Index of the stem's convolution that halves the frames too; -1 leaves that to the depthwise one after `mix`.
+    phases : int
+        1, or 2 to hear in inference also the frames that halving leaves out; the stem's last convolution halves then,
+        or `mix` is followed by what does.
     channels, kernel : int
         Width and kernel of the convolutions over time.
     dilations : tuple of int
@@ -58,6 +66,7 @@ class Stream72kConfig(NetworkConfig):
 
     stem: tuple[int, ...] = (8,)
     halve: int = -1
+    phases: int = 1
     channels: int = 96
     kernel: int = 5
     dilations: tuple[int, ...] = (1, 2, 4, 8)
@@ -77,11 +86,15 @@ class Stream72kConfig(NetworkConfig):
             raise EdgeSerError(
                 f"stream72k: halve {self.halve} names none of the stem's {len(self.stem)} convolutions; -1 is none"
             )
+        if self.phases not in (1, 2) or (self.phases == 2 and self.halve not in (-1, len(self.stem) - 1)):
+            raise EdgeSerError(
+                f"stream72k: phases {self.phases} must be 1 or 2, and 2 needs halve to be -1 or the stem's last"
+            )
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Self:
-        """As `NetworkConfig.from_dict`; what was written before there was `halve` has none."""
-        return super().from_dict({"halve": -1} | dict(fields))
+        """As `NetworkConfig.from_dict`; what was written before there were `halve` and `phases` has none."""
+        return super().from_dict({"halve": -1, "phases": 1} | dict(fields))
 
     @property
     def mixed_bands(self) -> int:
@@ -91,65 +104,6 @@ class Stream72kConfig(NetworkConfig):
     def stem_strides(self) -> tuple[int, ...]:
         """Frames that each of the stem's convolutions moves on."""
         return tuple(2 if i == self.halve else 1 for i in range(len(self.stem)))
-
-
-class _StemConv(nn.Module):
-    """3 x 3 convolution over (frame, band), causal in time, halving the bands; keeps the frames it reaches back to."""
-
-    def __init__(self, inputs: int, outputs: int, folded: bool, *, stride: int = 1) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(inputs, outputs, 3, stride=(stride, 2), padding=(0, 1), bias=folded)
-        self.norm: nn.Module = nn.Identity() if folded else nn.BatchNorm2d(outputs)
-        self.context = 3 - stride
-
-    def forward(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """x (B, channels, frames, bands), state (B, channels, context, bands)."""
-        x = torch.cat([state, x], 2)
-        return F.relu(self.norm(self.conv(x))), x[:, :, -self.context :]
-
-
-class _TimeConv(nn.Module):
-    """Causal depthwise convolution over time with normalisation and ReLU; keeps the frames it reaches back to."""
-
-    def __init__(
-        self, channels: int, kernel: int, folded: bool, *, stride: int = 1, dilation: int = 1
-    ) -> None:
-        super().__init__()
-        self.conv = nn.Conv1d(
-            channels, channels, kernel, stride=stride, dilation=dilation, groups=channels, bias=folded
-        )
-        self.norm: nn.Module = nn.Identity() if folded else nn.BatchNorm1d(channels)
-        self.context = (kernel - 1) * dilation - (stride - 1)
-
-    def forward(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """x (B, channels, frames), state (B, channels, context)."""
-        x = torch.cat([state, x], 2)
-        return F.relu(self.norm(self.conv(x))), x[:, :, x.shape[2] - self.context :]
-
-
-class _Block(nn.Module):
-    """Residual depthwise-separable convolution."""
-
-    def __init__(self, channels: int, kernel: int, dilation: int, folded: bool) -> None:
-        super().__init__()
-        self.depthwise = _TimeConv(channels, kernel, folded, dilation=dilation)
-        self.pointwise = _Pointwise(channels, channels, folded)
-
-    def forward(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        h, state = self.depthwise(x, state)
-        return F.relu(x + self.pointwise(h)), state
-
-
-class _Pointwise(nn.Module):
-    """Linear map of the channels with normalisation."""
-
-    def __init__(self, inputs: int, outputs: int, folded: bool) -> None:
-        super().__init__()
-        self.conv = nn.Conv1d(inputs, outputs, 1, bias=folded)
-        self.norm: nn.Module = nn.Identity() if folded else nn.BatchNorm1d(outputs)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.norm(self.conv(x))
 
 
 class Stream72k(Network):
@@ -174,18 +128,35 @@ class Stream72k(Network):
         self.config, self.folded, self.hidden = config, folded, 2 * config.channels
         c = config
         self.stem = nn.ModuleList(
-            _StemConv(i, o, folded, stride=s)
+            StemConv(i, o, folded, stride=s)
             for i, o, s in zip((1, *c.stem[:-1]), c.stem, c.stem_strides(), strict=True)
         )
-        self.mix = _Pointwise(c.stem[-1] * c.mixed_bands, c.channels, folded)
-        self.down = _TimeConv(c.channels, c.kernel, folded, stride=2 if c.halve < 0 else 1)
-        self.blocks = nn.ModuleList(_Block(c.channels, c.kernel, d, folded) for d in c.dilations)
-        self._contexts = [self.down.context, *((c.kernel - 1) * d for d in c.dilations)]
+        self.mix = Pointwise(c.stem[-1] * c.mixed_bands, c.channels, folded)
+        self.down = TimeConv(c.channels, c.kernel, folded, stride=2 if c.halve < 0 else 1)
+        self.blocks = nn.ModuleList(Block(c.channels, c.kernel, d, folded) for d in c.dilations)
         self.attend = nn.Conv1d(c.channels, c.heads, 1)
         self.norm: nn.Module = nn.Identity() if folded else nn.BatchNorm1d(2 * c.channels)
         self.dropout = nn.Dropout(dropout)
         self.emotion = nn.Linear(2 * c.channels, len(c.labels)) if c.labels else None
         self.adv = nn.Linear(2 * c.channels, 3)
+        self.train()
+
+    def train(self, mode: bool = True) -> Self:
+        """As `torch.nn.Module.train`; what has two phases in inference has one in training."""
+        super().train(mode)
+        c = self.config
+        both = c.phases == 2 and not mode
+        every = 2 if both else 1  # frame that what follows the halving reaches to
+        self.kept = c.step_frames // (1 if both else 2)
+        for conv, stride in zip(self.stem, c.stem_strides(), strict=True):
+            assert isinstance(conv, StemConv)
+            conv.conv.stride = (1 if both else stride, 2)
+        self.down.conv.stride = (2 if c.halve < 0 and not both else 1,)
+        self.down.conv.dilation = (every if c.halve >= 0 else 1,)
+        for block, dilation in zip(self.blocks, c.dilations, strict=True):
+            assert isinstance(block, Block)
+            block.depthwise.conv.dilation = (every * dilation,)
+        return self
 
     @property
     def state_names(self) -> tuple[str, ...]:
@@ -203,16 +174,22 @@ class Stream72k(Network):
             ``pool`` (batch, window_segments, heads + 2 channels), the newest segment last.
         """
         c = self.config
-        shapes: list[tuple[int, ...]] = [
-            (inputs, 3 - stride, c.n_mels >> i)
-            for i, (inputs, stride) in enumerate(zip((1, *c.stem[:-1]), c.stem_strides(), strict=True))
-        ]
-        shapes += [(c.channels, context) for context in self._contexts]
-        shapes += [(c.window_segments, c.heads + 2 * c.channels)]
+        shapes: list[tuple[int, ...]] = []
+        for i, conv in enumerate(self.stem):
+            assert isinstance(conv, StemConv)
+            shapes.append((conv.conv.in_channels, conv.context, c.n_mels >> i))
+        shapes.append((c.channels, self.down.context))
+        for block in self.blocks:
+            assert isinstance(block, Block)
+            shapes.append((c.channels, block.depthwise.context))
+        shapes.append((c.window_segments, c.heads + 2 * c.channels))
         return tuple(torch.zeros(batch, *shape) for shape in shapes)
 
     def trunk(self, features: Tensor, state: State) -> tuple[Tensor, State]:
-        """What is before the pool: features (B, T, n_mels) to (B, channels, T / 2), and the states of its layers."""
+        """What is before the pool: features (B, T, n_mels) to (B, channels, T'), and the states of its layers.
+
+        ``T'`` is ``T / 2``, with two phases in inference ``T``.
+        """
         new = []
         x = features[:, None]
         pending = list(state)
@@ -231,7 +208,7 @@ class Stream72k(Network):
         """As `trunk` in training and from the initial state, by `edge_ser.models.fused`."""
         x = features[:, None]
         for conv in self.stem:
-            assert isinstance(conv, _StemConv)
+            assert isinstance(conv, StemConv)
             if conv.context == 2:  # else the convolution's own padding is all before the first frame
                 x = F.pad(x, (0, 0, 2, 0))
             x = F.conv2d(x, conv.conv.weight, None, conv.conv.stride, (2 - conv.context, 1))
@@ -242,25 +219,25 @@ class Stream72k(Network):
         x = norm_relu(F.linear(x.permute(0, 2, 3, 1).reshape(batch, frames, -1), weight), self.mix.norm)
         x = norm_relu(causal_depthwise(x, self.down.conv), self.down.norm)
         for block in self.blocks:
-            assert isinstance(block, _Block)
+            assert isinstance(block, Block)
             h = norm_relu(causal_depthwise(x, block.depthwise.conv), block.depthwise.norm)
             x = norm_relu(F.linear(h, block.pointwise.conv.weight[:, :, 0]), block.pointwise.norm, x)
         return x.transpose(1, 2)
 
     def _moments(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
-        """What the trunk gives (B, channels, T / 2) to the moments of each segment (B, S, heads + 2 channels).
+        """What the trunk gives (B, channels, T') to the moments of each segment (B, S, heads + 2 channels).
 
         They are the weights' sum, the weighted mean, and the weighted sum of squares about that mean.
         """
         c = self.config
         if x.dtype == torch.bfloat16:  # in training; sums over time are float32
             x = x.float()
-        weight = torch.exp(c.bound * torch.tanh(self.attend(x) / c.bound))  # (B, heads, T / 2)
+        weight = torch.exp(c.bound * torch.tanh(self.attend(x) / c.bound))  # (B, heads, T')
         if valid is not None:
             weight = weight * valid[:, None]
-        batch, segments = x.shape[0], x.shape[2] // (c.step_frames // 2)
-        x = x.reshape(batch, c.heads, c.channels // c.heads, segments, c.step_frames // 2)
-        weight = weight.reshape(batch, c.heads, 1, segments, c.step_frames // 2)
+        batch, segments = x.shape[0], x.shape[2] // self.kept
+        x = x.reshape(batch, c.heads, c.channels // c.heads, segments, self.kept)
+        weight = weight.reshape(batch, c.heads, 1, segments, self.kept)
         mass = weight.sum(4, keepdim=True)
         if valid is not None:
             mass = mass.clamp_min(1e-6)  # padding alone has none; real frames at least exp(-bound)
@@ -330,7 +307,8 @@ class Stream72k(Network):
 
     def pool(self, features: Tensor, frames: Tensor) -> Tensor:
         """As `Network.pool`; ``T`` a multiple of `step_frames`, at most the window."""
-        valid = (2 * torch.arange(features.shape[1] // 2) < frames[:, None]).to(features.dtype)
+        every = self.config.step_frames // self.kept
+        valid = (every * torch.arange(features.shape[1] // every) < frames[:, None]).to(features.dtype)
         if self.training and features.device.type == "cpu":
             x = self._training_trunk(features)
         else:
@@ -358,11 +336,11 @@ class Stream72k(Network):
                 norm = source.get(name.removesuffix("conv") + "norm") if name.endswith(".conv") else None
                 weight, bias = original.weight, original.bias
                 if isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d):
-                    scale, shift = _affine(norm)
+                    scale, shift = affine(norm)
                     weight = weight * scale.reshape(-1, *[1] * (weight.dim() - 1))
                     bias = shift if bias is None else bias * scale + shift
                 elif isinstance(original, nn.Linear) and isinstance(self.norm, nn.BatchNorm1d):
-                    scale, shift = _affine(self.norm)
+                    scale, shift = affine(self.norm)
                     weight, bias = weight * scale, bias + weight @ shift
                 assert module.bias is not None  # the folded form has one everywhere
                 module.weight.copy_(weight)
@@ -378,10 +356,10 @@ class Stream72k(Network):
     def macs_per_second(self, spec: MelSpec) -> int:
         """As `Network.macs_per_second`, of the folded form."""
         c = self.config
-        rate, half = spec.frame_rate, spec.frame_rate / 2
+        rate, half = spec.frame_rate, spec.frame_rate / 2 * c.phases
         macs = 0.0
         for i, (inputs, outputs) in enumerate(zip((1, *c.stem[:-1]), c.stem, strict=True)):
-            rate /= c.stem_strides()[i]
+            rate /= c.stem_strides()[i] if c.phases == 1 else 1
             macs += rate * 9 * inputs * outputs * (c.n_mels >> (i + 1))
         macs += rate * c.stem[-1] * c.mixed_bands * c.channels
         macs += half * c.kernel * c.channels
@@ -391,10 +369,3 @@ class Stream72k(Network):
         macs += steps * c.window_segments * 3 * c.channels
         macs += steps * 2 * c.channels * (len(c.labels) + 3)
         return round(macs)
-
-
-def _affine(norm: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
-    """Scale and shift that a batch normalisation applies in inference."""
-    assert norm.running_var is not None and norm.running_mean is not None
-    scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
-    return scale, norm.bias - norm.running_mean * scale

@@ -193,8 +193,9 @@ def _begin_from(model: Network, path: Path, seed: int) -> None:
     """
     source, _ = load_checkpoint(path)
     if isinstance(source, Stream72k) and isinstance(model, Stream72k):
-        shape = dataclasses.replace(model.config, labels=source.config.labels)
-        if shape != source.config and can_widen(source.config, shape):
+        like = source.config
+        shape = dataclasses.replace(model.config, labels=like.labels, phases=like.phases)
+        if shape != like and can_widen(source.config, shape):
             source = widen(source, shape, seed)
     given, own = source.state_dict(), model.state_dict()
     if source.config.labels != model.config.labels:  # as many other classes have a head of the same shape
@@ -204,7 +205,8 @@ def _begin_from(model: Network, path: Path, seed: int) -> None:
         raise EdgeSerError(
             f"{path} is a network of another shape: {strange[0]} does not fit; start from another"
         )
-    theirs, ours = (one.config.to_dict() | {"labels": ()} for one in (source, model))
+    # how many phases inference hears changes nothing that is learnt
+    theirs, ours = (one.config.to_dict() | {"labels": (), "phases": None} for one in (source, model))
     if other := sorted(
         name for name in ours if theirs[name] != ours[name]
     ):  # strides, say, change no tensor's shape

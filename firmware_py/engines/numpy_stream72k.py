@@ -248,18 +248,22 @@ class Stream72kNet:
         weights = _Weights(tensors)
         channels, taps, frames = int(config["channels"]), int(config["kernel"]), int(config["step_frames"])
         labels, bands = len(config["labels"]), int(config["n_mels"])
-        halve = int(config.get("halve", -1))  # bundles from before it have none
+        halve, phases = (
+            int(config.get("halve", -1)),
+            int(config.get("phases", 1)),
+        )  # older bundles have neither
+        every = phases if halve >= 0 else 1
         self._stems, inputs = [], 1
         for index, outputs in enumerate(config["stem"]):
-            stride = 2 if index == halve else 1
+            stride = 2 if index == halve and phases == 1 else 1
             self._stems.append(_Stem(weights, index, frames, bands, inputs, int(outputs), stride=stride))
             inputs, bands, frames = int(outputs), bands // 2, frames // stride
         self._mix = _Mix(weights, frames, bands, inputs, channels)
-        stride = 2 if halve < 0 else 1
-        self._down = _Depthwise(weights, "down", frames, channels, taps, stride=stride)
+        stride = 2 if halve < 0 and phases == 1 else 1
+        self._down = _Depthwise(weights, "down", frames, channels, taps, stride=stride, dilation=every)
         frames = frames // stride
         self._blocks = [
-            _Block(weights, index, frames, channels, taps, int(dilation))
+            _Block(weights, index, frames, channels, taps, int(dilation) * phases)
             for index, dilation in enumerate(config["dilations"])
         ]
         self._pool = _AttentivePool(

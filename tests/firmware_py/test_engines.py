@@ -118,6 +118,8 @@ def test_a_state_given_out_is_never_written_to(full_bundle, features, name):
         {},
         {"stem": [4, 8]},
         {"halve": 1},
+        {"halve": 1, "phases": 2},
+        {"phases": 2},
         {"stem": [4, 4, 8], "halve": 0},
         {"channels": 64, "heads": 2},
         {"dilations": [1, 3]},

@@ -85,7 +85,7 @@ def _settings(run: StudyRun) -> list[_Setting]:
             (f"cnn-{name}-augmented", f"CNN-{name}, masks and noise", changed, changes),
         ):
             # CNN-5 costs five times what CNN-3 does
-            most, few = (15, 2) if name == "5" else (50, 6)
+            most, few = (30, 2) if name == "5" else (50, 6)
             epochs = run.at(key).pick(full=most, quick=few, miniature=1)
             fit = on_images(key, f"cnn-{name}", epochs, **more)
             again = run.at(key).pick(full=_SPLITS, quick=1, miniature=1) if name in "34" else 1

@@ -253,6 +253,30 @@ def test_what_each_fold_is_calibrated_on(
     assert heard == [(0, {1}), (1, {0})] * 2
 
 
+def test_ranges_follow_as_asked(
+    folds: Path, checkpoints: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import export.source as module
+
+    asked: list[str] = []
+    real = module.observe
+
+    def spy(model, features, method="minmax"):  # type: ignore[no-untyped-def]
+        asked.append(method)
+        return real(model, features, method)
+
+    monkeypatch.setattr(module, "observe", spy)
+    call = ["evaluate", "--corpus", str(folds), "--checkpoints", str(checkpoints), "--fold", "0"]
+    call += ["--engine", "numpy", "-o", "json"]
+    assert main([*call, "--precision", "int8", "--calibration", "mse"]) == 0
+    assert "mse" in asked and json.loads(capsys.readouterr().out)["quantisation"]["ranges"] == "mse"
+    asked.clear()
+    assert main([*call, "--precision", "int8"]) == 0
+    assert set(asked) == {"minmax"} and "ranges" not in json.loads(capsys.readouterr().out)["quantisation"]
+    assert main([*call, "--calibration", "mse"]) == 2
+    assert "name a --precision of fewer bits" in capsys.readouterr().err
+
+
 def test_a_precision_that_nothing_makes(
     folds: Path, checkpoints: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -20,11 +20,21 @@ LABELS = ("angry", "calm", "disgust", "fearful", "happy", "neutral", "sad", "sur
 SHIPPED = Stream72kConfig(labels=LABELS, stem=(8, 16))
 
 
-@pytest.fixture(scope="module", params=[-1, 0, 1], ids="halve={}".format)
+def in_two_phases(model: Stream72k) -> Stream72k:
+    """The same weights, hearing both halves of the frames."""
+    both = Stream72k(dataclasses.replace(model.config, phases=2))
+    both.load_state_dict(model.state_dict())
+    return both.eval()
+
+
+@pytest.fixture(
+    scope="module", params=[(-1, 1), (0, 1), (1, 1), (-1, 2), (1, 2)], ids="halve, phases={}".format
+)
 def model(request: pytest.FixtureRequest) -> Stream72k:
     """Random weights and batch statistics far from their start, in inference mode."""
     torch.manual_seed(3)
-    model = Stream72k(dataclasses.replace(SHIPPED, halve=request.param))
+    halve, phases = request.param
+    model = Stream72k(dataclasses.replace(SHIPPED, halve=halve, phases=phases))
     for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
             module.running_mean.normal_()
@@ -63,7 +73,7 @@ def test_macs_formula_equals_a_count_by_hooks(model: Stream72k) -> None:
             module.register_forward_hook(count)
     deployed.step(torch.zeros(1, SHIPPED.step_frames, SHIPPED.n_mels), *deployed.initial_state())
     steps_per_second = MelSpec().frame_rate / SHIPPED.step_frames
-    pool = 3 * SHIPPED.channels * (SHIPPED.step_frames // 2 + SHIPPED.window_segments)
+    pool = 3 * SHIPPED.channels * (deployed.kept + SHIPPED.window_segments)
     assert deployed.macs_per_second(MelSpec()) == round((total + pool) * steps_per_second)
 
 
@@ -150,14 +160,62 @@ def test_it_forgets_what_left_its_window(model: Stream72k) -> None:
     assert torch.equal(first, second)
 
 
+@pytest.mark.parametrize("halve", [-1, 1])
+def test_two_phases_are_those_of_recordings_a_frame_apart(halve: int) -> None:
+    torch.manual_seed(4)
+    one = Stream72k(dataclasses.replace(SHIPPED, halve=halve)).eval()
+    both = in_two_phases(one)
+    features = torch.randn(2, 320, 64)
+    with torch.inference_mode():
+        every, _ = both.trunk(features, both.initial_state(2))
+        odd, _ = one.trunk(features, one.initial_state(2))
+        even, _ = one.trunk(features[:, 1:-1], one.initial_state(2))  # heard from one frame later on
+    reach = 80  # frames that an answer looks back on, and more
+    assert every.shape[2] == 2 * odd.shape[2]
+    assert torch.allclose(every[:, :, 1::2], odd, atol=1e-5)
+    assert torch.allclose(every[:, :, 2::2][:, :, reach:], even[:, :, reach:], atol=1e-5)
+
+
+def test_two_phases_do_not_hear_on_which_frame_a_recording_begins() -> None:
+    """Beyond what the first frames do: there is a silence to begin in."""
+    torch.manual_seed(5)
+    one = Stream72k(dataclasses.replace(SHIPPED, halve=1)).eval()
+    quiet, sound = torch.zeros(1, 40, 64), torch.randn(1, 240, 64)
+
+    def moved(model: Stream72k) -> float:
+        with torch.inference_mode():
+            answers = [
+                model(torch.cat([quiet[:, :n], sound, quiet[:, : 40 - n]], 1))[1][:, -1] for n in (20, 21)
+            ]
+        return float((answers[0] - answers[1]).abs().max())
+
+    assert moved(in_two_phases(one)) < 0.2 * moved(one)
+
+
+def test_training_hears_one_phase() -> None:
+    torch.manual_seed(6)
+    one = Stream72k(dataclasses.replace(SHIPPED, halve=1), dropout=0.0)
+    both = in_two_phases(one).train()
+    both.dropout.p = 0.0
+    features, frames = torch.randn(4, 80, 64), torch.tensor([80, 80, 60, 40])
+    for model in (one, both):
+        model.pool(features, frames).square().mean().backward()
+    for (name, first), second in zip(one.named_parameters(), both.parameters(), strict=True):
+        assert (first.grad is None) == (second.grad is None), name
+        assert first.grad is None or torch.equal(first.grad, second.grad), name
+
+
 def test_states_have_names_shapes_and_start_at_zero(model: Stream72k) -> None:
     state = model.initial_state(2)
     shapes = dict(zip(model.state_names, (tuple(s.shape) for s in state), strict=True))
-    halve = model.config.halve  # its convolution moves on by two frames and so reaches back to one
-    assert shapes["stem0"] == (2, 1, 1 if halve == 0 else 2, 64)
-    assert shapes["stem1"] == (2, 8, 1 if halve == 1 else 2, 32)
-    assert shapes["down"] == (2, 96, 3 if halve < 0 else 4)
-    assert shapes["block3"] == (2, 96, 32) and shapes["pool"] == (2, 20, 196)
+    halve, phases = model.config.halve, model.config.phases
+    one = (
+        phases == 1
+    )  # then the convolution that halves moves on by two frames and so reaches back to one less
+    assert shapes["stem0"] == (2, 1, 1 if halve == 0 and one else 2, 64)
+    assert shapes["stem1"] == (2, 8, 1 if halve == 1 and one else 2, 32)
+    assert shapes["down"] == (2, 96, (3 if one else 4) if halve < 0 else 4 * phases)
+    assert shapes["block3"] == (2, 96, 32 * phases) and shapes["pool"] == (2, 20, 196)
     assert all(not s.any() for s in state)
 
 
@@ -170,10 +228,14 @@ def test_dimensions_stay_in_range_for_wild_input(model: Stream72k) -> None:
 def test_config_survives_json_and_refuses_nonsense() -> None:
     assert Stream72kConfig.from_dict(json.loads(json.dumps(SHIPPED.to_dict()))) == SHIPPED
     before = SHIPPED.to_dict()
-    del before["halve"]
+    del before["halve"], before["phases"]
     assert Stream72kConfig.from_dict(before) == SHIPPED
     with pytest.raises(EdgeSerError, match="halve 2 names none"):
         dataclasses.replace(SHIPPED, halve=2)
+    with pytest.raises(EdgeSerError, match="phases 3 must be 1 or 2"):
+        dataclasses.replace(SHIPPED, phases=3)
+    with pytest.raises(EdgeSerError, match="the stem's last"):
+        dataclasses.replace(SHIPPED, halve=0, phases=2)
     with pytest.raises(EdgeSerError, match="even"):
         dataclasses.replace(SHIPPED, step_frames=21)
     with pytest.raises(EdgeSerError, match="colour"):

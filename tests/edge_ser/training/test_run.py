@@ -253,6 +253,13 @@ def test_each_fold_and_seed_has_a_start_of_its_own(
         assert model.state_dict()["mix.conv.weight"].equal(starts[name].state_dict()["mix.conv.weight"])
 
 
+def test_a_start_may_hear_other_phases(tmp_path: Path, corpus: Path, begun: list[Network]) -> None:
+    start = write_start(tmp_path / "start.safetensors", ("angry", "sad"), SHAPE | {"phases": 2})
+    begin(recipe_from(tmp_path, corpus, str(tmp_path / "start.safetensors")), tmp_path, Run(0, 0))
+    (model,) = begun
+    assert model.state_dict()["mix.conv.weight"].equal(start.state_dict()["mix.conv.weight"])
+
+
 @pytest.mark.parametrize(
     ("start", "says"),
     [
