@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim import swa_utils
 
 from edge_ser.errors import EdgeSerError
 from edge_ser.models.base import Network
@@ -79,8 +80,8 @@ def fit(
         class_shares(clips, part.balance)  # what its end cannot do is said at its beginning
     torch.set_num_threads(part.threads)
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # twice as fast on a CPU
-    average = torch.optim.swa_utils.AveragedModel(
-        model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(part.ema), use_buffers=True
+    average = swa_utils.AveragedModel(
+        model, multi_avg_fn=swa_utils.get_ema_multi_avg_fn(part.ema), use_buffers=True
     )
     objective = Objective(recipe, model.hidden, clips.taught.hint.shape[2], clips.task_sizes)
     trained = [*model.parameters(), *objective.parameters()]
@@ -93,6 +94,7 @@ def fit(
     optimiser = torch.optim.AdamW(trained, lr=part.lr, weight_decay=part.weight_decay)
     batches = len(clips) // part.batch
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, part.lr, part.epochs * batches)
+    steady_from = part.epochs - round(part.epochs * part.steady)
     parts = {
         "model": model,
         "average": average,
@@ -108,6 +110,10 @@ def fit(
         # All chance of an epoch follows from seed and epoch: a resumed run draws what an unbroken one draws.
         rng = np.random.default_rng([seed, epoch])
         torch.manual_seed(seed * 1_000_003 + epoch)
+        if epoch >= steady_from:
+            average.multi_avg_fn = _into_mean
+        if epoch == steady_from:
+            average.n_averaged.zero_()  # the mean begins anew
         model.train()
         order = clips.order(rng, part.balance, recipe.session.clips if recipe.session else 1)
         more = beside.epoch(rng, batches) if beside is not None else []
@@ -117,19 +123,20 @@ def fit(
             batch = clips.batch(
                 index.tolist(), frames, recipe.augment, recipe.spec, rng, noise, plain=part.consistency > 0
             )
-            steady = _said(average.module, batch, part.bfloat16)
+            said = _said(average.module, batch, part.bfloat16)
             optimiser.zero_grad()
             with weights_rounded(model, on=epoch >= part.epochs * (1 - part.quantised)):
-                terms = _backward(objective(model, batch, steady), epoch)
+                terms = _backward(objective(model, batch, said), epoch)
                 if part.sharpness > 0:
                     with uphill(trained, part.sharpness):
                         optimiser.zero_grad()
-                        _backward(objective(model, batch, steady), epoch)
+                        _backward(objective(model, batch, said), epoch)
                 if beside is not None:
                     terms |= _backward({"beside": beside(model, more[i], frames, rng)}, epoch)
             torch.nn.utils.clip_grad_norm_(trained, 5.0)
             optimiser.step()
-            schedule.step()
+            if epoch < steady_from:
+                schedule.step()
             average.update_parameters(model)
             for name, term in terms.items():
                 sums[name] = sums.get(name, 0.0) + float(term.detach()) / batches
@@ -147,6 +154,15 @@ def fit(
     if part.logit_adjustment > 0:
         adjust_logits(average.module, clips, part.balance, part.logit_adjustment)
     return average.module.eval()
+
+
+def _into_mean(averaged: Sequence[Tensor], current: Sequence[Tensor], count: Tensor) -> None:
+    """Add to the mean of so many what is one more; torch's own cannot take the counts that normalisation keeps."""
+    for mean, one in zip(averaged, current, strict=True):
+        if mean.is_floating_point():
+            mean.lerp_(one, 1 / (int(count) + 1))
+        else:
+            mean.copy_(one)
 
 
 def _said(model: nn.Module, batch: Batch, bfloat16: bool) -> tuple[Tensor, Tensor] | None:

@@ -52,7 +52,10 @@ class FitPart:
     balance : float
         0 draws clips alike, 1 corpora alike; between, a corpus of n clips weighs ``n ** (1 - balance)``.
     ema : float
-        Decay of the moving average of the weights, which is what is kept (arXiv 1803.05407's idea).
+        Decay of the moving average of the weights, which is what is kept.
+    steady : float
+        Share of the epochs, the last ones, in which the rate stays as they find it and what is kept is the plain mean
+        of their weights (stochastic weight averaging, arXiv 1803.05407), 0..1; 0 lets the rate fall to nothing.
     dropout : float
         On the pooled vector.
     threads : int
@@ -85,6 +88,7 @@ class FitPart:
     adv_weight: float = 1.0
     balance: float = 0.0
     ema: float = 0.995
+    steady: float = 0.0
     dropout: float = 0.2
     threads: int = 1
     quantised: float = 0.0

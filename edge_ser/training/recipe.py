@@ -40,6 +40,7 @@ __all__ = [
 #: Fields that are newer than the first checkpoints, and do nothing when they are false.
 _LATER = (
     ("fit", "start"),
+    ("fit", "steady"),
     ("fit", "quantised"),
     ("fit", "bfloat16"),
     ("fit", "sharpness"),
@@ -139,6 +140,8 @@ class Recipe:
             raise EdgeSerError(
                 f"{path}: [fit] logit_adjustment is at least 0; 1 takes the classes' shares out whole"
             )
+        if not 0 <= recipe.fit.steady < 1:
+            raise EdgeSerError(f"{path}: [fit] steady is a share of the epochs, from 0 to below 1")
         if recipe.fit.sharpness < 0:
             raise EdgeSerError(f"{path}: [fit] sharpness is a radius, at least 0")
         if recipe.fit.consistency < 0:

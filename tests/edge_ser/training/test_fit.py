@@ -183,6 +183,41 @@ def test_sharpness_changes_what_is_learnt_and_a_stop_does_not(tmp_path: Path) ->
     assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
 
 
+def test_steady_epochs_are_averaged_alike_and_a_stop_changes_nothing(tmp_path: Path) -> None:
+    epochs = RECIPE.fit.epochs
+    steady = dataclasses.replace(RECIPE, fit=dataclasses.replace(RECIPE.fit, steady=2 / epochs))
+    whole = train(tmp_path / "whole", steady).state_dict()
+    records = [json.loads(line) for line in (tmp_path / "whole" / "log.jsonl").read_text().splitlines()]
+    rates = [record["lr"] for record in records[-3:]]
+    assert len(set(rates)) == 1 and rates[0] > 0.1 * RECIPE.fit.lr  # that at the end of the epoch before
+    falling = train(tmp_path / "plain").state_dict()
+    assert not torch.equal(whole["attend.weight"], falling["attend.weight"])
+    for stop in (epochs - 2, epochs - 1):  # as the mean begins, and within it
+        with pytest.raises(KeyboardInterrupt):
+            train(tmp_path / f"cut{stop}", steady, stop_after=stop)
+        resumed = train(tmp_path / f"cut{stop}", steady).state_dict()
+        assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
+
+
+def test_what_is_kept_of_one_steady_epoch_is_the_mean_of_its_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[torch.Tensor] = []
+    real = torch.optim.AdamW.step
+
+    def spy(self: torch.optim.AdamW, closure: None = None) -> None:
+        real(self, closure)
+        seen.append(self.param_groups[0]["params"][0].detach().double())
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", spy)
+    fit_part = dataclasses.replace(RECIPE.fit, steady=1 / RECIPE.fit.epochs)
+    model = train(tmp_path, dataclasses.replace(RECIPE, fit=fit_part))
+    last = seen[-(len(seen) // RECIPE.fit.epochs) :]
+    assert len(last) > 1 and torch.allclose(
+        next(model.parameters()).double(), torch.stack(last).mean(0), atol=1e-6
+    )
+
+
 def test_consistency_is_with_the_moving_average_and_a_stop_changes_nothing(tmp_path: Path) -> None:
     loud = Augment(gain_db=20.0)
     steady, plain = (
