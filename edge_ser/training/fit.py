@@ -156,7 +156,7 @@ def fit(
     return average.module.eval()
 
 
-def _into_mean(averaged: Sequence[Tensor], current: Sequence[Tensor], count: Tensor) -> None:
+def _into_mean(averaged: Sequence[Tensor], current: Sequence[Tensor], count: Tensor | int) -> None:
     """Add to the mean of so many what is one more; torch's own cannot take the counts that normalisation keeps."""
     for mean, one in zip(averaged, current, strict=True):
         if mean.is_floating_point():
