@@ -19,8 +19,10 @@ __all__ = ["Augment", "end_early", "restyle", "spread", "warp"]
 _STYLE = 0.3
 #: Least share of a clip that ends early.
 _EARLIEST = 0.3
-#: Edges of a narrow line in Hz, and how far down it is outside.
-_LOW_EDGE_HZ, _HIGH_EDGE_HZ, _DEPTH_DB = (100.0, 500.0), (2500.0, 8000.0), (20.0, 100.0)
+#: Lower and upper edge of a line in Hz, and how far down it is outside: from and to.
+_Line = tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
+_NARROW: _Line = ((100.0, 500.0), (2500.0, 8000.0), (20.0, 100.0))
+_TELEPHONE: _Line = ((250.0, 400.0), (3000.0, 4000.0), (40.0, 100.0))
 #: Variance added to that of a band, which may stand still.
 _STILL = 1e-4
 
@@ -51,7 +53,9 @@ class Augment:
         same.
     narrow : float
         Share of the clips, 0..1, of which bands below 100 to 500 Hz and above 2.5 to 8 kHz are lowered by 20 to 100 dB,
-        as on a telephone or by a small loudspeaker.
+        as by a small loudspeaker.
+    telephone : float
+        Share of the clips, 0..1, of which those below 250 to 400 Hz and above 3 to 4 kHz are, by 40 to 100 dB.
     early : float
         Share of the clips, 0..1, that end early, after 0.3 to 1 of the crop drawn evenly: a device answers before
         everything was said.
@@ -67,6 +71,7 @@ class Augment:
     mixup: float = 0.3
     style: float = 0.0
     narrow: float = 0.0
+    telephone: float = 0.0
     early: float = 0.0
 
 
@@ -158,7 +163,10 @@ def spread(batch: Tensor, how: Augment, spec: MelSpec) -> Tensor:
     )
     tilt = (torch.randn(count, 3, 1) * curves).sum(1, keepdim=True) * how.tilt_db
     floor = (10 * math.log10(spec.floor) - spec.mean) / spec.scale
-    change = gain + tilt + _lowered(count, how.narrow, spec) if how.narrow > 0 else gain + tilt
+    change = gain + tilt
+    for share, line in ((how.narrow, _NARROW), (how.telephone, _TELEPHONE)):
+        if share > 0:
+            change = change + _lowered(count, share, line, spec)
     batch = (batch + change / spec.scale).clamp(min=floor)
     # A front end that takes no mean level off its decibels has 0 where a clip is loudest: there it is the clip's own.
     level = batch.mean((1, 2), keepdim=True) if spec.mean == 0 else torch.zeros(())
@@ -168,16 +176,14 @@ def spread(batch: Tensor, how: Augment, spec: MelSpec) -> Tensor:
     return batch
 
 
-def _lowered(count: int, share: float, spec: MelSpec) -> Tensor:
-    """What a narrow line takes from each band of some clips, in dB (B, 1, n_mels)."""
+def _lowered(count: int, share: float, line: _Line, spec: MelSpec) -> Tensor:
+    """What a line takes from each band of some clips, in dB (B, 1, n_mels)."""
     centres = torch.from_numpy(mel_frequencies(spec)[1:-1]).float()
-    low, high = (
-        edge[0] * (edge[1] / edge[0]) ** torch.rand(count, 1) for edge in (_LOW_EDGE_HZ, _HIGH_EDGE_HZ)
-    )
+    low, high = (edge[0] * (edge[1] / edge[0]) ** torch.rand(count, 1) for edge in line[:2])
     outside = (centres < low) | (centres > high)
-    depth = _DEPTH_DB[0] + (_DEPTH_DB[1] - _DEPTH_DB[0]) * torch.rand(count, 1)
-    narrow = torch.rand(count, 1) < share
-    return -(depth * (outside & narrow))[:, None]
+    depth = line[2][0] + (line[2][1] - line[2][0]) * torch.rand(count, 1)
+    some = torch.rand(count, 1) < share
+    return -(depth * (outside & some))[:, None]
 
 
 def _blank(batch: Tensor, level: Tensor, widest: int, size: int, shape: tuple[int, int, int]) -> Tensor:

@@ -48,6 +48,7 @@ _LATER = (
     ("fit", "logit_adjustment"),
     ("augment", "style"),
     ("augment", "narrow"),
+    ("augment", "telephone"),
     ("augment", "early"),
     ("distil", "adv"),
 )

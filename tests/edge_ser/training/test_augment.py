@@ -48,6 +48,18 @@ def test_a_narrow_line_lowers_what_is_outside_of_it() -> None:
     assert change.min() >= -100 / SPEC.scale - 1e-4 and change[lowered].max() <= -20 / SPEC.scale + 1e-4
 
 
+def test_a_telephone_is_a_line_of_its_own() -> None:
+    torch.manual_seed(1)
+    centres = mel_frequencies(SPEC)[1:-1]
+    change = spread(torch.full((400, 3, 64), 2.0), dataclasses.replace(OFF, telephone=0.25), SPEC) - 2.0
+    lowered = change < 0
+    heard = lowered[lowered.flatten(1).any(1)][:, 0]
+    assert 60 < len(heard) < 140
+    assert heard[:, (centres < 250) | (centres > 4000)].all()
+    assert not heard[:, (centres > 400) & (centres < 3000)].any()
+    assert change.min() >= -100 / SPEC.scale - 1e-4 and change[lowered].max() <= -40 / SPEC.scale + 1e-4
+
+
 def test_some_clips_end_early() -> None:
     clip, rng = torch.arange(100.0)[:, None].expand(100, 64), np.random.default_rng(0)
     heard = [end_early(clip, dataclasses.replace(OFF, early=0.5), rng) for _ in range(200)]
