@@ -104,6 +104,24 @@ def shipped_twin(results: Path) -> str:
     return f"{one['robustness']['protocol']}, UAR {clean:.3f} undisturbed:\n\n{markdown_table(rows)}"
 
 
+def phases(results: Path) -> str:
+    """What hearing both halves of the frames changes, from `benchmarks.phases`."""
+    told = read(results / "phases.json")
+    rows = [
+        {
+            "phases": row["phases"],
+            "M MAC/s": f"{row['macs_per_s'] / 1e6:.1f}",
+            "UAR": f"{row['uar']:.3f}",
+            "same label": f"{row['same_label']:.1%}",
+            "ratings within .05": f"{row['same_rating']:.1%}",
+            "ratings move by": f"{row['moved']:.3f}",
+        }
+        for row in told["phases"]
+    ]
+    of = f"{told['corpus']}, {told['folds']} folds, {told['seeds']} seeds of `{told['checkpoints']}`"
+    return f"{markdown_table(rows)}\n\n{of}, begun later by half a frame and by a whole one"
+
+
 def beside_the_teacher(results: Path) -> str:
     """The paper's tests of student and teacher on the same clips."""
     student = read(results / "ravdess-distil-fold0-int8.json")
@@ -211,6 +229,7 @@ def conditions(results: Path) -> str:
 TABLES = {
     "bars": bars,
     "shipped_twin": shipped_twin,
+    "phases": phases,
     "beside_the_teacher": beside_the_teacher,
     "rejection": rejection,
     "calibrated": calibrated,
