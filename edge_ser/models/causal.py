@@ -1,7 +1,7 @@
 """Causal layers of a streaming network, each with the state that it reaches back to.
 
-How far a convolution moves on and reaches (``stride``, ``dilation``) may be set anew on a built layer: its weights
-have the same shape whatever they are.
+How far a convolution moves on and reaches over time (``conv.stride``, ``conv.dilation``) is one frame until the network
+sets it, at any time: the weights have the same shape whatever they are.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ __all__ = ["Block", "Pointwise", "StemConv", "TimeConv", "affine"]
 class StemConv(nn.Module):
     """3 x 3 convolution over (frame, band), causal in time, halving the bands; keeps the frames it reaches back to."""
 
-    def __init__(self, inputs: int, outputs: int, folded: bool, *, stride: int = 1) -> None:
+    def __init__(self, inputs: int, outputs: int, folded: bool) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(inputs, outputs, 3, stride=(stride, 2), padding=(0, 1), bias=folded)
+        self.conv = nn.Conv2d(inputs, outputs, 3, stride=(1, 2), padding=(0, 1), bias=folded)
         self.norm: nn.Module = nn.Identity() if folded else nn.BatchNorm2d(outputs)
 
     @property
@@ -35,13 +35,9 @@ class StemConv(nn.Module):
 class TimeConv(nn.Module):
     """Causal depthwise convolution over time with normalisation and ReLU; keeps the frames it reaches back to."""
 
-    def __init__(
-        self, channels: int, kernel: int, folded: bool, *, stride: int = 1, dilation: int = 1
-    ) -> None:
+    def __init__(self, channels: int, kernel: int, folded: bool) -> None:
         super().__init__()
-        self.conv = nn.Conv1d(
-            channels, channels, kernel, stride=stride, dilation=dilation, groups=channels, bias=folded
-        )
+        self.conv = nn.Conv1d(channels, channels, kernel, groups=channels, bias=folded)
         self.norm: nn.Module = nn.Identity() if folded else nn.BatchNorm1d(channels)
 
     @property
@@ -59,9 +55,9 @@ class TimeConv(nn.Module):
 class Block(nn.Module):
     """Residual depthwise-separable convolution."""
 
-    def __init__(self, channels: int, kernel: int, dilation: int, folded: bool) -> None:
+    def __init__(self, channels: int, kernel: int, folded: bool) -> None:
         super().__init__()
-        self.depthwise = TimeConv(channels, kernel, folded, dilation=dilation)
+        self.depthwise = TimeConv(channels, kernel, folded)
         self.pointwise = Pointwise(channels, channels, folded)
 
     def forward(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:

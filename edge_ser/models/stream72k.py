@@ -128,12 +128,11 @@ class Stream72k(Network):
         self.config, self.folded, self.hidden = config, folded, 2 * config.channels
         c = config
         self.stem = nn.ModuleList(
-            StemConv(i, o, folded, stride=s)
-            for i, o, s in zip((1, *c.stem[:-1]), c.stem, c.stem_strides(), strict=True)
+            StemConv(i, o, folded) for i, o in zip((1, *c.stem[:-1]), c.stem, strict=True)
         )
         self.mix = Pointwise(c.stem[-1] * c.mixed_bands, c.channels, folded)
-        self.down = TimeConv(c.channels, c.kernel, folded, stride=2 if c.halve < 0 else 1)
-        self.blocks = nn.ModuleList(Block(c.channels, c.kernel, d, folded) for d in c.dilations)
+        self.down = TimeConv(c.channels, c.kernel, folded)
+        self.blocks = nn.ModuleList(Block(c.channels, c.kernel, folded) for _ in c.dilations)
         self.attend = nn.Conv1d(c.channels, c.heads, 1)
         self.norm: nn.Module = nn.Identity() if folded else nn.BatchNorm1d(2 * c.channels)
         self.dropout = nn.Dropout(dropout)
@@ -142,7 +141,7 @@ class Stream72k(Network):
         self.train()
 
     def train(self, mode: bool = True) -> Self:
-        """As `torch.nn.Module.train`; what has two phases in inference has one in training."""
+        """As `torch.nn.Module.train`, and how far each layer moves on and reaches: in training there is one phase."""
         super().train(mode)
         c = self.config
         both = c.phases == 2 and not mode
