@@ -40,7 +40,8 @@ _SPEC = MelSpec(
 _WIDTH = 256
 _COPIES = 10  # what "ten times larger" is
 _CHANCE = 0.6
-_SPLITS = 3  # of the published lines that say most
+#: Published lines with random splits of their own besides the first: what one split would leave open.
+_SPLIT_AGAIN, _SPLITS = ("3-0.001", "4-0.001", "4-0.0001", "3-0.0001-resized", "3-0.001-enlarged"), 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,17 +185,16 @@ def _epochs(run: StudyRun, setting: _Setting, protocol: str) -> int:
     honest, run = protocol == "honest", run.at(setting.key)
     if setting.form == "enlarged":  # an epoch of ten versions of each clip
         return run.pick(full=4 if honest else 10, quick=1, miniature=1)
-    if setting.form == "resized":
-        return run.pick(full=20 if honest else 60, quick=2, miniature=1)
     if setting.lr == 0.01:  # published as diverging, which few epochs show
         return run.pick(full=20, quick=5, miniature=1)
-    most = 120 if setting.layers == 3 else 60
-    return run.pick(full=most // 3 if honest else most, quick=5, miniature=1)
+    resized = setting.form == "resized"
+    most = (60 if setting.lr == 0.001 else 240) if resized else 120 if setting.layers == 3 else 60
+    return run.pick(full=most // 3 if honest else most, quick=2 if resized else 5, miniature=1)
 
 
 def _seeds(run: StudyRun, setting: _Setting, protocol: str) -> Sequence[int]:
     """Each is a random split of its own as published."""
-    more = _SPLITS if run.at(setting.key).scale == "full" and setting.key in ("3-0.001", "4-0.001") else 1
+    more = _SPLITS if run.at(setting.key).scale == "full" and setting.key in _SPLIT_AGAIN else 1
     return range(max(len(run.seeds), more)) if protocol == "as-published" else run.seeds
 
 
