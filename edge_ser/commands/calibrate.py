@@ -129,14 +129,15 @@ def _calibration(
 ) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """Temperature and threshold from held-out answers of one or more corpora, each corpus counting as much.
 
-    With them what they are worth: figures of speakers whose answers had no part in a temperature and threshold; None
-    where there is one speaker only.
+    With them what they are worth: figures of speakers whose answers had no part in a temperature and threshold fitted
+    in the same way, and under ``by_clips`` with clips counting alike, both in fitting and in figures; None where there
+    is one speaker only.
     """
     from edge_ser.evaluation.answers import Answers
     from edge_ser.evaluation.calibrate import fit_temperature, unsure_threshold, with_temperature
     from edge_ser.evaluation.session import typical_answer
 
-    parts, speakers = [], []
+    parts = []
     for folder in folders:
         answers = Answers.read(folder)
         if answers.about.get("seen_in_training") or answers.about.get("leaks"):
@@ -152,23 +153,21 @@ def _calibration(
         wide[:, [bundle.labels.index(label) for label in part.labels]] = part.scores
         truth = np.array([bundle.labels.index(part.labels[i]) for i in part.truth])
         known = np.tile([label in part.labels for label in bundle.labels], (len(part), 1))
-        speakers += [f"{part.about['corpus']}/{speaker}" for speaker in part.speakers]
-        parts.append((wide, truth, known, part.about["corpus"]))
-    crossed = _crossed(
-        np.concatenate([part[0] for part in parts]),
-        np.concatenate([part[1] for part in parts]),
-        speakers,
-        coverage,
-    )
+        speakers = np.array([f"{part.about['corpus']}/{speaker}" for speaker in part.speakers])
+        parts.append((wide, truth, known, speakers, part.about["corpus"]))
+    plain, right, whose = (np.concatenate([part[i] for part in parts]) for i in (0, 1, 3))
     most = max(len(part[1]) for part in parts)
-    scores, truths, known = (
-        np.concatenate([np.resize(part[i], (most, *part[i].shape[1:])) for part in parts]) for i in range(3)
+    scores, truths, known, named = (
+        np.concatenate([np.resize(part[i], (most, *part[i].shape[1:])) for part in parts]) for i in range(4)
     )
+    crossed = _crossed(scores, truths, named, coverage)
+    if crossed is not None:
+        crossed |= {"clips": len(right), "by_clips": _crossed(plain, right, whose, coverage)}
     temperature = round(fit_temperature(scores, truths), 4)
     confidence = with_temperature(scores, temperature).max(1)
     # rounded down, so that the stated share stays sure
     unsure_below = int(unsure_threshold(confidence, coverage) * 10_000) / 10_000
-    names = ", ".join(part[3] for part in parts)
+    names = ", ".join(part[4] for part in parts)
     fitted = {
         "temperature": temperature,
         "unsure_below": unsure_below,
@@ -183,15 +182,15 @@ def _calibration(
 
 
 def _crossed(
-    scores: NDArray[np.float64], truth: NDArray[np.int64], speakers: list[str], coverage: float
+    scores: NDArray[np.float64], truth: NDArray[np.int64], speakers: NDArray[np.str_], coverage: float
 ) -> dict[str, Any] | None:
     from edge_ser.evaluation.calibrate import abstention, by_others
 
-    names = sorted(set(speakers))
+    names = sorted(set(speakers.tolist()))
     groups = min(_GROUPS, len(names))
     if groups < 2:
         return None
-    group = np.array([names.index(speaker) % groups for speaker in speakers])
+    group = np.searchsorted(names, speakers) % groups
     calibrated, sure = by_others(scores, truth, group, coverage)
     protocol = f"other speakers, {len(names)} in {groups} groups"
     return {"protocol": protocol, "clips": len(truth), **abstention(calibrated, truth, sure)}

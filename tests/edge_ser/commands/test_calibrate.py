@@ -16,17 +16,18 @@ from edge_ser.recognizer import Recognizer
 N = 300
 
 
-def predictions(folder: Path, labels: tuple[str, ...], **about: object) -> Path:
+def predictions(folder: Path, labels: tuple[str, ...], count: int = N, **about: object) -> Path:
     """Answers that are twice too sure."""
-    rng = np.random.default_rng(0)
-    right = rng.dirichlet([0.7] * len(labels), N)
+    rng = np.random.default_rng(N - count)
+    right = rng.dirichlet([0.7] * len(labels), count)
     truth = [int(rng.choice(len(labels), p=row)) for row in right]
     clips = tuple(
         Clip(Path(f"{i}.wav"), "made", f"s{i % 6}", labels[t], fold=i % 3) for i, t in enumerate(truth)
     )
     answers = Answers(
         {"corpus": "made", "protocol": "made up", "model": "none", "params": 1, **about}, labels, clips,
-        with_temperature(right, 0.5), np.full((N, 3), 0.5), np.arange(N) % 3, np.zeros(N, np.int64), (None,) * N,
+        with_temperature(right, 0.5), np.full((count, 3), 0.5), np.arange(count) % 3, np.zeros(count, np.int64),
+        (None,) * count,
     )  # fmt: skip
     folder.mkdir()
     (folder / "predictions.json").write_text(json.dumps(answers.to_dict()))
@@ -53,6 +54,7 @@ def test_a_bundle_gets_its_temperature_and_rule_and_keeps_its_files(
     crossed = told["speakers_left_out"]
     assert crossed["protocol"] == "other speakers, 6 in 5 groups" and crossed["clips"] == N
     assert crossed["ece"] < 0.12 and 0.7 < crossed["coverage"] < 0.9 and crossed["gain"] > 0
+    assert crossed["by_clips"] == {name: crossed[name] for name in crossed["by_clips"]}  # one corpus
     made = load_bundle(out)
     assert made.calibration.temperature == told["calibration"]["temperature"]
     assert made.calibration.temperature == pytest.approx(2.0, rel=0.15)
@@ -68,6 +70,38 @@ def test_a_bundle_gets_its_temperature_and_rule_and_keeps_its_files(
     old, new = (Recognizer.load(b.path, engine="numpy").predict(wave) for b in (numpy_bundle, made))
     assert new.label == old.label and new.confidence < old.confidence
     assert main(call) == 2 and "exists" in capsys.readouterr().err
+
+
+def test_corpora_count_alike_in_what_is_fitted_and_in_what_it_is_worth(
+    numpy_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = predictions(tmp_path / "few", numpy_bundle.labels, N // 3, corpus="other")
+    many = predictions(tmp_path / "many", numpy_bundle.labels)
+
+    def told(name: str, *given: Path) -> dict[str, dict[str, float]]:
+        call = [
+            "calibrate",
+            str(numpy_bundle.path),
+            "--no-detector",
+            "--out",
+            str(tmp_path / name),
+            "-o",
+            "json",
+        ]
+        assert main([*call, "--predictions", *map(str, given)]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    mixed = told("mixed", few, many)
+    # each clip of the small corpus weighs three times: as if it had been heard thrice
+    again = [
+        predictions(tmp_path / f"again{i}", numpy_bundle.labels, N // 3, corpus="other") for i in range(2)
+    ]
+    thrice = told("thrice", few, *again, many)["speakers_left_out"]
+    worth = ("ece", "coverage", "accuracy", "gain")
+    assert mixed["speakers_left_out"]["clips"] == N + N // 3
+    assert {name: mixed["speakers_left_out"][name] for name in worth} == pytest.approx(
+        {name: thrice["by_clips"][name] for name in worth}, abs=1e-9
+    )
 
 
 @pytest.mark.parametrize("about", [{"seen_in_training": True}, {"leaks": True}])
