@@ -16,7 +16,7 @@ from firmware_py.machine import machine_line
 __all__ = ["TABLES"]
 
 # Corpora beside RAVDESS on whose own folds the student is trained, and those that were left out of a mix.
-OWN = ("emodb", "aesdd", "emotale")
+OWN = ("emodb", "aesdd", "emotale", "nemo")
 LEFT_OUT = ("ravdess", "emodb", "aesdd", "emotale", "nemo")
 # Students, as far as they have been made, each with what `edge-ser export` says of its fold 0; rivals taught alike.
 STUDENTS = (("ravdess-distil", "export"), ("ravdess-session", "export-session"))
@@ -61,6 +61,7 @@ def teachers(results: Path) -> str:
         ("teacher-emodb", "beside its speaker's others"),
         ("teacher-aesdd", "beside its speaker's others"),
         ("teacher-emotale", "beside its speaker's others"),
+        ("teacher-nemo", "beside its speaker's others"),
     ):
         one = read(results / f"{name}.json")
         rows.append(
