@@ -41,7 +41,7 @@ _WIDTH = 256
 _COPIES = 10  # what "ten times larger" is
 _CHANCE = 0.6
 #: Published lines with random splits of their own besides the first: what one split would leave open.
-_SPLIT_AGAIN, _SPLITS = ("3-0.001", "4-0.001", "4-0.0001", "3-0.0001-resized", "3-0.001-enlarged"), 3
+_SPLIT_AGAIN, _SPLITS = ("3-0.001", "4-0.001", "4-0.0001", "3-0.001-enlarged"), 3
 
 
 @dataclasses.dataclass(frozen=True)
