@@ -51,7 +51,8 @@ def plot_octave_clips(
         grid = figure.subplots(len(clips), 1, squeeze=False)[:, 0]
         for axes, (title, wave) in zip(grid, clips.items(), strict=True):
             power = spectrogram(wave, n_fft=_N_FFT, hop_length=_HOP, power=2.0)
-            db = 10 * np.log10(np.maximum(power, power.max() * 1e-9) / max(float(power.max()), 1e-30))
+            loudest = max(float(power.max()), 1e-30)  # of silence
+            db = 10 * np.log10(np.maximum(power / loudest, 1e-9))
             places = 2**rows * _N_FFT / SAMPLE_RATE
             low = np.floor(places).astype(int)
             part = (places - low)[None]

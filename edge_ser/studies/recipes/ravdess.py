@@ -88,7 +88,8 @@ def _settings(run: StudyRun) -> list[_Setting]:
             most, few = (30, 2) if name == "5" else (50, 6)
             epochs = run.at(key).pick(full=most, quick=few, miniature=1)
             fit = on_images(key, f"cnn-{name}", epochs, **more)
-            again = run.at(key).pick(full=_SPLITS, quick=1, miniature=1) if name in "34" else 1
+            splits = _SPLITS if name in "34" else 3 if more else 1  # one of masked clips says least
+            again = run.at(key).pick(full=splits, quick=1, miniature=1)
             made.append(_Setting(key, title, published, parts.network, fit, again))
     for shown, published in ((25, 0.7005), (30, 0.7281)):
         key = f"cnn-3-pretrained-{shown}"
