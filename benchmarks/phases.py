@@ -25,6 +25,7 @@ from edge_ser.corpora import Clip, Corpus, load_corpus
 from edge_ser.dsp import MelSpec
 from edge_ser.evaluation.evaluate import fold_checkpoints, load_fold
 from edge_ser.evaluation.metrics import uar
+from edge_ser.evaluation.paper_tests import SAME
 from edge_ser.evaluation.score import whole_clip
 from edge_ser.files import write_json
 from edge_ser.models.stream72k import Stream72k
@@ -32,7 +33,6 @@ from edge_ser.training.progress import progress_bar
 
 #: Frames that a recording begins later by.
 LATER = (0.0, 0.5, 1.0)
-_SAME = 0.05  # a rating that moved by less is unchanged (arXiv 2312.06270)
 
 
 def answers(
@@ -79,7 +79,7 @@ def measure(folder: Path, corpus: Corpus) -> dict[str, Any]:
                     "uar": uar(truth, said[0]),
                     "same_label": float(np.mean(said[1:] == said[0])),
                     "moved": float(moved.mean()),
-                    "same_rating": float(np.mean(moved < _SAME)),
+                    "same_rating": float(np.mean(moved < SAME)),
                 }
             )
     return {

@@ -49,15 +49,14 @@ class CalibrationSet:
         speaks); of a corpus also ``speakers``, ``passed_over`` and the ``held_out_fold`` that no clip is of.
     waves : tuple of (n,) float32
         The recordings themselves, for models that hear a window as a whole.
-    method : str, optional
-        How ranges follow from what is met; of `export.ranges.METHODS`. None leaves it to the network
-        (`export.ranges.default_method`).
+    method : str
+        How ranges follow from what is met; of `export.ranges.METHODS`.
     """
 
     features: tuple[np.ndarray, ...]
     record: Mapping[str, Any]
     waves: tuple[np.ndarray, ...] = ()
-    method: str | None = None
+    method: str = "minmax"
 
 
 def choose_calibration(

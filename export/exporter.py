@@ -156,7 +156,9 @@ def export_checkpoint(
 
 
 @contextlib.contextmanager
-def temporary_bundle(checkpoint: str | Path, row: Format, calibrate: Calibrate) -> Iterator[Bundle]:
+def temporary_bundle(
+    checkpoint: str | Path, row: Format, calibrate: Calibrate, *, method: str | None = None
+) -> Iterator[Bundle]:
     """A checkpoint in one format, as a bundle that goes with the block; for measuring, so no gate is before it.
 
     Parameters
@@ -167,6 +169,8 @@ def temporary_bundle(checkpoint: str | Path, row: Format, calibrate: Calibrate) 
     calibrate : callable
         Gives the calibration set from the record of the training, the front end and the frames of a step;
         called where the format needs one.
+    method : str, optional
+        How ranges follow from it; of `export.ranges.METHODS`, left out `export.ranges.default_method`.
 
     Raises
     ------
@@ -174,7 +178,7 @@ def temporary_bundle(checkpoint: str | Path, row: Format, calibrate: Calibrate) 
         Bad checkpoint, a converter that fails, or a package that the format needs is missing.
     """
     with tempfile.TemporaryDirectory() as folder:
-        yield unchecked_bundle(checkpoint, Path(folder) / "bundle", [row], calibrate)
+        yield unchecked_bundle(checkpoint, Path(folder) / "bundle", [row], calibrate, method=method)
 
 
 def unchecked_bundle(
@@ -185,6 +189,7 @@ def unchecked_bundle(
     *,
     name: str | None = None,
     feeding: Mapping[str, Any] | None = None,
+    method: str | None = None,
 ) -> Bundle:
     """A checkpoint in some formats, as a bundle at `out`; for measuring, so no gate is before it.
 
@@ -192,7 +197,7 @@ def unchecked_bundle(
     `export_checkpoint`.
     """
     _require(rows)
-    loaded = _load(checkpoint, rows, calibrate, name or Path(checkpoint).stem, feeding=feeding)
+    loaded = _load(checkpoint, rows, calibrate, name or Path(checkpoint).stem, feeding=feeding, method=method)
     made = [_made(row, loaded, lambda text: None) for row in rows]
     for one in made:
         if one.data is None:
@@ -257,7 +262,7 @@ def _load(
     rounded = [row for row in formats if row.calibrated and row.refusal(*how) is None]
     if rounded:
         calibration = calibrate(meta.get("training") or {}, spec, step_frames)
-        method = method or calibration.method or default_method(streams=plan is None)
+        method = method or default_method(streams=plan is None)
         record = {**calibration.record, "method": method}
         calibration = dataclasses.replace(calibration, method=method, record=record)
         if plan is not None:

@@ -11,7 +11,6 @@ from edge_ser.errors import EdgeSerError
 from export.calibration import CalibrationSet
 from export.equalise import equalised
 from export.quantise import Layer, Observed, int8_layers, integer_layers, observe
-from export.ranges import default_method
 
 if TYPE_CHECKING:
     from edge_ser.models.base import ClipNetwork
@@ -159,8 +158,7 @@ class Source:
     @functools.cached_property
     def observed(self) -> dict[str, Observed]:
         """What the convolutions of `even` meet in the calibration set."""
-        method = self.calibration.method or default_method(streams=self.plan is None)
-        return observe(self.even, self.calibration.features, method)
+        return observe(self.even, self.calibration.features, self.calibration.method)
 
     @functools.cached_property
     def onnx(self) -> bytes:

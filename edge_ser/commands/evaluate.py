@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import dataclasses
 import functools
 import statistics
 import sys
@@ -256,10 +255,9 @@ def _device(engine: str, precision: str, method: str | None = None) -> Device | 
     def device(checkpoint: Path, training: Sequence[Clip]) -> Iterator[Recognizer]:
         def calibrate(about: Mapping[str, Any], spec: MelSpec, step_frames: int) -> CalibrationSet:
             held_out = about["held_out_fold"]
-            drawn = calibrate_on_clips(training, spec, step_frames, held_out_fold=held_out)
-            return dataclasses.replace(drawn, method=method)
+            return calibrate_on_clips(training, spec, step_frames, held_out_fold=held_out)
 
-        with temporary_bundle(checkpoint, row, calibrate) as bundle:
+        with temporary_bundle(checkpoint, row, calibrate, method=method) as bundle:
             yield Recognizer.load(bundle.path, row.engine, precision)
 
     return device

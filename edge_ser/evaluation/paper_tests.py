@@ -14,9 +14,10 @@ from edge_ser.evaluation.battery import Answer, true_labels
 from edge_ser.evaluation.conditions import SMALL_CHANGES
 from edge_ser.evaluation.metrics import ccc, confusion, mae, pcc, uar
 
-__all__ = ["paper_tests", "pitch_groups"]
+__all__ = ["SAME", "paper_tests", "pitch_groups"]
 
-_SAME = 0.05  # a rating that moved by less is unchanged
+#: A rating that moved by less is unchanged.
+SAME = 0.05
 _HIGH, _LOW, _NEUTRAL = 0.55, 0.45, (0.3, 0.6)
 #: Where listeners put emotions: arousal, dominance, valence; a dash where they do not agree.
 _EXPECTED = {
@@ -308,7 +309,7 @@ def _robustness(add: Add, answers: Mapping[str, Answer], truth: Any, ratings: An
                 add("robustness", dimension, f"{test}: change of CCC", drop, lost, least=True)
         add("robustness", "emotion", f"{test}: unchanged", np.mean(other[0] == clean[0]), same, least=True)
         for k, dimension in enumerate(ADV):
-            still = np.mean(np.abs(other[1][:, k] - clean[1][:, k]) < _SAME)
+            still = np.mean(np.abs(other[1][:, k] - clean[1][:, k]) < SAME)
             add("robustness", dimension, f"{test}: unchanged", still, same, least=True)
 
     for test, name in _BACKGROUNDS.items():

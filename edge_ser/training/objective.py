@@ -60,7 +60,7 @@ class Objective(nn.Module):
         self.tasks = nn.ModuleDict({task: nn.Linear(hidden, sizes[task]) for task in self.weights})
 
     def forward(
-        self, model: Network, batch: Batch, steady: tuple[Tensor, Tensor] | None = None
+        self, model: Network, batch: Batch, said: tuple[Tensor, Tensor] | None = None
     ) -> dict[str, Tensor]:
         """Terms of the loss, weighted: their sum is what is made small.
 
@@ -68,13 +68,13 @@ class Objective(nn.Module):
         ----------
         model : Network
         batch : Batch
-        steady : (Tensor (B, 3), Tensor (B, L)), optional
+        said : (Tensor (B, 3), Tensor (B, L)), optional
             Arousal, dominance and valence, and logits, that the clips are to be given whatever disturbs them.
 
         Returns
         -------
         dict of str to Tensor ()
-            ``emotion`` and ``adv``; ``consistency`` where `steady` is given; each of ``[tasks]`` and, with a teacher,
+            ``emotion`` and ``adv``; ``consistency`` where `said` is given; each of ``[tasks]`` and, with a teacher,
             ``soft``, ``hint`` and ``quadrant`` where they have a weight; ``session``, the loss of ``emotion`` and
             ``soft`` as heard among its speaker's clips.
         """
@@ -88,8 +88,8 @@ class Objective(nn.Module):
         adv, logits = model.answer(pooled)
         alone = self._emotion(logits, targets, batch)
         terms = {"emotion": alone.pop("emotion"), "adv": part.adv_weight * ccc_loss(adv, batch.adv)}
-        if steady is not None:
-            apart = soft_loss(logits, steady[1], batch.allowed, 1.0) + ccc_loss(adv, steady[0])
+        if said is not None:
+            apart = soft_loss(logits, said[1], batch.allowed, 1.0) + ccc_loss(adv, said[0])
             terms["consistency"] = part.consistency * apart
         hinted = pooled
         if self.recipe.session is not None:

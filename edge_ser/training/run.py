@@ -195,7 +195,7 @@ def _begin_from(model: Network, path: Path, seed: int) -> None:
     if isinstance(source, Stream72k) and isinstance(model, Stream72k):
         like = source.config
         shape = dataclasses.replace(model.config, labels=like.labels, phases=like.phases)
-        if shape != like and can_widen(source.config, shape):
+        if shape != like and can_widen(like, shape):
             source = widen(source, shape, seed)
     given, own = source.state_dict(), model.state_dict()
     if source.config.labels != model.config.labels:  # as many other classes have a head of the same shape

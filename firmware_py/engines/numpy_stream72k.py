@@ -248,10 +248,8 @@ class Stream72kNet:
         weights = _Weights(tensors)
         channels, taps, frames = int(config["channels"]), int(config["kernel"]), int(config["step_frames"])
         labels, bands = len(config["labels"]), int(config["n_mels"])
-        halve, phases = (
-            int(config.get("halve", -1)),
-            int(config.get("phases", 1)),
-        )  # older bundles have neither
+        # Bundles from before there were these have neither.
+        halve, phases = int(config.get("halve", -1)), int(config.get("phases", 1))
         every = phases if halve >= 0 else 1
         self._stems, inputs = [], 1
         for index, outputs in enumerate(config["stem"]):
