@@ -14,7 +14,7 @@ __all__ = ["SpeechDetector"]
 
 @dataclasses.dataclass(frozen=True, eq=False)  # arrays have no one truth
 class SpeechDetector:
-    """Speech or another sound, from `firmware_py.decision.speech_statistics`: one hidden layer of rectified units.
+    """Speech or another sound, from `firmware_py.speech_statistics`: one hidden layer of rectified units.
 
     Attributes
     ----------

@@ -13,11 +13,12 @@ from edge_ser.dsp import LogMelStream
 from edge_ser.errors import EdgeSerError
 
 from .adaptation import SpeakerMean
-from .decision import WINDOW_STEPS, Decision
+from .decision import Decision
 from .doze import MOST_STEPS, Dozer, memory_steps
 from .engines import Engine, Outputs
 from .gate import Gate, LevelGate, Reading
 from .prediction import Prediction, State
+from .speech_statistics import WINDOW_STEPS
 from .turns import LEAD_STEPS, PAUSE_STEPS, Turns
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from edge_ser.dsp import MelSpec, log_mel
 from edge_ser.errors import EdgeSerError, require
 from edge_ser.manifest import SpeechDetector
 from edge_ser.perturb import add_noise, coloured_noise, gain_db
-from firmware_py.decision import WINDOW_STEPS, speech_statistics
 from firmware_py.gate import LevelGate
+from firmware_py.speech_statistics import SpeechWindow
 
 __all__ = ["Sample", "fit_detector", "made_sounds", "sound_samples", "speech_samples", "step_statistics"]
 
@@ -104,15 +104,16 @@ def made_sounds(count: int = 40, seed: int = 0) -> list[Sample]:
 
 
 def step_statistics(wave: Floats, spec: MelSpec, step_frames: int) -> NDArray[np.float64]:
-    """`speech_statistics` of every step that passes the level gate, as a device makes them: (steps, n), maybe none."""
+    """Statistics of every step that passes the level gate, as a device makes them: (steps, n), maybe none."""
     gate = LevelGate(spec.hop_length, spec.sample_rate)
     step = step_frames * spec.hop_length
     frames = log_mel(wave, spec)
     rows = []
+    window = SpeechWindow(spec.frame_rate)
     for i in range(min(len(wave) // step, len(frames) // step_frames)):
+        window.hear(frames[i * step_frames : (i + 1) * step_frames])
         if gate.push(wave[i * step : (i + 1) * step]).open:
-            first = max(0, i + 1 - WINDOW_STEPS) * step_frames
-            rows.append(speech_statistics(frames[first : (i + 1) * step_frames], spec.frame_rate))
+            rows.append(window.statistics())
     return np.array(rows) if rows else np.zeros((0, 0))
 
 

@@ -10,10 +10,11 @@ from edge_ser.detector import SpeechDetector
 from edge_ser.errors import EdgeSerError
 from edge_ser.recognizer import Recognizer
 from edge_ser.tensors import pack_tensors
-from firmware_py.decision import WINDOW_STEPS, Decision, heard_as, speech_statistics
+from firmware_py.decision import Decision, heard_as
 from firmware_py.engines import open_engine
 from firmware_py.gate import Reading
 from firmware_py.pipeline import Pipeline
+from firmware_py.speech_statistics import WINDOW_STEPS, speech_statistics
 from tests.support import FILES, manifest, random_weights
 
 RATE = 80.0
@@ -50,13 +51,6 @@ def test_the_temperature_softens() -> None:
     assert sharp[0] > soft[0] > 0.5 and sharp.sum() == pytest.approx(1.0)
 
 
-def test_statistics_are_finite_and_have_no_level() -> None:
-    for frames in (STEP, np.zeros((20, 64)), np.full((2, 40), -5.0), np.tile(STEP, (8, 1))):
-        values = speech_statistics(frames, RATE)
-        assert values.shape == (N,) and np.isfinite(values).all()
-    assert speech_statistics(STEP + 3.0, RATE) == pytest.approx(speech_statistics(STEP, RATE), abs=1e-4)
-
-
 def test_it_looks_back_over_its_window_and_no_further() -> None:
     seen: list[np.ndarray] = []
 
@@ -72,8 +66,8 @@ def test_it_looks_back_over_its_window_and_no_further() -> None:
     steps = RNG.normal(size=(WINDOW_STEPS + 3, 20, 64)).astype(np.float32)
     for step in steps:
         decision.push(step, np.zeros(2, np.float32), Reading(True, -20.0))
-    assert seen[-1] == pytest.approx(speech_statistics(np.concatenate(steps[3:]), RATE))
-    assert seen[0] == pytest.approx(speech_statistics(steps[0], RATE))
+    assert (seen[-1] == speech_statistics(np.concatenate(steps[3:]), RATE)).all()
+    assert (seen[0] == speech_statistics(steps[0], RATE)).all()
 
 
 def with_detector(folder, heard: SpeechDetector, unsure_below: float = 0.0) -> Bundle:
