@@ -61,9 +61,7 @@ class SpeechWindow:
     def __init__(self, frame_rate: float) -> None:
         self._frame_rate = frame_rate
         self._steps: deque[np.ndarray] = deque(maxlen=WINDOW_STEPS)
-        self._made: deque[np.ndarray] = deque(
-            maxlen=WINDOW_STEPS
-        )  # rows of the last ones, made when asked for
+        self._made: deque[np.ndarray] = deque(maxlen=WINDOW_STEPS)  # rows of steps, made when asked for
         self._owed = 0  # of the last steps, how many have no rows yet
 
     def hear(self, features: np.ndarray) -> None:
@@ -75,7 +73,7 @@ class SpeechWindow:
         """Of the last `WINDOW_STEPS` steps, or as many as there were; at least one."""
         steps = list(self._steps)
         for i in range(len(steps) - self._owed, len(steps)):
-            self._made.append(_rows(steps[i], steps[max(i - 1, 0)][-1 if i else 0]))
+            self._made.append(_rows(steps[i], steps[i - 1][-1] if i else steps[0][0]))
         self._owed = 0
         rows = np.concatenate(list(self._made)[-len(steps) :])
         return _summary(rows, steps[0].shape[1], self._frame_rate)
@@ -100,11 +98,9 @@ def _rows(frames: np.ndarray, before: np.ndarray) -> np.ndarray:
     np.subtract(total[:, _SMOOTH:], total[:, :-_SMOOTH], out=within)
     np.subtract(x[:, :low], within / _SMOOTH, out=within)
     row, band = fine.strides
-    later: np.ndarray = (
-        np.ndarray(  # [frame, lag, band]: fine[frame, band + lag]; as_strided takes ten times as long
-            (count + 1, _LAGS[1] - _LAGS[0], low), np.float64, fine, _LAGS[0] * band, (row, band, band)
-        )
-    )
+    # later[frame, lag, band] is fine[frame, band + lag]; as_strided takes ten times as long to say so
+    shape_of_lags = (count + 1, _LAGS[1] - _LAGS[0], low)
+    later: np.ndarray = np.ndarray(shape_of_lags, np.float64, fine, _LAGS[0] * band, (row, band, band))
     alike = np.add.reduce(later * within[:, None], 2)
     energy = np.add.reduce(within * within, 1)
     own[:, _RIPPLE] = np.maximum.reduce(alike, 1) / (energy + 1e-3)
