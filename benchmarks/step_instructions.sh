@@ -1,6 +1,7 @@
 #!/bin/bash
 # Instructions a second of audio that a step of listening takes on Raspberry Pis' processors, counted under QEMU:
-# front end, gate, model, answer. They are counts, the same on every run but for a few: nothing here is a board's time.
+# front end, gate, model, detector of speech, answer. They are counts, the same on every run but for a few: nothing here
+# is a board's time.
 #   bash benchmarks/step_instructions.sh ROOT [PEERS]
 # ROOT: what scripts/arm.sh FOLDER leaves as FOLDER/root. PEERS: what `edge-ser bench --peers PEERS` leaves; with it,
 # a window of Wav2Small (72 K) and of MobileNetV4-S, five seconds, is counted beside. Needs qemu-user (7.2 or later, with
