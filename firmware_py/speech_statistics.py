@@ -75,8 +75,7 @@ class SpeechWindow:
         for i in range(len(steps) - self._owed, len(steps)):
             self._made.append(_rows(steps[i], steps[i - 1][-1] if i else steps[0][0]))
         self._owed = 0
-        rows = np.concatenate(list(self._made)[-len(steps) :])
-        return _summary(rows, steps[0].shape[1], self._frame_rate)
+        return _summary(np.concatenate(self._made), steps[0].shape[1], self._frame_rate)
 
 
 def _rows(frames: np.ndarray, before: np.ndarray) -> np.ndarray:
@@ -139,7 +138,7 @@ def _summary(rows: np.ndarray, bands: int, frame_rate: float) -> np.ndarray:
     loudly = np.add.reduce(loud, 0) / len(loud)
     cosines = _dct(bands)
     moved = np.add.reduce(rows[1:, bands + _STILL :], 0) / (n - 1)
-    flux, flux_squared = moved[_GROUPS + 2], moved[_GROUPS + 3]
+    level_moved, shape_moved, flux, flux_squared = moved[_GROUPS:]
     together = np.add.reduce(rippling * moving) / n
     return np.concatenate(
         [
@@ -158,8 +157,8 @@ def _summary(rows: np.ndarray, bands: int, frame_rate: float) -> np.ndarray:
             (
                 flux,
                 np.sqrt(max(flux_squared - flux * flux, 0.0)),
-                moved[_GROUPS],
-                moved[_GROUPS + 1],
+                level_moved,
+                shape_moved,
                 mean[bands + _RIPPLE],
                 uneven,
                 loudly[bands + _RIPPLE],
