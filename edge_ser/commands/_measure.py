@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,16 +14,14 @@ from edge_ser.bundle import DEFAULT_MODEL
 from edge_ser.commands._output import write_table
 from edge_ser.corpora import Clip, Corpus
 from edge_ser.errors import EdgeSerError, require
-from edge_ser.evaluation.evaluate import Device, fold_checkpoints
+from edge_ser.evaluation.evaluate import Device
 from edge_ser.evaluation.score import Scored
 from edge_ser.recognizer import Recognizer
 
 if TYPE_CHECKING:
-    from edge_ser.evaluation.streaming import Joined
+    pass
 
 __all__ = ["check_use", "measure", "print_measured", "teacher_figures"]
-
-_TURNS = 10  # clips of a joined recording
 
 
 def check_use(args: argparse.Namespace) -> None:
@@ -185,40 +182,16 @@ def _passed(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
 def _streaming(
     args: argparse.Namespace, corpus: Corpus, clips: list[Clip], device: Device | None, progress: Any
 ) -> dict[str, Any]:
-    from edge_ser.evaluation.streaming import joined, stream_quality
+    from edge_ser.evaluation.streaming import by_speaker, joined, joined_by_fold, stream_quality
 
     if args.checkpoints is None:
         recognizer = Recognizer.load(args.model or DEFAULT_MODEL, args.engine, args.precision)
         labels = tuple(label for label in corpus.labels if label in recognizer.labels)
         known = [clip for clip in clips if clip.emotion in labels]
-        parts = ((recognizer, joined(part, seed=i)) for i, part in enumerate(_parts(known)))
+        parts = ((recognizer, joined(part, seed=i)) for i, part in enumerate(by_speaker(known)))
         return stream_quality(parts, labels, progress)
     assert device is not None  # `check_use` asks for an engine
-    return stream_quality(_of_folds(args.checkpoints, corpus, clips, device), corpus.labels, progress)
-
-
-def _of_folds(
-    folder: Path, corpus: Corpus, clips: list[Clip], device: Device
-) -> Iterator[tuple[Recognizer, Joined]]:
-    """Joined clips of each fold, with the fold's own model in the form of a device."""
-    from edge_ser.evaluation.streaming import joined
-
-    found = fold_checkpoints(folder)
-    seed = min(seed for seed, _ in found)
-    for fold in sorted({clip.fold for clip in clips if clip.fold is not None}):
-        train, _ = corpus.split(fold)
-        with device(found[seed, fold], train) as recognizer:
-            mine = [clip for clip in clips if clip.fold == fold]
-            yield from (
-                (recognizer, joined(part, seed=100 * fold + i)) for i, part in enumerate(_parts(mine))
-            )
-
-
-def _parts(clips: list[Clip]) -> Iterator[list[Clip]]:
-    """Up to ten clips of one speaker each, in an order that mixes emotions."""
-    for speaker in sorted({clip.speaker for clip in clips}):
-        mine = sorted((c for c in clips if c.speaker == speaker), key=lambda clip: clip.path.name[::-1])
-        yield from (mine[i : i + _TURNS] for i in range(0, len(mine), _TURNS))
+    return stream_quality(joined_by_fold(args.checkpoints, corpus, clips, device), corpus.labels, progress)
 
 
 def print_measured(result: dict[str, Any]) -> None:

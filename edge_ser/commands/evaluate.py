@@ -155,7 +155,7 @@ def run(args: argparse.Namespace) -> int:
         raise EdgeSerError("name a bundle or --checkpoints, not both")
     if args.fold is not None and args.checkpoints is None and args.teacher is None:
         raise EdgeSerError("--fold belongs to --checkpoints or --teacher; a bundle has no folds")
-    device_of = functools.partial(_device, method=args.calibration)
+    device_of = functools.partial(device_form, method=args.calibration)
     corpus = load_corpus(args.corpus)
     if args.labels is not None:
         corpus = corpus.restrict(args.labels.split(","))
@@ -240,7 +240,7 @@ def _finish(
     return 0
 
 
-def _device(engine: str, precision: str, method: str | None = None) -> Device | None:
+def device_form(engine: str, precision: str, method: str | None = None) -> Device | None:
     """What puts a fold's checkpoint into the form of a device; None for torch."""
     if (engine, precision) == (AUTO, "fp32"):
         return None

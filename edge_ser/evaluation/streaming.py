@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from edge_ser.audio import SAMPLE_RATE, load_audio
-from edge_ser.corpora import ADV, Clip
+from edge_ser.corpora import ADV, Clip, Corpus
 from edge_ser.errors import EdgeSerError
+from edge_ser.evaluation.evaluate import Device, fold_checkpoints
 from edge_ser.perturb import add_noise, pink_noise
 from edge_ser.recognizer import Recognizer
 from firmware_py.prediction import Prediction
+from firmware_py.steady import Steady
 
-__all__ = ["Joined", "Turn", "joined", "stream_quality"]
+__all__ = ["Joined", "Turn", "by_speaker", "joined", "joined_by_fold", "stream_quality"]
 
 Floats = npt.NDArray[np.float32]
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
 
 _STABLE_S = 1.5  # the limit for a label to stand
+_TURNS = 10  # clips of a recording
 _LOUD_DB = 30.0  # speech reaches from the first to the last 20 ms within so much of the loudest
 _HOP = SAMPLE_RATE // 50
 
@@ -86,6 +90,33 @@ def joined(
     return Joined(add_noise(whole, pink_noise(len(whole), rng), snr_db, rng), tuple(turns))
 
 
+def by_speaker(clips: Sequence[Clip]) -> Iterator[list[Clip]]:
+    """Up to ten clips of one speaker each, in an order that mixes emotions."""
+    for speaker in sorted({clip.speaker for clip in clips}):
+        mine = sorted((c for c in clips if c.speaker == speaker), key=lambda clip: clip.path.name[::-1])
+        yield from (mine[i : i + _TURNS] for i in range(0, len(mine), _TURNS))
+
+
+def joined_by_fold(
+    folder: Path, corpus: Corpus, clips: Sequence[Clip], device: Device
+) -> Iterator[tuple[Recognizer, Joined]]:
+    """Clips of each fold joined, beside the fold's own model (of the lowest seed) in the form of a device.
+
+    Raises
+    ------
+    EdgeSerError
+        No checkpoints.
+    """
+    found = fold_checkpoints(folder)
+    seed = min(seed for seed, _ in found)
+    for fold in sorted({clip.fold for clip in clips if clip.fold is not None}):
+        train, _ = corpus.split(fold)
+        with device(found[seed, fold], train) as recognizer:
+            mine = [clip for clip in clips if clip.fold == fold]
+            for i, part in enumerate(by_speaker(mine)):
+                yield recognizer, joined(part, seed=100 * fold + i)
+
+
 def _speech(wave: Floats) -> tuple[int, int]:
     """First and last sample of what is within `_LOUD_DB` of the loudest 20 ms."""
     power = np.square(wave[: len(wave) // _HOP * _HOP].reshape(-1, _HOP).astype(np.float64)).mean(1)
@@ -94,7 +125,10 @@ def _speech(wave: Floats) -> tuple[int, int]:
 
 
 def stream_quality(
-    recordings: Iterable[tuple[Recognizer, Joined]], labels: Sequence[str], progress: Progress = iter
+    recordings: Iterable[tuple[Recognizer, Joined]],
+    labels: Sequence[str],
+    progress: Progress = iter,
+    shown: Callable[[], Steady] = Steady,
 ) -> dict[str, Any]:
     """Figures of recordings heard as a device hears them.
 
@@ -104,6 +138,10 @@ def stream_quality(
         Each with the model that is to hear it.
     labels : sequence of str
         The corpus's emotions; answers are taken among them.
+    progress : callable, optional
+        Wraps the recordings.
+    shown : callable, optional
+        Makes what chooses the label that listeners are shown, anew for each recording.
 
     Returns
     -------
@@ -111,35 +149,32 @@ def stream_quality(
         ``protocol``; ``figures``: ``turns``, ``right_at_end`` (share of turns whose label is right at the end of
         their speech), ``stable_in_time`` (of those, the share whose label stood from 1.5 s after the first speech on,
         or from the end of a turn that is shorter), ``seconds_to_stable`` (median and 90 %), ``flips_per_minute``
-        (changes of label within speech), ``adv_lag_s`` (median seconds until a rating has gone 90 % of its way to
-        the value at the end of the turn, for moves of at least 0.1), ``in_pauses`` (share of steps in pauses, 1 s
-        after speech ended, that name an emotion); ``by_seconds``: ``seconds`` of speech heard and share right.
+        (changes of label within speech), ``steady`` (the same four of the label that listeners are shown,
+        `firmware_py.steady`), ``adv_lag_s`` (median seconds until a rating has gone 90 % of its way to the value at the
+        end of the turn, for moves of at least 0.1), ``in_pauses`` (share of steps in pauses, 1 s after speech ended,
+        that name an emotion); ``by_seconds``: ``seconds`` of speech heard and share right.
     """
-    stable, flips, spoken_s, named = [], 0, 0.0, []
+    raw, steady = _Course(), _Course()
+    named: list[bool] = []
     lags: dict[str, list[float]] = {d: [] for d in ADV}
     right_after: dict[float, list[bool]] = {}
-    turns = right = 0
     for recognizer, recording in progress(recordings):
         stream = recognizer.stream(turns=True)
-        answers = stream.push(recording.wave)
+        answers = [_among(one, labels) for one in stream.push(recording.wave)]
         ends = np.array([one.end for one in answers])
-        said = np.array([_best(one, labels) for one in answers])
+        said = np.array([one.label for one in answers])
+        label = shown()
+        seen = np.array([label.label_after(one) or "" for one in answers])
         for number, turn in enumerate(recording.turns):
             inside = np.flatnonzero((ends > turn.start) & (ends <= turn.end + stream.step_samples))
             if len(inside) < 2:
                 continue
-            turns += 1
-            mine = said[inside]
-            spoken_s += (turn.end - turn.start) / SAMPLE_RATE
-            flips += int(np.sum(mine[1:] != mine[:-1]))
             truth = turn.clip.emotion
             seconds = (ends[inside] - turn.start) / SAMPLE_RATE
-            for s, label in zip(seconds, mine, strict=True):
-                right_after.setdefault(float(np.ceil(s / 0.5) * 0.5), []).append(bool(label == truth))
-            if mine[-1] == truth:
-                right += 1
-                wrong = np.flatnonzero(mine != truth)
-                stable.append(float(seconds[wrong[-1] + 1] if len(wrong) else seconds[0]))
+            raw.add(said[inside], seconds, turn)
+            steady.add(seen[inside], seconds, turn)
+            for s, one in zip(seconds, said[inside], strict=True):
+                right_after.setdefault(float(np.ceil(s / 0.5) * 0.5), []).append(bool(one == truth))
             for dimension in ADV:
                 _lag(lags[dimension], seconds, np.array([getattr(answers[i], dimension) for i in inside]))
             nxt = (
@@ -149,19 +184,15 @@ def stream_quality(
             )
             pause = np.flatnonzero((ends > turn.end + SAMPLE_RATE) & (ends <= nxt))
             named += [answers[i].state == "speech" for i in pause]
-    if not turns:
+    if not raw.turns:
         raise EdgeSerError("no turn was long enough for two answers; join longer clips")
     return {
         "protocol": "clips of one speaker joined with pauses of 1 to 3 s, pink noise 30 dB below; heard step by step, "
         "anew after each pause, as edge-ser listen does",
         "figures": {
-            "turns": turns,
-            "right_at_end": right / turns,
-            "stable_in_time": float(np.mean(np.array(stable) <= _STABLE_S + 1e-9)) if stable else None,
-            "seconds_to_stable": [float(np.median(stable)), float(np.quantile(stable, 0.9))]
-            if stable
-            else None,
-            "flips_per_minute": 60 * flips / spoken_s,
+            "turns": raw.turns,
+            **raw.figures(),
+            "steady": steady.figures(),
             "adv_lag_s": {d: float(np.median(x)) if x else None for d, x in lags.items()},
             "in_pauses": float(np.mean(named)) if named else None,
         },
@@ -173,8 +204,39 @@ def stream_quality(
     }
 
 
-def _best(answer: Prediction, labels: Sequence[str]) -> str:
-    return max(labels, key=lambda label: answer.emotion[label])
+class _Course:
+    """How labels went over turns."""
+
+    def __init__(self) -> None:
+        self.turns = self._right = self._flips = 0
+        self._spoken_s = 0.0
+        self._stable: list[float] = []
+
+    def add(self, said: npt.NDArray[np.str_], seconds: npt.NDArray[np.float64], turn: Turn) -> None:
+        """Take a turn: labels, and when each was said after its speech began."""
+        self.turns += 1
+        self._spoken_s += (turn.end - turn.start) / SAMPLE_RATE
+        self._flips += int(np.sum(said[1:] != said[:-1]))
+        wrong = np.flatnonzero(said != turn.clip.emotion)
+        if not len(wrong) or wrong[-1] < len(said) - 1:
+            self._right += 1
+            self._stable.append(float(seconds[wrong[-1] + 1] if len(wrong) else seconds[0]))
+
+    def figures(self) -> dict[str, Any]:
+        stable = np.array(self._stable)
+        return {
+            "right_at_end": self._right / self.turns,
+            "stable_in_time": float(np.mean(stable <= _STABLE_S + 1e-9)) if len(stable) else None,
+            "seconds_to_stable": [float(np.median(stable)), float(np.quantile(stable, 0.9))]
+            if len(stable)
+            else None,
+            "flips_per_minute": 60 * self._flips / self._spoken_s,
+        }
+
+
+def _among(answer: Prediction, labels: Sequence[str]) -> Prediction:
+    """An answer that is given among a corpus's labels."""
+    return dataclasses.replace(answer, emotion={label: answer.emotion[label] for label in labels})
 
 
 def _lag(into: list[float], seconds: npt.NDArray[np.float64], values: npt.NDArray[np.float64]) -> None:

@@ -226,10 +226,10 @@ def test_int8_of_a_fold_in_noise_and_in_a_stream(
 
 
 def test_float32_through_a_device_is_torch(folds: Path, checkpoints: Path) -> None:
-    from edge_ser.commands.evaluate import _device
+    from edge_ser.commands.evaluate import device_form
 
-    assert _device("auto", "fp32") is None
-    through = evaluate_checkpoints(checkpoints, load_csv(folds), device=_device("numpy", "fp32"))
+    assert device_form("auto", "fp32") is None
+    through = evaluate_checkpoints(checkpoints, load_csv(folds), device=device_form("numpy", "fp32"))
     assert through["quantisation"]["drop"] == 0 and through["quantisation"]["same_label"] == 1
     assert through["confusion"] == evaluate_checkpoints(checkpoints, load_csv(folds))["confusion"]
 
@@ -239,7 +239,7 @@ def test_what_each_fold_is_calibrated_on(
 ) -> None:
     """Never a speaker of the fold that is tested."""
     import export.calibration as module
-    from edge_ser.commands.evaluate import _device
+    from edge_ser.commands.evaluate import device_form
 
     heard: list[tuple[int | None, set[int | None]]] = []
     real = module.calibrate_on_clips
@@ -249,7 +249,7 @@ def test_what_each_fold_is_calibrated_on(
         return real(clips, spec, step_frames, held_out_fold=held_out_fold)
 
     monkeypatch.setattr(module, "calibrate_on_clips", spy)
-    evaluate_checkpoints(checkpoints, load_csv(folds), device=_device("numpy", "int8"))
+    evaluate_checkpoints(checkpoints, load_csv(folds), device=device_form("numpy", "int8"))
     assert heard == [(0, {1}), (1, {0})] * 2
 
 

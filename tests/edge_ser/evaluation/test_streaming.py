@@ -69,6 +69,18 @@ class Scripted:
         return answers
 
 
+class Flickering(Scripted):
+    """Every second step is right by far, the others are wrong by a hair."""
+
+    def push(self, wave: np.ndarray) -> list[Prediction]:
+        answers = []
+        for one in super().push(wave):
+            share = 0.6 if one.end // 4000 % 2 else 0.48
+            shares = {label: share if label == one.label else 1 - share for label in one.emotion}
+            answers.append(dataclasses.replace(one, emotion=shares))
+        return answers
+
+
 def test_figures_follow_the_course(clips: list[Clip]) -> None:
     one = joined(clips)
     quick = stream_quality([(Scripted(one.turns, 8000), one)], ("angry", "sad"))["figures"]  # type: ignore[list-item]
@@ -78,3 +90,12 @@ def test_figures_follow_the_course(clips: list[Clip]) -> None:
     slow = stream_quality([(Scripted(one.turns, 28000), one)], ("angry", "sad"))  # type: ignore[list-item]
     assert slow["figures"]["stable_in_time"] == pytest.approx(1 / 3)  # the sad one was right from the start
     assert slow["figures"]["flips_per_minute"] == pytest.approx(20, rel=0.1)
+
+
+def test_the_label_that_is_shown_has_figures_of_its_own(clips: list[Clip]) -> None:
+    one = joined(clips)
+    figures = stream_quality([(Flickering(one.turns, 0), one)], ("angry", "sad"))["figures"]  # type: ignore[list-item]
+    assert figures["flips_per_minute"] > 150 and figures["right_at_end"] < 1
+    steady = figures["steady"]
+    assert steady["right_at_end"] == steady["stable_in_time"] == 1
+    assert steady["flips_per_minute"] <= 60  # two a turn at most: to a label of its own, and to the right one
