@@ -1,10 +1,11 @@
 """How the one label that listeners are shown (`firmware_py.steady`) should follow the model's answers.
 
-Each rule hears the same joined clips through the fold's own model in int8, as ``edge-ser evaluate --streaming`` does. What
-holds off a change costs turns that would have become right, and saves labels that flicker; smoothing does the same once
-more after the model, whose pool is a mean over the turn already.
+Each rule hears the same joined clips through the fold's own model in int8, as ``edge-ser evaluate --streaming`` does.
+What holds off a change costs turns that would have become right, and saves labels that flicker; smoothing does the same
+once more after the model, whose pool is a mean over the turn already.
 
-    python -m benchmarks.shown_label --choose results/ravdess-session --look runs/stream72k-fold0 --out results/shown-label.json
+    python -m benchmarks.shown_label --choose results/ravdess-session --look runs/stream72k-fold0 \\
+        --out results/shown-label.json
 
 The rule is chosen by folds 1 to 4 of the first; the second, the twin of the shipped model on fold 0, is only looked at.
 """
@@ -45,7 +46,7 @@ class Smoothed(Steady):
         took = (prediction.end - self._last_end) / prediction.sample_rate
         if prediction.state in ("speech", "unsure"):
             new = np.array(list(prediction.emotion.values()))
-            held = new if self._smooth is None or not self._settled and self._heard_s == 0 else self._smooth
+            held = new if self._smooth is None or self._heard_s == 0 else self._smooth  # a turn begins
             self._smooth = held + (1 - np.exp(-took / self._smooth_s)) * (new - held)
             emotion = dict(zip(prediction.emotion, self._smooth.tolist(), strict=True))
             prediction = dataclasses.replace(prediction, emotion=emotion)
