@@ -20,7 +20,8 @@ writes what edge-ser train writes.
 
 A recipe with a teacher is one of edge-ser train with two or three tables more:
   [distil]   targets = "runs/teacher-ravdess/fold{fold}"  views = 9  soft = 0.5  temperature = 1.0  hint = 0.5
-  [perturb]  how the views beyond the clip itself sound; the same as in the teacher's recipe
+  [perturb]  how the views beyond the clip itself sound; the same as in the teacher's recipe, or its name in the table's
+             place, before the tables: perturb = "teacher-ravdess.toml"
   [beside]   corpora = ["emodb"]  targets = "runs/teacher-others/all"   other corpora, so that few speakers are not
              learnt by heart
 

@@ -20,6 +20,8 @@ _TEXTS = ("model", "name")
 def read_toml(path: Path, known: set[str], changes: Iterable[str] = ()) -> dict[str, Any]:
     """A recipe's fields: ``name`` and ``model`` are text, every other one is a table.
 
+    A table may stand in another recipe: ``perturb = "other.toml"`` takes ``[perturb]`` of the file beside this one.
+
     Parameters
     ----------
     path : Path
@@ -31,9 +33,13 @@ def read_toml(path: Path, known: set[str], changes: Iterable[str] = ()) -> dict[
     Raises
     ------
     EdgeSerError
-        No such file, not TOML, an unknown field, one of another kind, or no word on what to train on.
+        No such file, not TOML, an unknown field, one of another kind, no such table in the file that is to have it, or
+        no word on what to train on.
     """
     fields = parse_toml(path)
+    for name, value in fields.items():
+        if name in known and name not in _TEXTS and isinstance(value, str):
+            fields[name] = _table_of(path, name, value)
     for change in changes:
         _change(fields, change)
     if unknown := sorted(set(fields) - known):
@@ -48,6 +54,17 @@ def read_toml(path: Path, known: set[str], changes: Iterable[str] = ()) -> dict[
     if "data" not in fields or "corpora" not in fields["data"]:
         raise EdgeSerError(f"{path} does not say what to train on: give it [data] corpora = [...]")
     return fields
+
+
+def _table_of(path: Path, name: str, other: str) -> dict[str, Any]:
+    """The table of that name in another recipe, beside the one that asks for it."""
+    source = path.parent / other
+    table = parse_toml(source).get(name) if source.is_file() else None
+    if not isinstance(table, dict):
+        raise EdgeSerError(
+            f"{path}: {name} must be a table, or the name of a recipe beside this one that has it, not {other!r}"
+        )
+    return table
 
 
 def _change(fields: dict[str, Any], change: str) -> None:

@@ -63,7 +63,10 @@ def test_the_least_recipe(tmp_path: Path) -> None:
         ("model = ['a']\n" + GOOD, "model must be text"),
         ("model = 'stream9000'\n" + GOOD, "unknown network 'stream9000'"),
         ("fit = 3\n" + GOOD, "fit must be a table, not 3"),
-        ("data = 'ravdess'\n", "data must be a table, not 'ravdess'"),
+        (
+            "data = 'ravdess'\n",
+            "data must be a table, or the name of a recipe beside this one that has it, not 'ravdess'",
+        ),
         ("[data]\nfolds = [0]\n", "what to train on"),
         ("[data]\ncorpora = 'ravdess'\n", r"\[data\] corpora must be of type tuple"),
         (GOOD + "[distil]\nviews = 3\n", r"\[distil\] lacks targets"),
@@ -133,6 +136,20 @@ def test_a_teachers_recipe_says_the_same_of_views(tmp_path: Path) -> None:
         "[data]\ncorpora = ['ravdess']\n[perturb]\np_noise = 1\nsnr_db = [5, 9]\n"
     )
     assert TeachRecipe.read(tmp_path / "teacher.toml").perturb == student.perturb
+
+
+def test_a_table_may_stand_in_another_recipe(tmp_path: Path) -> None:
+    (tmp_path / "teacher.toml").write_text(
+        "[data]\ncorpora = ['emodb']\n[perturb]\npitch = 2.0\nspeed = 0.15\n"
+    )
+    (tmp_path / "r.toml").write_text("perturb = 'teacher.toml'\n[data]\ncorpora = ['ravdess']\n")
+    recipe = Recipe.read(tmp_path / "r.toml", ["perturb.pitch=1.0"])
+    assert recipe.data.corpora == ("ravdess",)
+    assert (recipe.perturb.pitch, recipe.perturb.speed) == (1.0, 0.15)
+    for other in ("r.toml", "nobody.toml"):  # its own name is no table either
+        (tmp_path / "r.toml").write_text(f"perturb = '{other}'\n[data]\ncorpora = ['ravdess']\n")
+        with pytest.raises(EdgeSerError, match="perturb must be a table, or the name of a recipe"):
+            Recipe.read(tmp_path / "r.toml")
 
 
 def test_as_plain_values_a_recipe_has_what_it_uses(tmp_path: Path) -> None:
