@@ -206,6 +206,7 @@ def unheard(results: Path) -> str:
                 **_uar(one),
                 "used to the speaker": f"**{one['session']['uar']:.3f}**",
                 "by mood": f"{one['session']['by_mood']:.3f}",
+                "people in turn": f"{one['session']['together']:.3f}",
                 "trivial": f"{one['baseline_uar']:.3f}",
             }
         )

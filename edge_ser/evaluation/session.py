@@ -58,7 +58,7 @@ def typical_answer(scores: Floats, known: NDArray[np.bool_] | None = None) -> Fl
 
 
 def adapted_answers(
-    answers: Answers, order: NDArray[np.int64], typical: Mapping[str, Floats]
+    answers: Answers, order: NDArray[np.int64], typical: Mapping[str, Floats], *, together: bool = False
 ) -> tuple[Answers, NDArray[np.int64]]:
     """Answers as given by a model that gets used to each speaker from an empty start, and the clips heard before each.
 
@@ -69,13 +69,15 @@ def adapted_answers(
         The order in which clips are heard; speakers, folds and seeds may stand mixed, each is a session of its own.
     typical : mapping
         From a speaker to `typical_answer` of clips of other speakers.
+    together : bool
+        All speakers of a fold are one session: several people who speak in turn, taken for one.
 
     Returns
     -------
     answers : Answers
         In the order given in, with new scores.
     heard : (n,) int64
-        Clips of the speaker before each.
+        Clips of the session before each.
     """
     logs = logarithms(answers.scores)
     scores, heard = np.empty_like(answers.scores), np.zeros(len(answers), np.int64)
@@ -84,7 +86,7 @@ def adapted_answers(
     speakers = answers.speakers
     for i in order:
         speaker = str(speakers[i])
-        key = (int(answers.folds[i]), int(answers.seeds[i]), speaker)
+        key = (int(answers.folds[i]), int(answers.seeds[i]), "" if together else speaker)
         mean = sessions.setdefault(key, SpeakerMean(typical[speaker], PRIOR_CLIPS, _MEMORY_CLIPS))
         scores[i] = probabilities(mean.adapted(logs[i]), 1.0)
         heard[i] = count[key]
@@ -113,7 +115,8 @@ def session_figures(
     dict
         ``uar_alone`` and ``uar`` (means over folds and seeds), ``folds`` (each with ``fold``, ``seed``, ``alone``,
         ``uar``), ``heard`` (``from``, ``to``, ``uar`` by the number of clips heard before), ``by_mood`` (UAR where
-        each emotion of a speaker comes in one piece, the worst for what is presumed), ``orders`` and ``prior_clips``.
+        each emotion of a speaker comes in one piece, the worst for what is presumed), ``together`` (UAR where all
+        speakers of a fold speak in turn and are taken for one), ``orders`` and ``prior_clips``.
 
     Raises
     ------
@@ -131,26 +134,23 @@ def session_figures(
         typical = {
             one: others[fold] for one, fold in zip(known.speakers.tolist(), known.folds.tolist(), strict=True)
         }
-    said, heard, by_mood = [], [], []
+    said, heard, by_mood, together = [], [], [], []
     for seed in range(orders):
         rng = np.random.default_rng(seed)
-        mixed, before = adapted_answers(known, rng.permutation(len(known)), typical)
+        order = rng.permutation(len(known))
+        mixed, before = adapted_answers(known, order, typical)
         said.append(mixed.said)
         heard.append(before)
+        together.append(adapted_answers(known, order, typical, together=True)[0].said)
         moods = rng.permutation(len(known.labels))[known.truth]
         by_mood.append(adapted_answers(known, np.argsort(moods, kind="stable"), typical)[0].said)
     rows = []
     for seed, fold in sorted({*zip(known.seeds.tolist(), known.folds.tolist(), strict=True)}):
         mine = (known.folds == fold) & (known.seeds == seed)
-        rows.append(
-            {
-                "fold": fold,
-                "seed": seed,
-                "alone": uar(known.truth[mine], known.said[mine]),
-                "uar": float(np.mean([uar(known.truth[mine], one[mine]) for one in said])),
-                "by_mood": float(np.mean([uar(known.truth[mine], one[mine]) for one in by_mood])),
-            }
-        )
+        row = {"fold": fold, "seed": seed, "alone": uar(known.truth[mine], known.said[mine])}
+        for name, answered in (("uar", said), ("by_mood", by_mood), ("together", together)):
+            row[name] = float(np.mean([uar(known.truth[mine], one[mine]) for one in answered]))
+        rows.append(row)
     truth, all_said, before = np.tile(known.truth, orders), np.concatenate(said), np.concatenate(heard)
     ends = [*HEARD[1:], int(before.max()) + 1]
     curve = [
@@ -158,11 +158,14 @@ def session_figures(
         for low, high in zip(HEARD, ends, strict=True)
         if (part := (before >= low) & (before < high)).any()
     ]
-    mean = {name: float(np.mean([row[name] for row in rows])) for name in ("alone", "uar", "by_mood")}
+    mean = {
+        name: float(np.mean([row[name] for row in rows])) for name in ("alone", "uar", "by_mood", "together")
+    }
     return {
         "uar_alone": mean["alone"],
         "uar": mean["uar"],
         "by_mood": mean["by_mood"],
+        "together": mean["together"],
         "folds": rows,
         "heard": curve,
         "orders": orders,

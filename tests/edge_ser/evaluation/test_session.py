@@ -29,6 +29,7 @@ def test_getting_used_to_speakers_mends_what_they_add() -> None:
     by = [row["uar"] for row in figures["heard"]]
     assert figures["heard"][0] == {"from": 0, "to": 0, "uar": by[0]} and by[0] < by[-1] == pytest.approx(1.0)
     assert figures["uar_alone"] <= figures["by_mood"] < figures["uar"]
+    assert figures["together"] < figures["uar"]  # voices have nothing in common
     assert {row["fold"] for row in figures["folds"]} == {0, 1, 2} and figures["orders"] == 4
 
 
@@ -45,6 +46,8 @@ def test_first_clips_stand_and_sessions_are_kept_apart() -> None:
     first = heard == 0
     assert first.sum() == 6 and changed.scores[first] == pytest.approx(answers.scores[first])
     assert np.bincount(heard).tolist() == [6] * 60
+    _, among_all = adapted_answers(answers, order, typical, together=True)
+    assert np.bincount(among_all).tolist() == [3] * 120  # three folds, two speakers each
     one = np.flatnonzero(answers.speakers == "s0")
     alone, _ = adapted_answers(answers.take(one), np.argsort(np.argsort(order)[one]), typical)
     assert alone.scores == pytest.approx(changed.scores[one])
@@ -81,7 +84,7 @@ def test_a_model_that_heard_none_of_the_corpus_brings_its_typical_answer_along()
         answers, scores=powers / powers.sum(1, keepdims=True), folds=np.zeros(len(answers), np.int64)
     )
     figures = session_figures(answers, orders=4, typical_of_training=np.zeros(3))
-    assert figures["uar_alone"] < 0.5 < 0.9 < figures["uar"]
+    assert figures["uar_alone"] < 0.5 < 0.9 < min(figures["uar"], figures["together"])
     unmoved = session_figures(answers, orders=4, typical_of_training=typical_answer(answers.scores))
     assert unmoved["uar"] == pytest.approx(figures["uar_alone"], abs=0.05)
 
