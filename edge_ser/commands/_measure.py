@@ -216,8 +216,8 @@ def print_measured(result: dict[str, Any]) -> None:
     if session := result.get("session"):
         print(
             f"\nHeard after others of the speaker's clips, without labels: UAR {session['uar']:.3f}, alone "
-            f"{session['uar_alone']:.3f}; each emotion in one piece {session['by_mood']:.3f}; all speakers in turn, taken "
-            f"for one, {session['together']:.3f}\n"
+            f"{session['uar_alone']:.3f}; each emotion in one piece {session['by_mood']:.3f}; all speakers in turn, "
+            f"taken for one, {session['together']:.3f}\n"
         )
         write_table(session["heard"], "md")
     if curve := result.get("learning_curve"):

@@ -119,8 +119,8 @@ def _page(answers: Answers, figures: Mapping[str, Any], drawn: Mapping[str, byte
         parts += [
             "<h2>By clips of the speaker heard before</h2>",
             f"<p>Without labels, in {session['orders']} random orders: UAR {session['uar']:.3f}, each clip alone "
-            f"{session['uar_alone']:.3f}, each emotion of a speaker in one piece {session['by_mood']:.3f}, all speakers "
-            f"in turn and taken for one {session['together']:.3f}.</p>",
+            f"{session['uar_alone']:.3f}, each emotion of a speaker in one piece {session['by_mood']:.3f}, all "
+            f"speakers in turn and taken for one {session['together']:.3f}.</p>",
             table(session["heard"]),
         ]
     if curve := f.get("learning_curve"):
