@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,12 @@ _HEARD = {
 }
 
 
-def average_checkpoints(paths: Sequence[str | Path]) -> tuple[Network, dict[str, Any]]:
-    """Average the weights of networks that were fine-tuned from one start (model soups, arXiv 2203.05482).
+def average_checkpoints(
+    paths: Sequence[str | Path], weights: Sequence[float] | None = None
+) -> tuple[Network, dict[str, Any]]:
+    """Average the weights of networks that went on from one start (model soups, arXiv 2203.05482).
+
+    The start may be one of them: what it knew and fine-tuning forgot comes back (arXiv 2109.01903).
 
     Running statistics of normalisation are averaged as the weights are. Networks that began apart share no valley of
     the loss, and their mean is worth nothing: that cannot be seen in the files, so evaluate the mean.
@@ -37,22 +42,29 @@ def average_checkpoints(paths: Sequence[str | Path]) -> tuple[Network, dict[str,
     ----------
     paths : sequence of str or Path
         Checkpoints, at least two.
+    weights : sequence of float, optional
+        How much each counts, above 0; alike when left out. Their sum is of no account.
 
     Returns
     -------
     model : Network
         In inference mode.
     meta : dict
-        Of the first, and ``training.averaged`` with the recipe and the seed of each.
+        Of the first, and ``training.averaged`` with the recipe, the seed and the share of each.
 
     Raises
     ------
     EdgeSerError
-        Fewer than two, a file that is no checkpoint, or two that differ in network, shape, labels, front end, held-out
-        fold or recordings.
+        Fewer than two, weights that are not one above 0 for each, a file that is no checkpoint, or two that differ in
+        network, shape, labels, front end, held-out fold or recordings.
     """
     if len(paths) < 2:
         raise EdgeSerError("a mean is of at least two checkpoints: name more")
+    if weights is None:
+        weights = [1.0] * len(paths)
+    if len(weights) != len(paths) or not all(0 < weight < math.inf for weight in weights):
+        raise EdgeSerError(f"{len(paths)} checkpoints take {len(paths)} weights above 0, not {list(weights)}")
+    shares = [weight / sum(weights) for weight in weights]
     loaded = [load_checkpoint(path) for path in paths]
     model, meta = loaded[0]
     for path, (_, other) in zip(paths[1:], loaded[1:], strict=True):
@@ -63,15 +75,17 @@ def average_checkpoints(paths: Sequence[str | Path]) -> tuple[Network, dict[str,
                 f"{path} and {paths[0]} have different {' and '.join(differs)}: only alike networks have a mean"
             )
     states = [one.state_dict() for one, _ in loaded]
-    model.load_state_dict({name: _mean([state[name] for state in states]) for name in states[0]})
-    averaged = [{key: one["training"].get(key) for key in ("recipe", "seed")} for _, one in loaded]
+    model.load_state_dict({name: _mean([state[name] for state in states], shares) for name in states[0]})
+    averaged = [
+        {key: one["training"].get(key) for key in ("recipe", "seed")} | {"share": share}
+        for (_, one), share in zip(loaded, shares, strict=True)
+    ]
     return model, meta | {"training": meta["training"] | {"averaged": averaged}}
 
 
-def _mean(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+def _mean(tensors: Sequence[torch.Tensor], shares: Sequence[float]) -> torch.Tensor:
     first = tensors[0]
-    return (
-        torch.stack([one.double() for one in tensors]).mean(0).to(first.dtype)
-        if first.is_floating_point()
-        else first
-    )
+    if not first.is_floating_point():
+        return first
+    total = sum(share * one.double() for share, one in zip(shares, tensors, strict=True))
+    return torch.as_tensor(total).to(first.dtype)

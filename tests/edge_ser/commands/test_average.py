@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -35,3 +36,14 @@ def test_a_file_that_is_none_is_refused_and_nothing_is_written(
     out = tmp_path / "mean.safetensors"
     assert main(["average", str(path), str(tmp_path / "none.safetensors"), "--out", str(out)]) == 2
     assert "none.safetensors" in capsys.readouterr().err and not out.exists()
+
+
+def test_weights_are_numbers_one_for_each(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paths = [str(written(tmp_path / f"{seed}.safetensors", seed)) for seed in (1, 2)]
+    out = tmp_path / "mean.safetensors"
+    assert main(["average", *paths, "--weights", "3,1", "--out", str(out)]) == 0
+    assert [one["share"] for one in load_checkpoint(out)[1]["training"]["averaged"]] == [0.75, 0.25]
+    for wrong, says in (("3,a", "such as 3,1"), ("3", "2 weights above 0")):
+        with pytest.raises(SystemExit) if wrong == "3,a" else contextlib.nullcontext():
+            assert main(["average", *paths, "--weights", wrong, "--out", str(tmp_path / "no")]) == 2
+        assert says in capsys.readouterr().err and not (tmp_path / "no").exists()

@@ -44,7 +44,22 @@ def test_weights_and_statistics_are_the_mean_of_each(tmp_path: Path) -> None:
         else:
             assert torch.equal(value, states[0][name])
     assert meta["training"]["seed"] == 1 and meta["training"]["held_out_fold"] == 0
-    assert meta["training"]["averaged"] == [{"recipe": {"name": f"r{s}"}, "seed": s} for s in (1, 2, 4)]
+    assert meta["training"]["averaged"] == [
+        {"recipe": {"name": f"r{s}"}, "seed": s, "share": 1 / 3} for s in (1, 2, 4)
+    ]
+
+
+def test_each_counts_by_its_weight(tmp_path: Path) -> None:
+    paths = [written(tmp_path / f"{seed}.safetensors", seed) for seed in (1, 2)]
+    one, two = (load_checkpoint(path)[0].state_dict() for path in paths)
+    model, meta = average_checkpoints(paths, (3, 1))
+    for name, value in model.state_dict().items():
+        if value.is_floating_point():
+            assert torch.allclose(value, 0.75 * one[name] + 0.25 * two[name], atol=1e-6)
+    assert [each["share"] for each in meta["training"]["averaged"]] == [0.75, 0.25]
+    for wrong in ((1,), (1, 0), (1, float("nan")), (1, 2, 3)):
+        with pytest.raises(EdgeSerError, match="2 weights above 0"):
+            average_checkpoints(paths, wrong)
 
 
 def test_the_mean_of_one_network_twice_is_that_network(tmp_path: Path) -> None:
