@@ -6,7 +6,7 @@ clips of the corpus go from their audio through the device's pipeline, beside to
 of a drop is that of both models' answers to the same clips, over draws of speakers.
 
     python -m benchmarks.int8_folds results/ravdess-distil --out results/int8-folds.json
-    python -m benchmarks.int8_folds runs/stream72k-fold0 --corpus emotale --out results/int8-folds.json
+    python -m benchmarks.int8_folds runs/stream72k-mean --corpus emotale --out results/int8-folds.json
 """
 
 from __future__ import annotations

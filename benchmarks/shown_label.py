@@ -4,7 +4,7 @@ Each rule hears the same joined clips through the fold's own model in int8, as `
 What holds off a change costs turns that would have become right, and saves labels that flicker; smoothing does the same
 once more after the model, whose pool is a mean over the turn already.
 
-    python -m benchmarks.shown_label --choose results/ravdess-session --look runs/stream72k-fold0 \\
+    python -m benchmarks.shown_label --choose results/ravdess-session --look runs/stream72k-mean \\
         --out results/shown-label.json
 
 The rule is chosen by folds 1 to 4 of the first; the second, the twin of the shipped model on fold 0, is only looked at.

@@ -154,10 +154,16 @@ def _training(training: Mapping[str, Any]) -> str:
 
 def _averaged(networks: Sequence[Mapping[str, Any]] | None) -> list[tuple[str, str]]:
     """What a mean of networks is of."""
-    if not networks:
-        return []
-    names = [(one.get("recipe") or {}).get("name", "no recipe") for one in networks]
-    return [("weights", f"the mean of those of {len(names)} networks that began alike ({', '.join(names)})")]
+    return [("weights", f"a mean of networks that began alike: {_parts(networks)}")] if networks else []
+
+
+def _parts(networks: Sequence[Mapping[str, Any]]) -> str:
+    told = []
+    for one in networks:
+        name = (one.get("recipe") or {}).get("name", "no recipe")
+        inner = f"a mean ({_parts(one['averaged'])})" if one.get("averaged") else name
+        told.append(f"{one.get('share', 1 / len(networks)):.0%} {inner}")
+    return ", ".join(told)
 
 
 def _adv(source: str) -> str:

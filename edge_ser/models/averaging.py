@@ -50,7 +50,7 @@ def average_checkpoints(
     model : Network
         In inference mode.
     meta : dict
-        Of the first, and ``training.averaged`` with the recipe, the seed and the share of each.
+        Of the first, and ``training.averaged`` with the recipe, the seed and the share of each, and of what a mean is.
 
     Raises
     ------
@@ -77,7 +77,9 @@ def average_checkpoints(
     states = [one.state_dict() for one, _ in loaded]
     model.load_state_dict({name: _mean([state[name] for state in states], shares) for name in states[0]})
     averaged = [
-        {key: one["training"].get(key) for key in ("recipe", "seed")} | {"share": share}
+        {key: one["training"].get(key) for key in ("recipe", "seed")}
+        | {"share": share}
+        | {key: value for key, value in one["training"].items() if key == "averaged"}
         for (_, one), share in zip(loaded, shares, strict=True)
     ]
     return model, meta | {"training": meta["training"] | {"averaged": averaged}}

@@ -46,6 +46,16 @@ def test_figures_come_with_their_protocol():
     assert "UAR by fold, ravdess: 0: 0.610." in text
 
 
+def test_a_mean_says_what_it_is_of():
+    rough, start = ({"recipe": {"name": name}, "seed": 0} for name in ("rough", "start"))
+    between = rough | {"share": 0.5, "averaged": [rough | {"share": 0.75}, start | {"share": 0.25}]}
+    text = card(training={"averaged": [{"recipe": {"name": "last"}, "seed": 0, "share": 0.5}, between]})
+    assert "a mean of networks that began alike: 50% last, 50% a mean (75% rough, 25% start)" in text
+    assert "50% rough, 50% start" in card(
+        training={"averaged": [rough, start]}
+    )  # as written before there were shares
+
+
 @pytest.mark.parametrize(("held_out", "theirs"), [(0, True), (1, False), (None, False)])
 def test_whether_these_weights_heard_the_speakers_of_the_figures(held_out, theirs):
     training = {"clips": {"ravdess": 1139}, "held_out_fold": held_out}

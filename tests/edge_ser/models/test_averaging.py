@@ -62,6 +62,14 @@ def test_each_counts_by_its_weight(tmp_path: Path) -> None:
             average_checkpoints(paths, wrong)
 
 
+def test_a_mean_of_a_mean_says_so(tmp_path: Path) -> None:
+    one, two = (written(tmp_path / f"{seed}.safetensors", seed) for seed in (1, 2))
+    save_checkpoint(tmp_path / "between.safetensors", *average_checkpoints([one, two], (3, 1)))
+    _, meta = average_checkpoints([one, tmp_path / "between.safetensors"])
+    last, between = meta["training"]["averaged"]
+    assert "averaged" not in last and [each["share"] for each in between["averaged"]] == [0.75, 0.25]
+
+
 def test_the_mean_of_one_network_twice_is_that_network(tmp_path: Path) -> None:
     path = written(tmp_path / "a.safetensors", 3)
     mean, alone = average_checkpoints([path, path])[0].state_dict(), load_checkpoint(path)[0].state_dict()
