@@ -23,7 +23,7 @@ class Steady:
     settle_s : float
         How much must be heard of a turn before there is a label of it; until then that of the turn before stands.
     pause_s : float
-        After so much without speech a new turn begins.
+        After so much silence a new turn begins, as for the model (`firmware_py.turns`).
     hold_s : float
         How long the label stays without speech.
     """
@@ -33,7 +33,7 @@ class Steady:
     ) -> None:
         self._margin, self._settle_s, self._pause_s, self._hold_s = margin, settle_s, pause_s, hold_s
         self._last_end = 0
-        self._heard_s = self._quiet_s = 0.0
+        self._heard_s = self._silent_s = self._quiet_s = 0.0
         self._settled = False
         self.label: str | None = None
 
@@ -48,12 +48,13 @@ class Steady:
         self._last_end = p.end
         if p.state not in ("speech", "unsure") or p.dozed:
             self._quiet_s += took
-            if self._quiet_s >= self._pause_s:
+            self._silent_s = self._silent_s + took if p.state == "silence" else 0.0
+            if self._silent_s >= self._pause_s:
                 self._heard_s, self._settled = 0.0, False
             if self._quiet_s >= self._hold_s:
                 self.label = None
             return self.label
-        self._quiet_s = 0.0
+        self._quiet_s = self._silent_s = 0.0
         self._heard_s += took
         if self._heard_s >= self._settle_s:
             lead = p.confidence - p.emotion[self.label] if self._settled and self.label is not None else 1.0

@@ -49,6 +49,8 @@ def test_a_turn_begins_anew_whoever_was_ahead_before():
     assert said[8:] == ["calm"] * 3 + ["angry"] * 3  # that of the turn before, until there is one of this
     breath = answers(Steady(), *[(0.1, "speech")] * 8, (0.1, "silence"), *[(0.52, "speech")] * 4)
     assert set(breath[8:]) == {"calm"}
+    bark = answers(Steady(), *[(0.1, "speech")] * 8, *[(0.1, "noise")] * 4, *[(0.52, "speech")] * 4)
+    assert set(bark[8:]) == {"calm"}  # no silence, no pause
 
 
 def test_it_goes_in_silence():
