@@ -6,7 +6,7 @@ import argparse
 import contextlib
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -17,9 +17,6 @@ from edge_ser.errors import EdgeSerError, require
 from edge_ser.evaluation.evaluate import Device
 from edge_ser.evaluation.score import Scored
 from edge_ser.recognizer import Recognizer
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["check_use", "measure", "print_measured", "teacher_figures"]
 

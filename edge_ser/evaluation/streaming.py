@@ -105,11 +105,14 @@ def joined_by_fold(
     Raises
     ------
     EdgeSerError
-        No checkpoints.
+        No checkpoints, or a fold without one.
     """
     found = fold_checkpoints(folder)
     seed = min(seed for seed, _ in found)
-    for fold in sorted({clip.fold for clip in clips if clip.fold is not None}):
+    folds = sorted({clip.fold for clip in clips if clip.fold is not None})
+    if lacking := [fold for fold in folds if (seed, fold) not in found]:
+        raise EdgeSerError(f"{folder} lacks fold {lacking[0]} of seed {seed}: train it first")
+    for fold in folds:
         train, _ = corpus.split(fold)
         with device(found[seed, fold], train) as recognizer:
             mine = [clip for clip in clips if clip.fold == fold]

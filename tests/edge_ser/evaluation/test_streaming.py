@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from edge_ser.audio import write_wav
-from edge_ser.corpora import Clip
+from edge_ser.corpora import Clip, Corpus
 from edge_ser.errors import EdgeSerError
-from edge_ser.evaluation.streaming import joined, stream_quality
+from edge_ser.evaluation.streaming import joined, joined_by_fold, stream_quality
 from firmware_py.prediction import Prediction
 
 pytest.importorskip("scipy")
@@ -99,3 +99,11 @@ def test_the_label_that_is_shown_has_figures_of_its_own(clips: list[Clip]) -> No
     steady = figures["steady"]
     assert steady["right_at_end"] == steady["stable_in_time"] == 1
     assert steady["flips_per_minute"] <= 60  # two a turn at most: to a label of its own, and to the right one
+
+
+def test_a_fold_without_its_model_is_named(tmp_path: Path, clips: list[Clip]) -> None:
+    (tmp_path / "fold0-seed1.safetensors").touch()
+    some = [dataclasses.replace(clip, fold=i) for i, clip in enumerate(clips)]
+    corpus = Corpus("made", tuple(some), ("angry", "sad"))
+    with pytest.raises(EdgeSerError, match="lacks fold 1 of seed 1"):
+        next(joined_by_fold(tmp_path, corpus, some[:2], None))  # type: ignore[arg-type]
