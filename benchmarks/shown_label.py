@@ -96,16 +96,15 @@ def measure(folder: Path, folds: Sequence[int], count: int) -> dict[str, Any]:
         for recognizer, recording in bar.wrap(joined_by_fold(folder, corpus, clips, device)):
             stream = recognizer.stream(turns=True)
             kept.append((Kept(stream.push(recording.wave), stream.step_samples), recording))
-    rows, raw = [], None
+    rows = []
     for (smooth_s, margin, settle_s), rule in rules().items():
         figures = stream_quality(kept, corpus.labels, shown=rule)["figures"]  # type: ignore[arg-type]
-        raw = {k: v for k, v in figures.items() if k in figures["steady"]}
         rows.append({"smooth_s": smooth_s, "margin": margin, "settle_s": settle_s} | figures["steady"])
     return {
         "checkpoints": folder.name,
         "folds": list(folds),
         "turns": figures["turns"],
-        "raw": raw,
+        "raw": {name: figures[name] for name in figures["steady"]},
         "rules": rows,
     }
 

@@ -236,7 +236,12 @@ def session(results: Path) -> str:
 
 
 def _means(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    names = {"alone": "each clip alone", "uar": "used to the speaker", "by_mood": "by mood"}
+    names = {
+        "alone": "each clip alone",
+        "uar": "used to the speaker",
+        "by_mood": "by mood",
+        "together": "people in turn",
+    }
     return {head: statistics.fmean(row[name] for row in rows) for name, head in names.items()}
 
 

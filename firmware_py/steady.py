@@ -57,8 +57,8 @@ class Steady:
         self._quiet_s = self._silent_s = 0.0
         self._heard_s += took
         if self._heard_s >= self._settle_s:
-            lead = p.confidence - p.emotion[self.label] if self._settled and self.label is not None else 1.0
-            if lead > self._margin:
+            held = self.label if self._settled else None
+            if held is None or p.confidence - p.emotion[held] > self._margin:
                 self.label = p.label
             self._settled = True
         return self.label

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,7 @@ __all__ = [
     "evaluate_checkpoints",
     "fold_checkpoints",
     "load_fold",
+    "lowest_seed",
     "unknown_classes",
 ]
 
@@ -85,9 +86,7 @@ def evaluate_checkpoints(
     plain: list[Scored] = []
     how = ""
     for seed, held_out in itertools.product(seeds, folds):
-        if (seed, held_out) not in found:
-            raise EdgeSerError(f"{folder} lacks fold {held_out} of seed {seed}: train it first")
-        path = found[seed, held_out]
+        path = _found(found, folder, seed, held_out)
         model, meta = load_fold(path, held_out)
         spec = MelSpec.from_dict(meta["spec"])
         train, test = corpus.split(held_out)
@@ -152,6 +151,19 @@ def fold_checkpoints(folder: Path) -> dict[tuple[int, int], Path]:
     if not found:
         raise EdgeSerError(f"{folder} has no foldF-seedS.safetensors; train some with edge-ser train")
     return found
+
+
+def lowest_seed(folder: str | Path, folds: Iterable[int]) -> dict[int, Path]:
+    """Checkpoints of some folds, all of the lowest seed; an `EdgeSerError` where one is not there."""
+    found = fold_checkpoints(Path(folder))
+    seed = min(seed for seed, _ in found)
+    return {fold: _found(found, folder, seed, fold) for fold in folds}
+
+
+def _found(found: Mapping[tuple[int, int], Path], folder: str | Path, seed: int, fold: int) -> Path:
+    if (seed, fold) not in found:
+        raise EdgeSerError(f"{folder} lacks fold {fold} of seed {seed}: train it first")
+    return found[seed, fold]
 
 
 def load_fold(path: Path, held_out: int) -> tuple[Network, dict[str, Any]]:

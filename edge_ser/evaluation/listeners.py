@@ -13,7 +13,7 @@ import numpy as np
 from edge_ser.corpora import Clip, Corpus
 from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError
-from edge_ser.evaluation.evaluate import Device, fold_checkpoints, load_fold
+from edge_ser.evaluation.evaluate import Device, load_fold, lowest_seed
 from edge_ser.evaluation.score import whole_clip
 from edge_ser.recognizer import Recognizer
 from firmware_py.decision import probabilities
@@ -93,23 +93,18 @@ def checkpoint_listener(
     EdgeSerError
         No checkpoints, or a fold without one.
     """
-    found = fold_checkpoints(Path(folder))
-    seed = min(seed for seed, _ in found)
-    folds = corpus.folds() if fold is None else [fold]
     asks: dict[int, Ask] = {}
     statement = "the fold's own model"
     with contextlib.ExitStack() as stack:
-        for held_out in folds:
-            if (seed, held_out) not in found:
-                raise EdgeSerError(f"{folder} lacks fold {held_out} of seed {seed}: train it first")
-            model, meta = load_fold(found[seed, held_out], held_out)
+        for held_out, path in lowest_seed(folder, corpus.folds() if fold is None else [fold]).items():
+            model, meta = load_fold(path, held_out)
             if unknown := [label for label in corpus.labels if label not in model.config.labels]:
                 raise EdgeSerError(f"the model of fold {held_out} does not know {', '.join(unknown)}")
             if device is None:
                 asks[held_out] = _ask_network(model.eval(), MelSpec.from_dict(meta["spec"]), corpus.labels)
             else:
                 train, _ = corpus.split(held_out)
-                recognizer = stack.enter_context(device(found[seed, held_out], train))
+                recognizer = stack.enter_context(device(path, train))
                 asks[held_out] = _ask_recognizer(recognizer, corpus.labels)
                 statement = (
                     f"the fold's own model through {recognizer.engine.name} {recognizer.engine.precision}"

@@ -162,10 +162,8 @@ def session_figures(
         name: float(np.mean([row[name] for row in rows])) for name in ("alone", "uar", "by_mood", "together")
     }
     return {
-        "uar_alone": mean["alone"],
-        "uar": mean["uar"],
-        "by_mood": mean["by_mood"],
-        "together": mean["together"],
+        "uar_alone": mean.pop("alone"),
+        **mean,
         "folds": rows,
         "heard": curve,
         "orders": orders,

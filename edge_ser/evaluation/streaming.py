@@ -13,7 +13,7 @@ import numpy.typing as npt
 from edge_ser.audio import SAMPLE_RATE, load_audio
 from edge_ser.corpora import ADV, Clip, Corpus
 from edge_ser.errors import EdgeSerError
-from edge_ser.evaluation.evaluate import Device, fold_checkpoints
+from edge_ser.evaluation.evaluate import Device, lowest_seed
 from edge_ser.perturb import add_noise, pink_noise
 from edge_ser.recognizer import Recognizer
 from firmware_py.prediction import Prediction
@@ -107,14 +107,9 @@ def joined_by_fold(
     EdgeSerError
         No checkpoints, or a fold without one.
     """
-    found = fold_checkpoints(folder)
-    seed = min(seed for seed, _ in found)
-    folds = sorted({clip.fold for clip in clips if clip.fold is not None})
-    if lacking := [fold for fold in folds if (seed, fold) not in found]:
-        raise EdgeSerError(f"{folder} lacks fold {lacking[0]} of seed {seed}: train it first")
-    for fold in folds:
+    for fold, path in lowest_seed(folder, sorted({c.fold for c in clips if c.fold is not None})).items():
         train, _ = corpus.split(fold)
-        with device(found[seed, fold], train) as recognizer:
+        with device(path, train) as recognizer:
             mine = [clip for clip in clips if clip.fold == fold]
             for i, part in enumerate(by_speaker(mine)):
                 yield recognizer, joined(part, seed=100 * fold + i)

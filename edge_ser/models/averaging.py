@@ -89,5 +89,8 @@ def _mean(tensors: Sequence[torch.Tensor], shares: Sequence[float]) -> torch.Ten
     first = tensors[0]
     if not first.is_floating_point():
         return first
-    total = sum(share * one.double() for share, one in zip(shares, tensors, strict=True))
-    return torch.as_tensor(total).to(first.dtype)
+    return (
+        torch.stack([share * one.double() for share, one in zip(shares, tensors, strict=True)])
+        .sum(0)
+        .to(first.dtype)
+    )
