@@ -19,7 +19,7 @@ __all__ = ["TABLES"]
 OWN = ("emodb", "aesdd", "emotale", "nemo")
 LEFT_OUT = ("ravdess", "emodb", "aesdd", "emotale", "nemo")
 # Students, as far as they have been made, each with what `edge-ser export` says of its fold 0; rivals taught alike.
-STUDENTS = (("ravdess-distil", "export"), ("ravdess-session", "export-session"))
+STUDENTS = (("ravdess-distil", "export"), ("ravdess-session", "export-session"), ("ravdess-live", "export-live"))
 RIVALS = ("rival-wav2small-72k", "rival-wav2small-17k", "rival-mobilenetv4-s")
 # The corpora of the shipped model's training mix; each has a file of its held-out fold's figures.
 MIX = ("ravdess", "emodb", "emotale", "aesdd", "nemo", "urdu")
@@ -97,13 +97,14 @@ def _three(ccc: Mapping[str, float]) -> str:
 def students(results: Path) -> str:
     """The same network on labels alone and from a teacher, on the folds that it never heard."""
     rows = []
-    for name in ("ravdess", *(recipe for recipe, _ in STUDENTS)):
+    for name in ("ravdess", *(recipe for recipe, _ in STUDENTS), "ravdess-live-alone"):
         one = read(results / f"{name}.json")
+        alone = name.endswith("-alone")
         at = results / f"{name}-int8.json"
         on_device = read(at) if at.exists() else {}
         rows.append(
             {
-                "recipe": f"`recipes/{name}.toml`",
+                "recipe": f"`recipes/{name.removesuffix('-alone')}.toml`" + ", no others" * alone,
                 "parameters": one["params"],
                 "epochs": one["recipe"]["fit"]["epochs"],
                 "seeds": " ".join(f"{seed['uar']:.3f}" for seed in by_seed(one["folds"])),
@@ -178,15 +179,19 @@ def beside_student(results: Path) -> str:
 def corpora(results: Path) -> str:
     """The student on each corpus's own folds, begun on the others."""
     rows = []
-    for name in OWN:
-        one = read(results / f"{name}-distil.json")
+    for name, how in ((name, how) for name in OWN for how in ("distil", "live")):
+        one = read(results / f"{name}-{how}.json")
+        at = results / f"{name}-{how}-int8.json"
+        on_device = read(at) if at.exists() else {}
         rows.append(
             {
                 "corpus": one["corpus"],
+                "recipe": f"`recipes/{name}-{how}.toml`",
                 "held out": f"{len(one['recipe']['data']['folds'])} folds of speakers",
                 "clips": sum(fold["n"] for fold in one["folds"]),
                 "epochs": one["recipe"]["fit"]["epochs"],
                 **_uar(one),
+                "int8": f"{on_device['uar']['mean']:.3f}" if on_device else "-",
                 "CCC A / D / V": _ccc(one),
             }
         )

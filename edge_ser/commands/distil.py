@@ -31,6 +31,17 @@ examples:
   edge-ser distil recipes/ravdess-distil.toml --fold 2 --seed 1
 """
     add_recipe_arguments(parser)
+    parser.add_argument(
+        "--encoder",
+        default="",
+        metavar="FOLDER|NAME",
+        help="of a recipe with [live]: the Whisper that its teacher hears with, a folder or a name on the hub",
+    )
+    parser.add_argument(
+        "--device",
+        default="cpu",
+        help="of a recipe with [live]: where it is trained, such as cuda (default cpu)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -45,8 +45,10 @@ def add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
         "--results", type=Path, default=Path("results"), help="folder for figures (default results)"
     )
     add_changes(parser)
-    parser.add_argument("--fold", type=int, help="train only this held-out fold")
-    parser.add_argument("--seed", type=int, help="with this seed only (default: the recipe's first)")
+    parser.add_argument("--fold", type=int, nargs="+", help="train only these held-out folds")
+    parser.add_argument(
+        "--seed", type=int, nargs="+", help="with these seeds only (default with --fold: the recipe's first)"
+    )
 
 
 def add_changes(parser: argparse.ArgumentParser) -> None:
@@ -69,6 +71,7 @@ def run(args: argparse.Namespace) -> int:
 def run_recipe_of(args: argparse.Namespace, *, distil: bool) -> int:
     """Fit the models of ``args.recipe``, which must have a teacher or must have none."""
     require("torch", extra="train", purpose="training")
+    from edge_ser.training.live.run import run_live
     from edge_ser.training.recipe import Recipe
     from edge_ser.training.run import Run, run_recipe
 
@@ -79,13 +82,20 @@ def run_recipe_of(args: argparse.Namespace, *, distil: bool) -> int:
             if distil
             else f"{args.recipe} has a teacher ([distil]): run edge-ser distil"
         )
-    only = None
+    only: list[Run] = []
     if args.fold is not None or args.seed is not None:
         if recipe.data.folds and args.fold is None:
             raise EdgeSerError(f"--seed alone does not name one model of {recipe.name}: add --fold")
-        only = Run(recipe.fit.seeds[0] if args.seed is None else args.seed, args.fold)
+        only = [Run(seed, fold) for seed in args.seed or recipe.fit.seeds[:1] for fold in args.fold or [None]]
     try:
-        figures = run_recipe(recipe, args.runs, args.results, only=only)
+        if recipe.live is not None:
+            figures = run_live(recipe, args.runs, args.results, args.encoder, args.device, only)
+        elif distil and args.device != "cpu":
+            raise EdgeSerError(
+                f"--device is for recipes with [live]; {args.recipe} has none, and trains on the processor"
+            )
+        else:
+            figures = run_recipe(recipe, args.runs, args.results, only=only)
     except KeyboardInterrupt:
         print(
             f"\nstopped; the same command goes on from the last epoch in {args.runs / recipe.name}",

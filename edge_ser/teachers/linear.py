@@ -22,10 +22,10 @@ from edge_ser.teachers.checkpoints import check_encoder, read_teacher, refuse_al
 from edge_ser.teachers.encoders import Encoder, load_encoder
 from edge_ser.teachers.targets import Targets
 
-__all__ = ["HeadPart", "LinearHeads", "LinearTeacher", "statistics"]
+__all__ = ["LEAST_SPREAD", "HeadPart", "LinearHeads", "LinearTeacher", "statistics"]
 
 Floats = npt.NDArray[np.float32]
-_LEAST_SPREAD = 1e-4  # of a statistic; below it stands still
+LEAST_SPREAD = 1e-4  # of a statistic; below it stands still
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,7 +145,7 @@ class LinearHeads:
                 f"{rows.shape[0]} recordings of {rows.shape[1]} statistics are too few for {how.components} "
                 "components: lower [head] components"
             )
-        mean, scale = rows.mean(0), np.maximum(rows.std(0), _LEAST_SPREAD)
+        mean, scale = rows.mean(0), np.maximum(rows.std(0), LEAST_SPREAD)
         x = torch.from_numpy((rows - mean) / scale)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)  # the method is a random projection, refined

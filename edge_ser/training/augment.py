@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 
 import numpy as np
@@ -13,12 +14,12 @@ from torch import Tensor
 from edge_ser.dsp import MelSpec
 from edge_ser.dsp.filters import mel_frequencies
 
-__all__ = ["Augment", "end_early", "restyle", "spread", "warp"]
+__all__ = ["EARLIEST", "Augment", "end_early", "restyle", "spread", "warp"]
 
 #: Parameter of the Beta distribution of `restyle`.
 _STYLE = 0.3
 #: Least share of a clip that ends early.
-_EARLIEST = 0.3
+EARLIEST = 0.3
 #: Lower and upper edge of a line in Hz, and how far down it is outside: from and to.
 _Line = tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
 _NARROW: _Line = ((100.0, 500.0), (2500.0, 8000.0), (20.0, 100.0))
@@ -106,7 +107,7 @@ def end_early(clip: Tensor, how: Augment, rng: np.random.Generator) -> Tensor:
     """A clip (T, n_mels), or by chance only its beginning."""
     if how.early == 0 or rng.random() >= how.early:
         return clip
-    return clip[: max(1, round(len(clip) * rng.uniform(_EARLIEST, 1)))]
+    return clip[: max(1, round(len(clip) * rng.uniform(EARLIEST, 1)))]
 
 
 def restyle(batch: Tensor, frames: Tensor, how: Augment) -> Tensor:
@@ -176,9 +177,15 @@ def spread(batch: Tensor, how: Augment, spec: MelSpec) -> Tensor:
     return batch
 
 
+@functools.cache
+def _centres(spec: MelSpec, device: torch.device) -> Tensor:
+    """Of the bands, in Hz; kept, since a step that is replayed can fetch nothing."""
+    return torch.as_tensor(mel_frequencies(spec)[1:-1], dtype=torch.float32, device=device)
+
+
 def _lowered(count: int, share: float, line: _Line, spec: MelSpec) -> Tensor:
     """What a line takes from each band of some clips, in dB (B, 1, n_mels)."""
-    centres = torch.from_numpy(mel_frequencies(spec)[1:-1]).float()
+    centres = _centres(spec, torch.get_default_device())
     low, high = (edge[0] * (edge[1] / edge[0]) ** torch.rand(count, 1) for edge in line[:2])
     outside = (centres < low) | (centres > high)
     depth = line[2][0] + (line[2][1] - line[2][0]) * torch.rand(count, 1)

@@ -16,7 +16,16 @@ from edge_ser.errors import EdgeSerError
 from edge_ser.training.augment import Augment, end_early, restyle, spread, warp
 from edge_ser.training.noise import Noise
 
-__all__ = ["TASKS", "Batch", "ClipSet", "Taught", "check_folds", "pool_corpora", "with_answers"]
+__all__ = [
+    "TASKS",
+    "Batch",
+    "ClipSet",
+    "Taught",
+    "check_folds",
+    "of_one_speaker",
+    "pool_corpora",
+    "with_answers",
+]
 
 
 #: What else clips tell beside emotion and ratings.
@@ -176,7 +185,7 @@ class ClipSet:
         (n,) int64
         """
         if together > 1:
-            parts = _of_one_speaker(self.speakers, together, rng)
+            parts = of_one_speaker(self.speakers, together, rng)
             if balance == 0:
                 return np.concatenate([parts[i] for i in rng.permutation(len(parts))])
             weight = np.array([self.corpus_size[part[0]] ** -balance for part in parts])
@@ -237,7 +246,7 @@ def _padded(clips: Sequence[Tensor], frames: int) -> tuple[Tensor, Tensor]:
     return features, torch.tensor([len(clip) for clip in clips])
 
 
-def _of_one_speaker(speakers: np.ndarray, size: int, rng: np.random.Generator) -> list[np.ndarray]:
+def of_one_speaker(speakers: np.ndarray, size: int, rng: np.random.Generator) -> list[np.ndarray]:
     """All clips in parts of at most `size` clips of one speaker, drawn anew each time."""
     parts = []
     for speaker in np.unique(speakers):

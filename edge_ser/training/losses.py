@@ -26,9 +26,7 @@ def smooth_targets(labels: Tensor, allowed: Tensor, smoothing: float) -> Tensor:
         Rows sum to 1, or are all zero where the label is unknown.
     """
     known = (labels >= 0)[:, None]
-    if allowed.shape[1] == 0:  # ratings alone are learnt; one_hot knows no such thing
-        return allowed.float()
-    one_hot = torch.nn.functional.one_hot(labels.clamp(min=0), allowed.shape[1]).float()
+    one_hot = (labels[:, None] == torch.arange(allowed.shape[1], device=labels.device)).float()
     spread = allowed.float() / allowed.sum(1, keepdim=True).clamp(min=1)
     return ((1 - smoothing) * one_hot + smoothing * spread) * known
 
@@ -68,14 +66,15 @@ def ccc_loss(predicted: Tensor, target: Tensor) -> Tensor:
     Tensor ()
         In 0..2; 0 where fewer than four rows count, too few for a correlation that means something.
     """
-    rows = torch.isfinite(target).all(1)
-    if int(rows.sum()) < 4:
-        return predicted.sum() * 0.0
-    x, y = predicted[rows], target[rows]
-    mean_x, mean_y = x.mean(0), y.mean(0)
-    covariance = ((x - mean_x) * (y - mean_y)).mean(0)
-    spread = x.var(0, unbiased=False) + y.var(0, unbiased=False) + (mean_x - mean_y) ** 2
-    return (1 - 2 * covariance / (spread + 1e-6)).mean()
+    rows = torch.isfinite(target).all(1, keepdim=True)
+    share = rows / rows.sum().clamp(min=1)
+    # no branch anywhere here: a step must be the same whatever a batch holds, so that an accelerator can replay it
+    x, y = torch.where(rows, predicted, 0.0), torch.where(rows, target, 0.0)
+    mean_x, mean_y = (x * share).sum(0), (y * share).sum(0)
+    apart_x, apart_y = x - mean_x, y - mean_y
+    covariance = (apart_x * apart_y * share).sum(0)
+    spread = ((apart_x.square() + apart_y.square()) * share).sum(0) + (mean_x - mean_y) ** 2
+    return torch.where(rows.sum() >= 4, (1 - 2 * covariance / (spread + 1e-6)).mean(), 0.0)
 
 
 def soft_loss(logits: Tensor, teacher: Tensor, allowed: Tensor, temperature: float) -> Tensor:
@@ -96,12 +95,11 @@ def soft_loss(logits: Tensor, teacher: Tensor, allowed: Tensor, temperature: flo
         0 where no row has an answer.
     """
     rows = torch.isfinite(teacher).all(1) & allowed.any(1)
-    if not bool(rows.any()):
-        return logits.sum() * 0.0
-    closed = ~allowed[rows]
-    target = torch.softmax((teacher[rows] / temperature).masked_fill(closed, -1e4), 1)
-    said = torch.log_softmax((logits[rows] / temperature).masked_fill(closed, -1e4), 1)
-    return -(target * said).sum(1).mean() * temperature**2
+    closed = ~allowed
+    known = torch.where(rows[:, None], teacher, 0.0)
+    target = torch.softmax((known / temperature).masked_fill(closed, -1e4), 1)
+    said = torch.log_softmax((logits / temperature).masked_fill(closed, -1e4), 1)
+    return -torch.where(rows, (target * said).sum(1), 0.0).sum() / rows.sum().clamp(min=1) * temperature**2
 
 
 def hint_loss(predicted: Tensor, hint: Tensor) -> Tensor:
@@ -118,9 +116,8 @@ def hint_loss(predicted: Tensor, hint: Tensor) -> Tensor:
         In 0..2; 0 where no row counts.
     """
     rows = torch.isfinite(hint).all(1)
-    if not bool(rows.any()):
-        return predicted.sum() * 0.0
-    return 1 - torch.nn.functional.cosine_similarity(predicted[rows], hint[rows], dim=1).mean()
+    alike = torch.nn.functional.cosine_similarity(predicted, torch.where(rows[:, None], hint, 1.0), dim=1)
+    return torch.where(rows, 1 - alike, 0.0).sum() / rows.sum().clamp(min=1)
 
 
 def quadrant_loss(predicted: Tensor, target: Tensor) -> Tensor:
@@ -139,9 +136,7 @@ def quadrant_loss(predicted: Tensor, target: Tensor) -> Tensor:
     Tensor ()
         In 0..0.5; 0 where no row counts.
     """
-    rows = torch.isfinite(target).all(1)
-    if not bool(rows.any()):
-        return predicted.sum() * 0.0
-    axes = [0, 2]
-    apart = (predicted[rows][:, axes] - 0.5) * torch.sign(target[rows][:, axes] - 0.5)
-    return torch.relu(-apart).mean()
+    rows = torch.isfinite(target).all(1, keepdim=True)
+    apart = (predicted - 0.5) * torch.sign(torch.where(rows, target, 0.5) - 0.5)
+    lost = torch.where(rows, torch.relu(-apart), 0.0)
+    return (lost[:, 0] + lost[:, 2]).sum() / (2 * rows.sum()).clamp(min=1)

@@ -82,7 +82,7 @@ class Objective(nn.Module):
         targets = smooth_targets(batch.labels, batch.allowed, part.label_smoothing)
         if self.recipe.augment.mixup > 0:
             batch, targets = _mix_up(batch, targets, self.recipe.augment.mixup)
-        with torch.autocast("cpu", torch.bfloat16, enabled=part.bfloat16):
+        with torch.autocast(batch.features.device.type, torch.bfloat16, enabled=part.bfloat16):
             pooled = model.pool(batch.features, batch.frames)
         pooled = pooled.float()  # answers and losses are sums of small differences
         adv, logits = model.answer(pooled)
@@ -97,10 +97,12 @@ class Objective(nn.Module):
             heard = self._emotion(model.logits(model.dropout(hinted)), targets, batch)
             terms["session"] = self.recipe.session.weight * torch.stack(list(heard.values())).sum()
         for task, weight in self.weights.items():
-            if bool((batch.tasks[task] >= 0).any()):  # else the mean of nothing
-                seen = _Reversed.apply(pooled) if task == "speaker" else pooled
-                loss = nn.functional.cross_entropy(self.tasks[task](seen), batch.tasks[task], ignore_index=-1)
-                terms[task] = weight * loss
+            seen = _Reversed.apply(pooled) if task == "speaker" else pooled
+            truth = batch.tasks[task]
+            lost = nn.functional.cross_entropy(
+                self.tasks[task](seen), truth, ignore_index=-1, reduction="sum"
+            )
+            terms[task] = weight * lost / (truth >= 0).sum().clamp(min=1)
         if distil is None:
             return terms
         terms |= alone

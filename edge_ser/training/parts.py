@@ -6,7 +6,16 @@ import dataclasses
 
 from edge_ser.errors import EdgeSerError
 
-__all__ = ["BesidePart", "DataPart", "DistilPart", "FitPart", "NoisePart", "SessionPart", "TasksPart"]
+__all__ = [
+    "BesidePart",
+    "DataPart",
+    "DistilPart",
+    "FitPart",
+    "LivePart",
+    "NoisePart",
+    "SessionPart",
+    "TasksPart",
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -238,7 +247,7 @@ class DistilPart:
     targets : str
         Folder of the teacher's targets, as ``edge-ser teach`` and ``edge-ser label`` write them. ``{fold}`` in it
         becomes the number of the fold held out, so that each student learns from a teacher that never heard its test.
-        Where none is, ``fold{fold}`` or ``{fold}`` becomes ``all``.
+        Where none is, ``fold{fold}`` or ``{fold}`` becomes ``all``. Nothing where there is ``[live]``.
     views : int
         Versions of each clip to learn from, at least 1: the clip itself and ``views - 1`` perturbed as ``[perturb]``
         says.
@@ -260,7 +269,7 @@ class DistilPart:
         A value is out of its range.
     """
 
-    targets: str
+    targets: str = ""
     views: int = 1
     soft: float = 0.5
     temperature: float = 2.0
@@ -275,6 +284,56 @@ class DistilPart:
             "temperature above 0": self.temperature > 0,
             "hint of at least 0": self.hint >= 0,
             "quadrant of at least 0": self.quadrant >= 0,
+        }
+        if bad := [what for what, holds in ranges.items() if not holds]:
+            raise EdgeSerError(f"needs {' and '.join(bad)}")
+
+
+@dataclasses.dataclass(frozen=True)
+class LivePart:
+    """``[live]``: views and a teacher's answers made at the beginning of the run, see `edge_ser.training.live`.
+
+    So many views of each clip fit no store of files, and an accelerator makes them in seconds. ``[head]`` says how the
+    teacher's heads are fitted, as in a teacher's recipe.
+
+    Attributes
+    ----------
+    views : int
+        Versions of each clip of ``[data]``, at least 1: the clip itself and perturbed ones.
+    fitted : int
+        The first so many are those that the teacher's heads are fitted on.
+    seconds : float
+        A longer clip is cut.
+    others : tuple of str
+        Corpora beside those of ``[data]``, of whose clips only the teacher speaks: more voices to imitate it on.
+    others_views : int
+        As `views`.
+    others_share : float
+        Of a batch, 0 to below 1.
+    others_balance : float
+        As ``[fit] balance``.
+
+    Raises
+    ------
+    EdgeSerError
+        A value is out of its range.
+    """
+
+    views: int = 32
+    fitted: int = 8
+    seconds: float = 5.0
+    others: tuple[str, ...] = ()
+    others_views: int = 8
+    others_share: float = 0.5
+    others_balance: float = 0.3
+
+    def __post_init__(self) -> None:
+        ranges = {
+            "views of at least 1": self.views >= 1 and self.others_views >= 1,
+            "fitted from 1 to views": 1 <= self.fitted <= self.views,
+            "seconds of at least 0.5": self.seconds >= 0.5,
+            "others_share from 0 to below 1": 0 <= self.others_share < 1,
+            "others_balance from 0 to 1": 0 <= self.others_balance <= 1,
         }
         if bad := [what for what, holds in ranges.items() if not holds]:
             raise EdgeSerError(f"needs {' and '.join(bad)}")

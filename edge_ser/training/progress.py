@@ -25,9 +25,9 @@ class ProgressBar:
     def __exit__(self, *_: object) -> None:
         self._bar.close()
 
-    def update(self) -> None:
-        """One more is done."""
-        self._bar.update()
+    def update(self, count: int = 1) -> None:
+        """So many more are done."""
+        self._bar.update(count)
 
     def wrap(self, items: Iterable[T]) -> Iterator[T]:
         """The items, each counted when the next is asked for."""

@@ -14,12 +14,15 @@ from edge_ser.errors import EdgeSerError
 from edge_ser.models import architecture, build_model
 from edge_ser.models.base import Network
 from edge_ser.perturb import Perturb
+from edge_ser.teachers.linear import HeadPart
 from edge_ser.training.augment import Augment
+from edge_ser.training.live.views import check_perturb
 from edge_ser.training.parts import (
     BesidePart,
     DataPart,
     DistilPart,
     FitPart,
+    LivePart,
     NoisePart,
     SessionPart,
     TasksPart,
@@ -31,6 +34,7 @@ __all__ = [
     "DataPart",
     "DistilPart",
     "FitPart",
+    "LivePart",
     "NoisePart",
     "Recipe",
     "SessionPart",
@@ -77,6 +81,9 @@ class Recipe:
     beside : BesidePart, optional
     session : SessionPart, optional
     noise : NoisePart, optional
+    live : LivePart, optional
+    head : HeadPart
+        Of the teacher of ``[live]``.
     """
 
     name: str
@@ -92,6 +99,8 @@ class Recipe:
     beside: BesidePart | None = None
     session: SessionPart | None = None
     noise: NoisePart | None = None
+    live: LivePart | None = None
+    head: HeadPart = HeadPart()  # noqa: RUF009 (frozen)
 
     @classmethod
     def read(cls, path: str | Path, changes: Iterable[str] = ()) -> Recipe:
@@ -132,7 +141,10 @@ class Recipe:
             beside=optional("beside", BesidePart),
             session=optional("session", SessionPart),
             noise=optional("noise", NoisePart),
+            live=optional("live", LivePart),
+            head=read_part(HeadPart, fields.get("head", {}), path, "head"),
         )
+        recipe._check_teacher(path)
         if recipe.fit.epochs < 1 or recipe.fit.batch < 2 or not recipe.fit.seeds:
             raise EdgeSerError(f"{path}: [fit] needs epochs of at least 1, batch of at least 2, and a seed")
         if not 0 <= recipe.fit.quantised <= 1:
@@ -154,6 +166,32 @@ class Recipe:
         if recipe.beside and (both := sorted({*recipe.beside.corpora} & {*recipe.data.corpora})):
             raise EdgeSerError(f"{path}: {both[0]} stands in [data] and in [beside]: leave it out of one")
         return recipe
+
+    def _check_teacher(self, path: Path) -> None:
+        """Refuse a recipe that has two teachers for the same clips, or words for a teacher that it has not."""
+        if self.live is None:
+            if self.distil and not self.distil.targets:
+                raise EdgeSerError(
+                    f"{path}: [distil] needs targets = FOLDER of a teacher, or [live] that makes them"
+                )
+            return
+        if self.distil is None:
+            raise EdgeSerError(f"{path}: [live] needs [distil], which says how the teacher is learnt from")
+        if self.distil.targets or self.distil.adv or self.distil.views != 1 or self.beside:
+            raise EdgeSerError(
+                f"{path}: with [live], leave out [distil] targets, views and adv, and [beside]: [live] says them"
+            )
+        if both := sorted({*self.live.others} & {*self.data.corpora}):
+            raise EdgeSerError(
+                f"{path}: {both[0]} stands in [data] and in [live] others: leave it out of one"
+            )
+        unused = (self.augment.mixup, self.augment.style, self.fit.sharpness, self.fit.consistency)
+        if self.noise or any(unused):
+            raise EdgeSerError(
+                f"{path}: with [live] there is no [noise], and 0 for mixup and style in [augment], for sharpness and "
+                "consistency in [fit]"
+            )
+        check_perturb(self.perturb)
 
     def shape(self, labels: Sequence[str]) -> dict[str, Any]:
         """The network's whole configuration for some classes, as `edge_ser.models.build_model` takes it.
@@ -185,7 +223,9 @@ class Recipe:
         for table, name in _LATER:
             if table in fields and not fields[table][name]:
                 del fields[table][name]
-        for table in ("beside", "session", "noise"):
+        if self.live is None:
+            del fields["head"]
+        for table in ("beside", "session", "noise", "live"):
             if fields[table] is None:
                 del fields[table]
         if self.noise is not None and self.noise.room == 0:

@@ -31,7 +31,18 @@ from edge_ser.training.progress import progress_bar
 from edge_ser.training.recipe import BesidePart, Recipe
 from edge_ser.training.views import ViewMaker, Views, taught_by
 
-__all__ = ["Run", "checkpoint_name", "run_recipe"]
+__all__ = [
+    "Run",
+    "all_runs",
+    "begin_from",
+    "check_same",
+    "checkpoint_name",
+    "describe",
+    "figures",
+    "named",
+    "run_recipe",
+    "trains",
+]
 
 ADV_SOURCE = "means of raters of {names}, scaled to 0..1"
 _SETTLED_ON = 64  # clips
@@ -54,7 +65,7 @@ def checkpoint_name(run: Run) -> str:
 
 
 def run_recipe(
-    recipe: Recipe, runs_dir: Path, results_dir: Path, *, only: Run | None = None
+    recipe: Recipe, runs_dir: Path, results_dir: Path, *, only: Sequence[Run] = ()
 ) -> dict[str, Any] | None:
     """Train all models of a recipe and write its figures.
 
@@ -65,8 +76,8 @@ def run_recipe(
         ``runs_dir/NAME`` keeps checkpoints, logs, curves and what an interrupted run resumes from.
     results_dir : Path
         ``NAME.json`` is written here once every fold and seed is trained.
-    only : Run, optional
-        Train just this one, for several processes side by side.
+    only : sequence of Run
+        Train just these, for several processes side by side; none trains all.
 
     Returns
     -------
@@ -78,13 +89,12 @@ def run_recipe(
     EdgeSerError
         Bad recipe or data; what was trained so far is kept.
     """
+    if recipe.live is not None:
+        raise EdgeSerError(f"{recipe.name} has a live teacher: run edge-ser distil")
     keep_freed_memory()
     corpus, known = pool_corpora(recipe.data.corpora, recipe.data.labels)
-    folds: Sequence[int | None] = recipe.data.folds or (None,)
     check_folds(corpus, recipe.data.folds)
-    runs = [Run(seed, fold) for seed in recipe.fit.seeds for fold in folds]
-    if only is not None and only not in runs:
-        raise EdgeSerError(f"the recipe {recipe.name} has no fold {only.fold} with seed {only.seed}")
+    runs = all_runs(recipe, only)
     network = architecture(recipe.model).model
     shape = recipe.shape(corpus.labels)  # before hours of work
     clips = with_answers(corpus)
@@ -96,17 +106,17 @@ def run_recipe(
         views = Views.load(clips, maker, recipe.spec, network, Cache(runs_dir / "cache"), bar.wrap)
     others = None if recipe.beside is None else _Others.load(recipe.beside, recipe, runs_dir)
     folder = runs_dir / recipe.name
-    for run in [only] if only else runs:
+    for run in only or runs:
         target = folder / checkpoint_name(run)
         if target.exists():
-            _check_same(target, recipe)
+            check_same(target, recipe)
             continue
-        part = [i for i, clip in enumerate(clips) if run.fold is None or _trains(clip, run.fold)]
+        part = [i for i, clip in enumerate(clips) if run.fold is None or trains(clip, run.fold)]
         chosen, mine = [clips[i] for i in part], views.pick(part)
         taught = _taught(recipe, run, mine, corpus.labels)
         model = recipe.fresh(corpus.labels, run.seed)
         if recipe.fit.start:
-            _begin_from(model, Path(_named(recipe.fit.start, run)), run.seed)
+            begin_from(model, Path(named(recipe.fit.start, run)), run.seed)
         own = folder / target.stem
         data = ClipSet(chosen, mine.features, corpus.labels, known, taught)
         if not recipe.fit.start:
@@ -119,13 +129,31 @@ def run_recipe(
             "architecture": recipe.model,
             "config": shape,
             "spec": recipe.spec.to_dict(),
-            "training": _describe(recipe, run, chosen, taught, corpus, others),
+            "training": describe(
+                recipe, run, chosen, taught, corpus, (others.corpus, others.clips) if others else None
+            ),
         }
         save_checkpoint(target, model, meta)
         (own / "last.pt").unlink()  # done: nothing is left to resume
     if not recipe.data.folds or not all((folder / checkpoint_name(run)).exists() for run in runs):
         return None
-    return _figures(recipe, runs, folder, results_dir, clips, views.features[0], corpus.labels, corpus.name)
+    return figures(recipe, runs, folder, results_dir, clips, views.features[0], corpus.labels, corpus.name)
+
+
+def all_runs(recipe: Recipe, only: Sequence[Run] = ()) -> list[Run]:
+    """Every model of a recipe.
+
+    Raises
+    ------
+    EdgeSerError
+        Some that are asked for are none of them.
+    """
+    runs = [Run(seed, fold) for seed in recipe.fit.seeds for fold in recipe.data.folds or (None,)]
+    if strange := [run for run in only if run not in runs]:
+        raise EdgeSerError(
+            f"the recipe {recipe.name} has no fold {strange[0].fold} with seed {strange[0].seed}"
+        )
+    return runs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,12 +176,12 @@ class _Others:
         return cls(part, corpus, known, clips, views)
 
     def clip_set(self, run: Run) -> ClipSet:
-        store = TargetStore.open(_named(self.part.targets, run))
+        store = TargetStore.open(named(self.part.targets, run))
         taught = taught_by(store, self.views.keys, self.corpus.labels)
         return ClipSet(self.clips, self.views.features, self.corpus.labels, self.known, taught)
 
 
-def _named(pattern: str, run: Run) -> str:
+def named(pattern: str, run: Run) -> str:
     """A path of a recipe with the run's fold and seed in it, as `checkpoint_name` and teachers' stores have them."""
     if run.fold is None:
         pattern = pattern.replace("fold{fold}", "all").replace("{fold}", "all")
@@ -164,11 +192,11 @@ def _taught(recipe: Recipe, run: Run, views: Views, labels: Sequence[str]) -> Ta
     """What the recipe's teachers, if it has any, say of the clips of a run."""
     if recipe.distil is None:
         return None
-    taught = taught_by(TargetStore.open(_named(recipe.distil.targets, run)), views.keys, labels)
+    taught = taught_by(TargetStore.open(named(recipe.distil.targets, run)), views.keys, labels)
     if not recipe.distil.adv:
         return taught
     # Heard in the clips themselves alone: a view is the same speech, and keeps its answer as it keeps a rater's.
-    rated = taught_by(TargetStore.open(_named(recipe.distil.adv, run)), views.keys[:1], ()).adv
+    rated = taught_by(TargetStore.open(named(recipe.distil.adv, run)), views.keys[:1], ()).adv
     if not bool(torch.isfinite(rated).any()):
         raise EdgeSerError(
             f"{recipe.distil.adv} says nothing of arousal, dominance and valence: name another"
@@ -186,7 +214,7 @@ def _settle(model: Network, clips: ClipSet, recipe: Recipe, seed: int) -> None:
         model.settle(batch.features, batch.frames)
 
 
-def _begin_from(model: Network, path: Path, seed: int) -> None:
+def begin_from(model: Network, path: Path, seed: int) -> None:
     """Copy the tensors of a checkpoint that have the same name and shape; the heads may differ, nothing else.
 
     A narrower stream72k is widened first.
@@ -217,7 +245,7 @@ def _begin_from(model: Network, path: Path, seed: int) -> None:
     model.load_state_dict(own | fits)
 
 
-def _figures(
+def figures(
     recipe: Recipe,
     runs: Sequence[Run],
     folder: Path,
@@ -252,17 +280,18 @@ def _figures(
     return result
 
 
-def _trains(clip: Clip, fold: int) -> bool:
+def trains(clip: Clip, fold: int) -> bool:
+    """Whether a clip trains the model that holds a fold out; one without a fold trains none."""
     return clip.fold is not None and clip.fold != fold
 
 
-def _describe(
+def describe(
     recipe: Recipe,
     run: Run,
     clips: Sequence[Clip],
     taught: Taught | None,
     corpus: Corpus,
-    others: _Others | None,
+    others: tuple[Corpus, Sequence[Clip]] | None,
 ) -> dict[str, Any]:
     """What a card must say of the training."""
     rated = sorted({clip.corpus for clip in clips if clip.adv is not None})
@@ -271,7 +300,7 @@ def _describe(
         sources.append(ADV_TAUGHT if rated else _ALL_TAUGHT)
     heard, pooled = list(clips), [corpus]
     if others is not None:
-        heard, pooled = [*heard, *others.clips], [*pooled, others.corpus]
+        heard, pooled = [*heard, *others[1]], [*pooled, others[0]]
     return {
         "recipe": recipe.to_dict(),
         "seed": run.seed,
@@ -284,7 +313,8 @@ def _describe(
     }
 
 
-def _check_same(path: Path, recipe: Recipe) -> None:
+def check_same(path: Path, recipe: Recipe) -> None:
+    """Refuse a checkpoint of another recipe."""
     _, meta = load_checkpoint(path)
     if meta["training"]["recipe"] != json.loads(json.dumps(recipe.to_dict())):
         raise EdgeSerError(

@@ -244,7 +244,8 @@ def test_tasks_are_learnt_from_the_clips_that_tell_and_the_speaker_is_unlearnt()
     objective = Objective(wanted, 5, 0, {"intensity": 2, "sex": 2, "speaker": 3})
     made = batch(features=batch().features.clone().requires_grad_())
     found = objective(Plain(), made)
-    assert set(found) == {"emotion", "adv", "intensity", "speaker"}  # nobody's sex is known
+    assert set(found) == {"emotion", "adv", "intensity", "sex", "speaker"}
+    assert found["sex"].item() == 0  # nobody's is known
     pooled = made.features[:, 0]
     for task, weight, sign in (("intensity", 0.5, 1), ("speaker", 2.0, -1)):
         expected = weight * torch.nn.functional.cross_entropy(

@@ -187,7 +187,7 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> list[Network]:
 
 def begin(recipe: Path, folder: Path, run: Run) -> None:
     with pytest.raises(KeyboardInterrupt):
-        run_recipe(Recipe.read(recipe), folder / "runs", folder / "results", only=run)
+        run_recipe(Recipe.read(recipe), folder / "runs", folder / "results", only=[run])
 
 
 def recipe_from(folder: Path, corpus: Path, start: str, more: str = "", folds: str = "[0, 1]") -> Path:

@@ -1,0 +1,141 @@
+"""A recipe with ``[live]`` from start to end: views, teachers, and all of its students side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from edge_ser.audio import load_audio
+from edge_ser.evaluation.plots import plot_curves
+from edge_ser.models.checkpoint import save_checkpoint
+from edge_ser.training.data import check_folds, pool_corpora, with_answers
+from edge_ser.training.live.fit import Trainee, fit_together
+from edge_ser.training.live.pool import Pool
+from edge_ser.training.live.source import Live, find_device
+from edge_ser.training.recipe import Recipe
+from edge_ser.training.run import (
+    Run,
+    all_runs,
+    begin_from,
+    check_same,
+    checkpoint_name,
+    describe,
+    figures,
+    named,
+    trains,
+)
+
+__all__ = ["Students", "run_live"]
+
+
+class Students:
+    """The students of a recipe that are not trained yet.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    runs_dir : path
+    encoder : str
+        Folder or hub name of a Whisper.
+    device : str
+        As torch names it.
+    only : sequence of Run
+        Just these; none is all.
+    pool : Pool, optional
+        Has the views of all clips, for several recipes after one another; by default they are made.
+
+    Attributes
+    ----------
+    trainees : dict
+        From what trains to its `Run`.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        runs_dir: Path,
+        encoder: str,
+        device: str,
+        only: Sequence[Run] = (),
+        pool: Pool | None = None,
+    ) -> None:
+        self.recipe, self.folder = recipe, runs_dir / recipe.name
+        self.corpus, known = pool_corpora(recipe.data.corpora, recipe.data.labels)
+        check_folds(self.corpus, recipe.data.folds)
+        self.shape = recipe.shape(self.corpus.labels)  # before long work
+        wanted = only or all_runs(recipe)
+        all_runs(recipe, only)
+        for run in wanted:
+            if (self.folder / checkpoint_name(run)).exists():
+                check_same(self.folder / checkpoint_name(run), recipe)
+        missing = [run for run in wanted if not (self.folder / checkpoint_name(run)).exists()]
+        self.clips = with_answers(self.corpus)
+        self.trainees: dict[Trainee, Run] = {}
+        if not missing:
+            return
+        where = find_device(device)
+        self.live = Live.load(
+            recipe, self.clips, self.corpus.labels, known, encoder, where, runs_dir / "cache", pool
+        )
+        for run in missing:
+            model = recipe.fresh(self.corpus.labels, run.seed)
+            if recipe.fit.start:
+                begin_from(model, Path(named(recipe.fit.start, run)), run.seed)
+            data = self.live.clip_set(run.fold, self._part(run))
+            own = self.folder / Path(checkpoint_name(run)).stem
+            self.trainees[Trainee(model, data, recipe, run.seed, own)] = run
+
+    def _part(self, run: Run) -> list[int]:
+        return [i for i, clip in enumerate(self.clips) if run.fold is None or trains(clip, run.fold)]
+
+    def keep(self, trainee: Trainee, model: Any) -> None:
+        """Write a finished student, its log and its curves."""
+        run = self.trainees[trainee]
+        target = self.folder / checkpoint_name(run)
+        plot_curves(trainee.folder / "curves.png", trainee.records, title=f"{self.recipe.name} {target.stem}")
+        part = self._part(run)
+        about = describe(
+            self.recipe,
+            run,
+            [self.clips[i] for i in part],
+            trainee.clips.taught,
+            self.corpus,
+            self.live.others,
+        )
+        if run.fold is not None:
+            about["teacher_uar"] = self.live.teacher_uar(run.fold, part)
+        meta = {
+            "architecture": self.recipe.model,
+            "config": self.shape,
+            "spec": self.recipe.spec.to_dict(),
+            "training": about,
+        }
+        save_checkpoint(target, model, meta)
+        (trainee.folder / "last.pt").unlink(missing_ok=True)  # done: nothing is left to resume
+
+
+def run_live(
+    recipe: Recipe, runs_dir: Path, results_dir: Path, encoder: str, device: str, only: Sequence[Run] = ()
+) -> dict[str, Any] | None:
+    """Train the students of a recipe with ``[live]`` and write its figures; as `edge_ser.training.run.run_recipe`.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    runs_dir, results_dir : path
+    encoder, device, only
+        As of `Students`.
+    """
+    students = Students(recipe, runs_dir, encoder, device, only)
+    for trainee, model in fit_together(list(students.trainees)):
+        students.keep(trainee, model)
+    runs = all_runs(recipe)
+    if not recipe.data.folds or not all((students.folder / checkpoint_name(run)).exists() for run in runs):
+        return None
+    network = type(recipe.fresh(students.corpus.labels, 0))
+    features = [network.heard(load_audio(clip.path), recipe.spec) for clip in students.clips]
+    corpus = students.corpus
+    return figures(
+        recipe, runs, students.folder, results_dir, students.clips, features, corpus.labels, corpus.name
+    )
