@@ -19,7 +19,11 @@ __all__ = ["TABLES"]
 OWN = ("emodb", "aesdd", "emotale", "nemo")
 LEFT_OUT = ("ravdess", "emodb", "aesdd", "emotale", "nemo")
 # Students, as far as they have been made, each with what `edge-ser export` says of its fold 0; rivals taught alike.
-STUDENTS = (("ravdess-distil", "export"), ("ravdess-session", "export-session"), ("ravdess-live", "export-live"))
+STUDENTS = (
+    ("ravdess-distil", "export"),
+    ("ravdess-session", "export-session"),
+    ("ravdess-live", "export-live"),
+)
 RIVALS = ("rival-wav2small-72k", "rival-wav2small-17k", "rival-mobilenetv4-s")
 # The corpora of the shipped model's training mix; each has a file of its held-out fold's figures.
 MIX = ("ravdess", "emodb", "emotale", "aesdd", "nemo", "urdu")

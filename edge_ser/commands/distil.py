@@ -22,6 +22,8 @@ A recipe with a teacher is one of edge-ser train with two or three tables more:
   [distil]   targets = "runs/teacher-ravdess/fold{fold}"  views = 9  soft = 0.5  temperature = 1.0  hint = 0.5
   [perturb]  how the views beyond the clip itself sound; the same as in the teacher's recipe, or its name in the table's
              place, before the tables: perturb = "teacher-ravdess.toml"
+  [live]     views = 32  others = ["emodb"]   in the place of targets and [beside]: views and a teacher are made at the
+             beginning of the run, best on an accelerator (--encoder, --device)
   [beside]   corpora = ["emodb"]  targets = "runs/teacher-others/all"   other corpora, so that few speakers are not
              learnt by heart
 
@@ -29,6 +31,7 @@ examples:
   edge-ser teach recipes/teacher-ravdess.toml --encoder openai/whisper-base     first: the teacher, and what it says
   edge-ser distil recipes/ravdess-distil.toml
   edge-ser distil recipes/ravdess-distil.toml --fold 2 --seed 1
+  edge-ser distil recipes/ravdess-live.toml --encoder openai/whisper-base --device cuda    no edge-ser teach before
 """
     add_recipe_arguments(parser)
     parser.add_argument(

@@ -6,7 +6,6 @@ import concurrent.futures
 import dataclasses
 import hashlib
 import json
-import math
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -58,14 +57,10 @@ class BankPlan:
     spec: MelSpec
     seed: int = 0
 
-    def batches(self, clips: int) -> int:
-        """Batches in which a bank of so many clips is made."""
-        return self.views * math.ceil(clips / _BATCH)
-
     def key(self, clips: Sequence[Clip], encoder: str) -> str:
-        """Hash of all that a bank of some clips follows from."""
+        """Hash of all that the views of some clips follow from, however many there are."""
         content = [hashlib.sha256(clip.path.read_bytes()).hexdigest() for clip in clips]
-        own = [self.views, self.seconds, self.perturb.to_dict(), self.spec.to_dict(), self.seed]
+        own = [self.seconds, self.perturb.to_dict(), self.spec.to_dict(), self.seed]
         return hashlib.sha256(
             json.dumps([_VERSION, own, encoder, content], sort_keys=True).encode()
         ).hexdigest()
@@ -98,7 +93,7 @@ class Bank:
         cache: Path,
         progress: Progress = iter,
     ) -> Bank:
-        """From the file where it was made before, or made and kept there.
+        """Views from the files where they were made before, the others made and kept there, each as it is done.
 
         Parameters
         ----------
@@ -106,68 +101,73 @@ class Bank:
         plan : BankPlan
         listener : BatchListener
         device : torch.device
-            Where it is made.
+            Where it is made, and where it lies.
         cache : path
-            Folder of the file.
+            Folder of the files.
         progress : callable
-            Wraps the numbers of the batches.
+            Wraps the numbers of the views.
 
         Raises
         ------
         EdgeSerError
             A clip cannot be read.
         """
-        cache.mkdir(parents=True, exist_ok=True)
-        path = cache / f"live-{plan.key(clips, listener.whisper.identity)[:32]}.pt"
-        if path.exists():
-            return cls(**torch.load(path, weights_only=True, map_location=device))
-        made = cls.make(clips, plan, listener, device, progress)
-        aside = path.with_suffix(".part")
-        torch.save({field.name: getattr(made, field.name) for field in dataclasses.fields(made)}, aside)
-        os.replace(aside, path)
-        return made
+        folder = cache / f"live-{plan.key(clips, listener.whisper.identity)[:32]}"
+        folder.mkdir(parents=True, exist_ok=True)
+        maker: _Maker | None = None
+        views = []
+        for number in progress(range(plan.views)):
+            path = folder / f"{number}.pt"
+            if not path.exists():
+                maker = maker or _Maker(clips, plan, listener, device)
+                aside = path.with_suffix(".part")
+                torch.save(dict(zip(_PARTS, maker.view(number), strict=True)), aside)
+                os.replace(aside, path)
+            found = torch.load(path, weights_only=True, map_location=device)
+            views.append([found[name] for name in _PARTS])
+        return cls(*(torch.stack(part) for part in zip(*views, strict=True)))
 
-    @classmethod
-    def make(
-        cls,
-        clips: Sequence[Clip],
-        plan: BankPlan,
-        listener: BatchListener,
-        device: torch.device,
-        progress: Progress = iter,
-    ) -> Bank:
-        """As `load`, without a file."""
+
+_PARTS = tuple(field.name for field in dataclasses.fields(Bank))
+
+
+class _Maker:
+    """Makes the views of some clips, one number at a time."""
+
+    def __init__(
+        self, clips: Sequence[Clip], plan: BankPlan, listener: BatchListener, device: torch.device
+    ) -> None:
         with concurrent.futures.ThreadPoolExecutor(_READERS) as readers:
             waves = list(readers.map(load_audio, [clip.path for clip in clips]))
-        sounds = _Waves(waves, device)
-        mels = LogMels(plan.spec).to(device)
-        listener = listener.to(device)
-        longest = round(plan.seconds * SAMPLE_RATE)
-        frames = plan.spec.frames(max(_LEAST, longest))
-        shape = (plan.views, len(clips))
-        bank = cls(
-            torch.zeros(*shape, frames, plan.spec.n_mels, dtype=torch.float16, device=device),
-            torch.zeros(*shape, dtype=torch.int64, device=device),
-            torch.zeros(*shape, listener.size, dtype=torch.float16, device=device),
-        )
+        self.plan, self.device, self.sounds = plan, device, _Waves(waves, device)
+        self.mels, self.listener = LogMels(plan.spec).to(device), listener.to(device)
+        self.longest = round(plan.seconds * SAMPLE_RATE)
         # clips of a length together, so that little is padding
-        order = np.argsort(sounds.lengths, kind="stable")
-        parts = [order[i : i + _BATCH] for i in range(0, len(order), _BATCH)]
-        for number in progress(range(plan.views * len(parts))):
-            view, part = number // len(parts), parts[number % len(parts)]
-            rng = np.random.default_rng([plan.seed, view, number])
+        order = np.argsort(self.sounds.lengths, kind="stable")
+        self.parts = [order[i : i + _BATCH] for i in range(0, len(order), _BATCH)]
+
+    def view(self, number: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Features (N, T, n_mels), frames (N,) and statistics (N, D) of one view of every clip."""
+        count = len(self.sounds.lengths)
+        frames = self.plan.spec.frames(max(_LEAST, self.longest))
+        shape = (count, frames, self.plan.spec.n_mels)
+        features = torch.zeros(shape, dtype=torch.float16, device=self.device)
+        lengths = torch.zeros(count, dtype=torch.int64, device=self.device)
+        heard = torch.zeros(count, self.listener.size, dtype=torch.float16, device=self.device)
+        for which, part in enumerate(self.parts):
+            rng = np.random.default_rng([self.plan.seed, number, which])
             torch.manual_seed(int(rng.integers(2**62)))
-            batch, lengths = sounds.batch(part, longest, rng if view else None)
-            if view:
-                batch, lengths = perturbed(batch, lengths, plan.perturb, rng)
-                lengths = lengths.clamp(min=min(_LEAST, batch.shape[1]))
-            heard, count = mels(batch, lengths)
-            heard = heard[:, :frames]
-            index = torch.from_numpy(part).to(device)
-            bank.features[view, index, : heard.shape[1]] = heard.half()
-            bank.frames[view, index] = count.clamp(max=frames)
-            bank.heard[view, index] = listener(batch, lengths).half()
-        return bank
+            waves, samples = self.sounds.batch(part, self.longest, rng if number else None)
+            if number:
+                waves, samples = perturbed(waves, samples, self.plan.perturb, rng)
+                samples = samples.clamp(min=min(_LEAST, waves.shape[1]))
+            made, own = self.mels(waves, samples)
+            made = made[:, :frames]
+            index = torch.from_numpy(part).to(self.device)
+            features[index, : made.shape[1]] = made.half()
+            lengths[index] = own.clamp(max=frames)
+            heard[index] = self.listener(waves, samples).half()
+        return features, lengths, heard
 
 
 class _Waves:

@@ -105,7 +105,7 @@ class Live:
         def bank(mine: list[Clip]) -> Bank:
             views = part.views if mine[0].corpus in own else part.others_views
             plan = BankPlan(views, part.seconds, recipe.perturb, recipe.spec)
-            with progress_bar(f"views of {mine[0].corpus}", plan.batches(len(mine))) as bar:
+            with progress_bar(f"views of {mine[0].corpus}", views, "view") as bar:
                 return Bank.load(mine, plan, listener, device, cache, bar.wrap)
 
         others = None

@@ -15,8 +15,8 @@ pytest.importorskip("transformers")
 from edge_ser.audio import load_audio  # noqa: E402
 from edge_ser.corpora import Clip, load_corpus  # noqa: E402
 from edge_ser.dsp import MelSpec, log_mel  # noqa: E402
-from edge_ser.perturb import Perturb  # noqa: E402
 from edge_ser.teachers.linear import statistics  # noqa: E402
+from edge_ser.training.live import bank as bank_module  # noqa: E402
 from edge_ser.training.live.bank import Bank, BankPlan  # noqa: E402
 from edge_ser.training.live.hearing import BatchListener  # noqa: E402
 from edge_ser.training.live.pool import Pool  # noqa: E402
@@ -39,9 +39,9 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Clip]:
 
 
 def test_the_first_view_is_the_clip_and_the_second_another(
-    clips: list[Clip], listener: BatchListener
+    clips: list[Clip], listener: BatchListener, tmp_path: Path
 ) -> None:
-    bank = Bank.make(clips, PLAN, listener, CPU)
+    bank = Bank.load(clips, PLAN, listener, CPU, tmp_path)
     assert bank.features.shape == (2, 6, 80, 64) and bank.heard.shape == (2, 6, listener.size)
     for i, clip in enumerate(clips):
         wave = load_audio(clip.path)
@@ -51,37 +51,53 @@ def test_the_first_view_is_the_clip_and_the_second_another(
         heard = statistics(listener.whisper, wave)
         assert np.linalg.norm(bank.heard[0, i].float().numpy() - heard) < 0.02 * np.linalg.norm(heard)
     assert (bank.frames[1] != bank.frames[0]).sum() >= 4
-    again = Bank.make(clips, PLAN, listener, CPU)
+    again = Bank.load(clips, PLAN, listener, CPU, tmp_path / "again")
     assert torch.equal(bank.features, again.features) and torch.equal(bank.heard, again.heard)
 
 
-def test_longer_clips_are_cut(clips: list[Clip], listener: BatchListener) -> None:
-    bank = Bank.make(clips, dataclasses.replace(PLAN, seconds=0.4), listener, CPU)
+def test_longer_clips_are_cut(clips: list[Clip], listener: BatchListener, tmp_path: Path) -> None:
+    bank = Bank.load(clips, dataclasses.replace(PLAN, seconds=0.4), listener, CPU, tmp_path)
     assert bank.features.shape[2] == 32 and (bank.frames[0] == 32).all()
 
 
-def test_a_bank_is_made_once_for_the_same_clips_and_plan(
+def test_each_view_is_made_once_and_more_of_them_add_to_what_there_is(
     clips: list[Clip], listener: BatchListener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    made: list[int] = []
+    make = bank_module._Maker.view
+
+    def view(self: Any, number: int) -> Any:
+        if len(made) == 2 and number == 2:
+            made.append(-1)
+            raise KeyboardInterrupt  # stopped on the way
+        made.append(number)
+        return make(self, number)
+
+    monkeypatch.setattr(bank_module._Maker, "view", view)
     first = Bank.load(clips, PLAN, listener, CPU, tmp_path)
-    made: list[Any] = []
-    monkeypatch.setattr(Bank, "make", lambda *words: made.append(words) or first)
-    again = Bank.load(clips, PLAN, listener, CPU, tmp_path)
-    assert (
-        not made and torch.equal(first.features, again.features) and torch.equal(first.frames, again.frames)
-    )
-    for plan in (dataclasses.replace(PLAN, perturb=Perturb(p_codec=0)), dataclasses.replace(PLAN, seed=1)):
-        Bank.load(clips, plan, listener, CPU, tmp_path)
-    Bank.load(clips[1:], PLAN, listener, CPU, tmp_path)
-    assert len(made) == 3
-    assert not list(tmp_path.glob("*.part"))
+    three = dataclasses.replace(PLAN, views=3)
+    with pytest.raises(KeyboardInterrupt):
+        Bank.load(clips, three, listener, CPU, tmp_path)
+    more = Bank.load(clips, three, listener, CPU, tmp_path)
+    assert made == [0, 1, -1, 2]
+    assert torch.equal(first.features, more.features[:2]) and torch.equal(first.heard, more.heard[:2])
+    assert not list(tmp_path.rglob("*.part"))
+
+
+@pytest.mark.parametrize("field", ["perturb", "seed", "seconds", "spec"])
+def test_whatever_a_view_follows_from_makes_another(field: str, clips: list[Clip]) -> None:
+    other = {"perturb": only(), "seed": 1, "seconds": 2.0, "spec": MelSpec()}[field]
+    plan = dataclasses.replace(PLAN, **{field: other})  # type: ignore[arg-type]
+    assert plan.key(clips, "ears") != PLAN.key(clips, "ears")
+    assert PLAN.key(clips[1:], "ears") != PLAN.key(clips, "ears") != PLAN.key(clips, "eyes")
+    assert dataclasses.replace(PLAN, views=9).key(clips, "ears") == PLAN.key(clips, "ears")
 
 
 def test_a_pool_has_the_rows_of_every_corpus(
     clips: list[Clip], listener: BatchListener, tmp_path: Path
 ) -> None:
     other = list(load_corpus(str(write_tones(tmp_path, "more", clips=3))).clips)
-    pool = Pool.load([*clips, *other], lambda mine: Bank.make(mine, PLAN, listener, CPU))
+    pool = Pool.load([*clips, *other], lambda mine: Bank.load(mine, PLAN, listener, CPU, tmp_path))
     assert len(pool.features) == 2 * 6 + 2 * 3
     first, stride = pool.rows([other[2], clips[1]])
     assert first.tolist() == [12 + 2, 1] and stride.tolist() == [3, 6]

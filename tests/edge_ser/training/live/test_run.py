@@ -154,7 +154,12 @@ def test_what_cannot_be_done_is_said(
     folder: Path, tmp_path: Path, words: list[str], says: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     more = words if "--encoder" in words or not words else [*places(folder)[:2], *words]
-    assert main(["distil", str(write_recipe(folder)), *more, "--runs", str(tmp_path), "--results", str(tmp_path)]) == 2
+    assert (
+        main(
+            ["distil", str(write_recipe(folder)), *more, "--runs", str(tmp_path), "--results", str(tmp_path)]
+        )
+        == 2
+    )
     assert says in capsys.readouterr().err
     assert not list(tmp_path.rglob("*.safetensors"))
 
