@@ -69,7 +69,7 @@ def test_the_least_recipe(tmp_path: Path) -> None:
         ),
         ("[data]\nfolds = [0]\n", "what to train on"),
         ("[data]\ncorpora = 'ravdess'\n", r"\[data\] corpora must be of type tuple"),
-        (GOOD + "[distil]\nviews = 3\n", r"\[distil\] lacks targets"),
+        (GOOD + "[distil]\nviews = 3\n", r"\[distil\] needs targets"),
         (
             GOOD + "[distil]\ntarget = 'x'\n",
             r"\[distil\] has no field 'target'; there are targets, views, soft",
