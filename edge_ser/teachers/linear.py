@@ -22,7 +22,7 @@ from edge_ser.teachers.checkpoints import check_encoder, read_teacher, refuse_al
 from edge_ser.teachers.encoders import Encoder, load_encoder
 from edge_ser.teachers.targets import Targets
 
-__all__ = ["LEAST_SPREAD", "HeadPart", "LinearHeads", "LinearTeacher", "statistics"]
+__all__ = ["LEAST_SPREAD", "HeadPart", "LinearHeads", "LinearTeacher", "ridge", "statistics"]
 
 Floats = npt.NDArray[np.float32]
 LEAST_SPREAD = 1e-4  # of a statistic; below it stands still
@@ -156,7 +156,9 @@ class LinearHeads:
             z[torch.from_numpy(known)], classes[known], allowed[known], how.weight_decay, len(labels)
         )
         rated = np.isfinite(adv).all(1)
-        adv_weight, adv_bias = _ridge(z[torch.from_numpy(rated)], adv[rated], how.adv_weight_decay)
+        adv_weight, adv_bias = ridge(
+            z[torch.from_numpy(rated)], torch.from_numpy(adv[rated]), how.adv_weight_decay
+        )
         return cls(
             labels=labels,
             mean=mean,
@@ -211,13 +213,13 @@ def _logistic(
     return weight.detach(), bias.detach()
 
 
-def _ridge(z: Tensor, ratings: Floats, decay: float) -> tuple[Tensor, Tensor]:
-    """Ridge regression of centred ratings; NaN where there are none."""
+def ridge(z: Tensor, ratings: Tensor, decay: float) -> tuple[Tensor, Tensor]:
+    """Ridge regression of centred ratings (N, 3) on (N, R): weight (R, 3) and bias (3,), NaN where there are none."""
     if len(z) == 0:
-        return torch.full((z.shape[1], 3), float("nan")), torch.full((3,), float("nan"))
-    y = torch.from_numpy(ratings).double()
+        return z.new_full((z.shape[1], 3), torch.nan), z.new_full((3,), torch.nan)
+    y = ratings.double()
     x, centre = z.double() - z.double().mean(0), y.mean(0)
-    gram = x.T @ x / len(x) + decay * torch.eye(x.shape[1], dtype=torch.float64)
+    gram = x.T @ x / len(x) + decay * torch.eye(x.shape[1], dtype=torch.float64, device=z.device)
     weight = torch.linalg.solve(gram, x.T @ (y - centre) / len(x))
     return weight.float(), (centre - z.double().mean(0) @ weight).float()
 

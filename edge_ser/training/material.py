@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,12 +13,32 @@ from edge_ser.corpora import Clip
 from edge_ser.teachers.encoders import Encoder
 from edge_ser.teachers.linear import HeadPart, LinearHeads, LinearTeacher
 
-__all__ = ["Answers", "Known", "LinearMaterial", "Material"]
+__all__ = ["Answers", "Known", "LinearMaterial", "Material", "Truths"]
 
 #: From a corpus's name to the labels that it knows.
 Known = dict[str, tuple[str, ...]]
 #: Logits (N, L), A/D/V (N, 3) and hints (N, K) of N clips.
 Answers = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.float32]]
+
+
+class Truths(NamedTuple):
+    """What is known of N clips."""
+
+    fold: npt.NDArray[np.int64]  # (N,), -1 for none
+    classes: npt.NDArray[np.int64]  # (N,) index into the labels, -1 where unknown
+    allowed: npt.NDArray[np.bool_]  # (N, L) labels of the clip's corpus
+    adv: npt.NDArray[np.float32]  # (N, 3), NaN where unknown
+
+    @classmethod
+    def of(cls, clips: Sequence[Clip], labels: Sequence[str], known: Known) -> Truths:
+        """Of clips whose corpora know, of all labels, those of `known`."""
+        index = {label: i for i, label in enumerate(labels)}
+        return cls(
+            np.array([-1 if clip.fold is None else clip.fold for clip in clips]),
+            np.array([index.get(clip.emotion or "", -1) for clip in clips]),
+            np.array([[label in known[clip.corpus] for label in labels] for clip in clips], bool),
+            np.array([clip.adv or (np.nan,) * 3 for clip in clips], np.float32),
+        )
 
 
 class Material(abc.ABC):
@@ -40,11 +60,7 @@ class Material(abc.ABC):
 
     def __init__(self, clips: Sequence[Clip], labels: tuple[str, ...], known: Known) -> None:
         self.clips, self.labels, self.known = clips, labels, known
-        self.fold = np.array([-1 if clip.fold is None else clip.fold for clip in clips])
-        index = {label: i for i, label in enumerate(labels)}
-        self.classes = np.array([index.get(clip.emotion or "", -1) for clip in clips])
-        self.allowed = np.array([[label in known[clip.corpus] for label in labels] for clip in clips], bool)
-        self.adv = np.array([clip.adv or (np.nan,) * 3 for clip in clips], np.float32)
+        self.fold, self.classes, self.allowed, self.adv = Truths.of(clips, labels, known)
         self._made: dict[frozenset[int], Any] = {}
 
     def heads(self, *without: int | None) -> Any:

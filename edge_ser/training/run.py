@@ -39,6 +39,7 @@ __all__ = [
     "checkpoint_name",
     "describe",
     "figures",
+    "keep",
     "named",
     "run_recipe",
     "trains",
@@ -96,7 +97,7 @@ def run_recipe(
     check_folds(corpus, recipe.data.folds)
     runs = all_runs(recipe, only)
     network = architecture(recipe.model).model
-    shape = recipe.shape(corpus.labels)  # before hours of work
+    recipe.shape(corpus.labels)  # what is wrong with it is said before hours of work
     clips = with_answers(corpus)
     distil = recipe.distil
     maker = ViewMaker(
@@ -111,7 +112,7 @@ def run_recipe(
         if target.exists():
             check_same(target, recipe)
             continue
-        part = [i for i, clip in enumerate(clips) if run.fold is None or trains(clip, run.fold)]
+        part = [i for i, clip in enumerate(clips) if trains(clip, run.fold)]
         chosen, mine = [clips[i] for i in part], views.pick(part)
         taught = _taught(recipe, run, mine, corpus.labels)
         model = recipe.fresh(corpus.labels, run.seed)
@@ -124,17 +125,9 @@ def run_recipe(
         with progress_bar(target.stem, recipe.fit.epochs, "epoch", leave=True) as bar:
             beside = others.clip_set(run) if others is not None else None
             model = fit(model, data, recipe, run.seed, own, bar.epoch, beside)
-        plot_curves(own / "curves.png", _records(own / "log.jsonl"), title=f"{recipe.name} {target.stem}")
-        meta = {
-            "architecture": recipe.model,
-            "config": shape,
-            "spec": recipe.spec.to_dict(),
-            "training": describe(
-                recipe, run, chosen, taught, corpus, (others.corpus, others.clips) if others else None
-            ),
-        }
-        save_checkpoint(target, model, meta)
-        (own / "last.pt").unlink()  # done: nothing is left to resume
+        more = (others.corpus, others.clips) if others else None
+        about = describe(recipe, run, chosen, taught, corpus, more)
+        keep(recipe, target, model, corpus.labels, _records(own / "log.jsonl"), about)
     if not recipe.data.folds or not all((folder / checkpoint_name(run)).exists() for run in runs):
         return None
     return figures(recipe, runs, folder, results_dir, clips, views.features[0], corpus.labels, corpus.name)
@@ -280,9 +273,30 @@ def figures(
     return result
 
 
-def trains(clip: Clip, fold: int) -> bool:
-    """Whether a clip trains the model that holds a fold out; one without a fold trains none."""
-    return clip.fold is not None and clip.fold != fold
+def trains(clip: Clip, fold: int | None) -> bool:
+    """Whether a clip trains the model that holds a fold out; a clip without one trains only what holds none out."""
+    return fold is None or (clip.fold is not None and clip.fold != fold)
+
+
+def keep(
+    recipe: Recipe,
+    target: Path,
+    model: Network,
+    labels: Sequence[str],
+    records: Sequence[dict[str, float]],
+    about: dict[str, Any],
+) -> None:
+    """Write a finished model with what `describe` says of it, and its curves; what it was resumed from goes."""
+    own = target.with_suffix("")
+    plot_curves(own / "curves.png", records, title=f"{recipe.name} {target.stem}")
+    meta = {
+        "architecture": recipe.model,
+        "config": recipe.shape(labels),
+        "spec": recipe.spec.to_dict(),
+        "training": about,
+    }
+    save_checkpoint(target, model, meta)
+    (own / "last.pt").unlink(missing_ok=True)  # done: nothing is left to resume
 
 
 def describe(

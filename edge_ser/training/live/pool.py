@@ -21,7 +21,6 @@ class _Place(NamedTuple):
     """Where a corpus's views are."""
 
     first: int  # row
-    views: int
     clips: dict[str, int]  # from a recording's path to its place among the clips
 
 
@@ -41,7 +40,7 @@ class Pool:
         for clips, bank in banks:
             views, count = bank.frames.shape
             paths = {str(clip.path): i for i, clip in enumerate(clips)}
-            self._places[clips[0].corpus] = _Place(first, views, paths)
+            self._places[clips[0].corpus] = _Place(first, paths)
             first += views * count
             made.append(bank)
         self.features = torch.cat([bank.features.flatten(0, 1) for bank in made])

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from edge_ser.audio import load_audio
-from edge_ser.evaluation.plots import plot_curves
-from edge_ser.models.checkpoint import save_checkpoint
+from edge_ser.models import architecture
+from edge_ser.models.base import Network
 from edge_ser.training.data import check_folds, pool_corpora, with_answers
 from edge_ser.training.live.fit import Trainee, fit_together
 from edge_ser.training.live.pool import Pool
@@ -22,6 +22,7 @@ from edge_ser.training.run import (
     checkpoint_name,
     describe,
     figures,
+    keep,
     named,
     trains,
 )
@@ -63,13 +64,15 @@ class Students:
         self.recipe, self.folder = recipe, runs_dir / recipe.name
         self.corpus, known = pool_corpora(recipe.data.corpora, recipe.data.labels)
         check_folds(self.corpus, recipe.data.folds)
-        self.shape = recipe.shape(self.corpus.labels)  # before long work
-        wanted = only or all_runs(recipe)
-        all_runs(recipe, only)
-        for run in wanted:
-            if (self.folder / checkpoint_name(run)).exists():
-                check_same(self.folder / checkpoint_name(run), recipe)
-        missing = [run for run in wanted if not (self.folder / checkpoint_name(run)).exists()]
+        recipe.shape(self.corpus.labels)  # what is wrong with it is said before long work
+        missing: list[Run] = []
+        every = all_runs(recipe, only)
+        for run in only or every:
+            target = self.folder / checkpoint_name(run)
+            if target.exists():
+                check_same(target, recipe)
+            else:
+                missing.append(run)
         self.clips = with_answers(self.corpus)
         self.trainees: dict[Trainee, Run] = {}
         if not missing:
@@ -82,37 +85,19 @@ class Students:
             model = recipe.fresh(self.corpus.labels, run.seed)
             if recipe.fit.start:
                 begin_from(model, Path(named(recipe.fit.start, run)), run.seed)
-            data = self.live.clip_set(run.fold, self._part(run))
+            data = self.live.clip_set(run.fold)
             own = self.folder / Path(checkpoint_name(run)).stem
             self.trainees[Trainee(model, data, recipe, run.seed, own)] = run
 
-    def _part(self, run: Run) -> list[int]:
-        return [i for i, clip in enumerate(self.clips) if run.fold is None or trains(clip, run.fold)]
-
-    def keep(self, trainee: Trainee, model: Any) -> None:
+    def keep(self, trainee: Trainee, model: Network) -> None:
         """Write a finished student, its log and its curves."""
-        run = self.trainees[trainee]
-        target = self.folder / checkpoint_name(run)
-        plot_curves(trainee.folder / "curves.png", trainee.records, title=f"{self.recipe.name} {target.stem}")
-        part = self._part(run)
-        about = describe(
-            self.recipe,
-            run,
-            [self.clips[i] for i in part],
-            trainee.clips.taught,
-            self.corpus,
-            self.live.others,
-        )
+        run, live = self.trainees[trainee], self.live
+        heard = [clip for clip in self.clips if trains(clip, run.fold)]
+        about = describe(self.recipe, run, heard, trainee.clips.taught, self.corpus, live.others)
         if run.fold is not None:
-            about["teacher_uar"] = self.live.teacher_uar(run.fold, part)
-        meta = {
-            "architecture": self.recipe.model,
-            "config": self.shape,
-            "spec": self.recipe.spec.to_dict(),
-            "training": about,
-        }
-        save_checkpoint(target, model, meta)
-        (trainee.folder / "last.pt").unlink(missing_ok=True)  # done: nothing is left to resume
+            about["teacher_uar"] = live.teacher_uar(run.fold)
+        target = self.folder / checkpoint_name(run)
+        keep(self.recipe, target, model, self.corpus.labels, trainee.records, about)
 
 
 def run_live(
@@ -133,7 +118,7 @@ def run_live(
     runs = all_runs(recipe)
     if not recipe.data.folds or not all((students.folder / checkpoint_name(run)).exists() for run in runs):
         return None
-    network = type(recipe.fresh(students.corpus.labels, 0))
+    network = architecture(recipe.model).model
     features = [network.heard(load_audio(clip.path), recipe.spec) for clip in students.clips]
     corpus = students.corpus
     return figures(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,9 +20,11 @@ from edge_ser.training.live.bank import Bank, BankPlan
 from edge_ser.training.live.clips import LiveSet, Spoken
 from edge_ser.training.live.hearing import BatchListener
 from edge_ser.training.live.pool import Pool
-from edge_ser.training.live.teacher import FoldTeacher, Truths, centred
+from edge_ser.training.live.teacher import FoldTeacher, centred
+from edge_ser.training.material import Truths
 from edge_ser.training.progress import progress_bar
 from edge_ser.training.recipe import Recipe
+from edge_ser.training.run import trains
 
 __all__ = ["Live", "find_device"]
 
@@ -44,6 +46,13 @@ def find_device(name: str) -> torch.device:
             "leave --device out to train on the processor"
         ) from error
     return device
+
+
+class _Fold(NamedTuple):
+    """Of one held-out fold."""
+
+    clips: LiveSet
+    teacher_uar: dict[str, float]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +77,7 @@ class Live:
     known: dict[str, tuple[str, ...]]
     pool: Pool
     others: tuple[Corpus, list[Clip]] | None
-    _made: dict[int | None, tuple[FoldTeacher, LiveSet]] = dataclasses.field(default_factory=dict)
+    _made: dict[int | None, _Fold] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def load(
@@ -117,46 +126,47 @@ class Live:
             pool = Pool.load([*clips, *(others[1] if others else [])], bank)
         return cls(recipe, clips, labels, known, pool, others)
 
-    def clip_set(self, fold: int | None, part: Sequence[int]) -> LiveSet:
-        """What the students of a fold train on: some of the clips, and the others."""
-        return self._of(fold, part)[1]
+    def clip_set(self, fold: int | None) -> LiveSet:
+        """What the students of a fold train on: the clips that are not in it, and the others."""
+        return self._of(fold).clips
 
-    def _of(self, fold: int | None, part: Sequence[int]) -> tuple[FoldTeacher, LiveSet]:
+    def teacher_uar(self, fold: int) -> dict[str, float]:
+        """UAR, by corpus, of the teacher that never heard a fold on its clips, each beside its speaker's others."""
+        return self._of(fold).teacher_uar
+
+    def _of(self, fold: int | None) -> _Fold:
         if fold not in self._made:
-            self._made[fold] = self._make(fold, part)
+            self._made[fold] = self._make(fold)
         return self._made[fold]
 
-    def _make(self, fold: int | None, part: Sequence[int]) -> tuple[FoldTeacher, LiveSet]:
+    def _make(self, fold: int | None) -> _Fold:
         live = self.recipe.live
         assert live is not None
         heard = centred(self.pool.statistics(self.clips, live.views), self.clips)
-        truths = Truths(self.clips, self.labels, self.known, heard.device)
+        truths = Truths.of(self.clips, self.labels, self.known)
         teacher = FoldTeacher(heard[: live.fitted], truths, fold, self.recipe.head)
-        index = np.asarray(part)
-        said = teacher.said(heard[:, torch.from_numpy(index).to(heard.device)], truths.folds[index])
-        own = Spoken([self.clips[i] for i in part], said)
+        index = np.array([i for i, clip in enumerate(self.clips) if trains(clip, fold)], np.int64)
+        said = teacher.said(heard[:, torch.from_numpy(index).to(heard.device)], truths.fold[index])
+        own = Spoken([self.clips[i] for i in index], said)
         others = None
         if self.others is not None:
             more = self.others[1]
             others = Spoken(more, teacher.said(centred(self.pool.statistics(more, live.others_views), more)))
         shares = (live.others_share, live.others_balance) if others else (0.0, 0.0)
-        return teacher, LiveSet(own, self.labels, self.known, self.pool, others, *shares)
+        clips = LiveSet(own, self.labels, self.known, self.pool, others, *shares)
+        return _Fold(clips, {} if fold is None else self._uar(teacher, heard, truths, fold))
 
-    def teacher_uar(self, fold: int, part: Sequence[int]) -> dict[str, float]:
-        """UAR, by corpus, of the teacher that never heard a fold on its clips, each beside its speaker's others."""
-        live = self.recipe.live
-        assert live is not None
-        rows = np.flatnonzero(np.array([clip.fold == fold for clip in self.clips]))
-        heard = centred(self.pool.statistics(self.clips, live.views), self.clips)
-        at = torch.from_numpy(rows).to(heard.device)
-        logits = self._of(fold, part)[0].said(heard[:1, at]).logits[0].cpu().numpy()
+    def _uar(self, teacher: FoldTeacher, heard: torch.Tensor, truths: Truths, fold: int) -> dict[str, float]:
+        held_out = np.flatnonzero(truths.fold == fold)
+        at = torch.from_numpy(held_out).to(heard.device)
+        logits = teacher.said(heard[:1, at]).logits[0].cpu().numpy()
         result = {}
         for name, mine in self.known.items():
             columns = np.array([self.labels.index(label) for label in mine], np.int64)
-            chosen = [k for k, i in enumerate(rows) if self.clips[i].corpus == name and self.clips[i].emotion]
-            if chosen and len(columns):
-                said = columns[logits[chosen][:, columns].argmax(1)]
-                result[name] = uar(
-                    [self.labels.index(str(self.clips[rows[k]].emotion)) for k in chosen], said
-                )
+            rows = [
+                k for k, i in enumerate(held_out) if self.clips[i].corpus == name and truths.classes[i] >= 0
+            ]
+            if rows and len(columns):
+                said = columns[logits[rows][:, columns].argmax(1)]
+                result[name] = uar(truths.classes[held_out[rows]], said)
         return result

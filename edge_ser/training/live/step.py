@@ -174,7 +174,10 @@ class Step:
             self._step(rounded)
         torch.cuda.synchronize()
         self.load_state(kept)
-        self.lost.copy_(lost) if len(lost) else self.lost.zero_()
+        if len(lost):
+            self.lost.copy_(lost)
+        else:  # the first step named the terms
+            self.lost.zero_()
         torch.cuda.synchronize()
         self._graphs[rounded] = graph
 
@@ -191,8 +194,8 @@ def _joined(tensors: Sequence[Tensor]) -> Tensor:
 
 
 def _pieces(vector: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
-    parts = vector.split([*(one.numel() for one in like), vector.numel() - sum(one.numel() for one in like)])
-    return [part.view(one.shape) for part, one in zip(parts, like, strict=False)]
+    parts = vector.split([one.numel() for one in like])
+    return [part.view(one.shape) for part, one in zip(parts, like, strict=True)]
 
 
 def _rates(recipe: Recipe, batches: int) -> np.ndarray:

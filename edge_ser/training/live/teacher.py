@@ -17,10 +17,11 @@ from torch import Tensor
 
 from edge_ser.corpora import Clip
 from edge_ser.errors import EdgeSerError
-from edge_ser.teachers.linear import LEAST_SPREAD, HeadPart
+from edge_ser.teachers.linear import LEAST_SPREAD, HeadPart, ridge
 from edge_ser.training.data import Taught
+from edge_ser.training.material import Truths
 
-__all__ = ["FoldTeacher", "Truths", "centred"]
+__all__ = ["FoldTeacher", "centred"]
 
 _ITERATIONS = 80
 
@@ -35,35 +36,6 @@ def centred(heard: Tensor, clips: Sequence[Clip]) -> Tensor:
     counts = torch.bincount(who, minlength=len(names))[:, None] * len(heard)
     means = sums / counts
     return torch.stack([(view.float() - means[who]).half() for view in heard])
-
-
-class Truths:
-    """What is known of clips, as tensors on a device.
-
-    Parameters
-    ----------
-    clips : sequence of Clip
-    labels : sequence of str
-    known : mapping
-        From a corpus's name to its own labels.
-    device : torch.device
-    """
-
-    def __init__(
-        self,
-        clips: Sequence[Clip],
-        labels: Sequence[str],
-        known: dict[str, tuple[str, ...]],
-        device: torch.device,
-    ) -> None:
-        index = {label: i for i, label in enumerate(labels)}
-        self.labels = tuple(labels)
-        self.folds = np.array([-1 if clip.fold is None else clip.fold for clip in clips])
-        self.fold = torch.as_tensor(self.folds, device=device)
-        self.classes = torch.tensor([index.get(clip.emotion or "", -1) for clip in clips], device=device)
-        allowed = [[label in known[clip.corpus] for label in labels] for clip in clips]
-        self.allowed = torch.tensor(allowed, dtype=torch.bool, device=device)
-        self.adv = torch.tensor([clip.adv or (float("nan"),) * 3 for clip in clips], device=device)
 
 
 class FoldTeacher:
@@ -85,8 +57,9 @@ class FoldTeacher:
     """
 
     def __init__(self, heard: Tensor, truths: Truths, fold: int | None, how: HeadPart) -> None:
-        self.truths, self.fold, self.how = truths, fold, how
-        mine = (truths.fold >= 0) & (truths.fold != (-1 if fold is None else fold))
+        self.how = how
+        folds, classes, allowed, adv = (torch.from_numpy(part).to(heard.device) for part in truths)
+        mine = (folds >= 0) & (folds != (-1 if fold is None else fold))
         rows = heard[:, mine].flatten(0, 1).float()
         if min(rows.shape) < how.components:
             raise EdgeSerError(
@@ -101,14 +74,14 @@ class FoldTeacher:
         z = rows @ self.basis
         self.spread = z.std(0)
         #: Folds that heads were fitted without beside `fold`; the first heads are without none.
-        self.without: list[int | None] = [None, *sorted({*truths.folds.tolist()} - {-1, fold})]
+        self.without: list[int | None] = [None, *sorted({*truths.fold.tolist()} - {-1, fold})]
         views = len(heard)
         self._fit(
             z,
-            truths.fold[mine].repeat(views),
-            truths.classes[mine].repeat(views),
-            truths.allowed[mine].repeat(views, 1),
-            truths.adv[mine].repeat(views, 1),
+            folds[mine].repeat(views),
+            classes[mine].repeat(views),
+            allowed[mine].repeat(views, 1),
+            adv[mine].repeat(views, 1),
         )
 
     def _fit(self, z: Tensor, fold: Tensor, classes: Tensor, allowed: Tensor, adv: Tensor) -> None:
@@ -145,20 +118,9 @@ class FoldTeacher:
             search.step(loss)
         self.weight, self.bias = self.weight.detach(), self.bias.detach()
         rated = torch.isfinite(adv).all(1)
-        solved = [self._ridge(z[some], adv[some]) for some in heard & rated]
-        self.adv_weight, self.adv_bias = (torch.stack(part) for part in zip(*solved, strict=True))
-
-    def _ridge(self, z: Tensor, ratings: Tensor) -> tuple[Tensor, Tensor]:
-        """Ridge regression of centred ratings; NaN where there are none."""
-        if len(z) == 0:
-            return z.new_full((z.shape[1], 3), torch.nan), z.new_full((1, 3), torch.nan)
-        x, y = z.double(), ratings.double()
-        middle, centre = x.mean(0), y.mean(0)
-        x = x - middle
-        gram = x.T @ x / len(x)
-        gram.diagonal().add_(self.how.adv_weight_decay)
-        weight = torch.linalg.solve(gram, x.T @ (y - centre) / len(x))
-        return weight.float(), (centre - middle @ weight).float()[None]
+        solved = [ridge(z[some], adv[some], self.how.adv_weight_decay) for some in heard & rated]
+        self.adv_weight = torch.stack([weight for weight, _ in solved])
+        self.adv_bias = torch.stack([bias[None] for _, bias in solved])
 
     def said(self, heard: Tensor, folds: npt.NDArray[np.int64] | None = None) -> Taught:
         """What the students hear of some clips.

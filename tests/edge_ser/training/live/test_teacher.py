@@ -14,11 +14,11 @@ from torch import Tensor  # noqa: E402
 from edge_ser.corpora import Clip  # noqa: E402
 from edge_ser.errors import EdgeSerError  # noqa: E402
 from edge_ser.teachers.linear import HeadPart, LinearHeads  # noqa: E402
-from edge_ser.training.live.teacher import FoldTeacher, Truths, centred  # noqa: E402
+from edge_ser.training.live.teacher import FoldTeacher, centred  # noqa: E402
+from edge_ser.training.material import Truths  # noqa: E402
 from tests.edge_ser.training.live.made import LABELS, clips_of  # noqa: E402
 
 HOW = HeadPart(components=8, hint=3)
-CPU = torch.device("cpu")
 KNOWN = {"own": LABELS}
 
 
@@ -39,22 +39,22 @@ def rated(clips: list[Clip]) -> list[Clip]:
 
 
 def taught(clips: list[Clip], heard: Tensor, fold: int | None = 0) -> tuple[Tensor, Tensor, Tensor]:
-    truths = Truths(clips, LABELS, KNOWN, CPU)
-    said = FoldTeacher(heard, truths, fold, HOW).said(heard, np.where(truths.folds == fold, -1, truths.folds))
+    truths = Truths.of(clips, LABELS, KNOWN)
+    said = FoldTeacher(heard, truths, fold, HOW).said(heard, np.where(truths.fold == fold, -1, truths.fold))
     return said.logits, said.adv, said.hint
 
 
 def test_the_heads_are_those_of_a_stored_teacher() -> None:
     clips = rated(clips_of("own", 60))
     heard = statistics(clips)
-    truths = Truths(clips, LABELS, KNOWN, CPU)
+    truths = Truths.of(clips, LABELS, KNOWN)
     said = FoldTeacher(heard, truths, 0, HOW).said(heard)
-    part = truths.folds != 0
+    part = truths.fold != 0
     ours = LinearHeads.fit(
         heard[:, torch.from_numpy(part)].flatten(0, 1).float().numpy(),
-        np.tile(truths.classes.numpy()[part], 3),
-        np.tile(truths.allowed.numpy()[part], (3, 1)),
-        np.tile(truths.adv.numpy()[part], (3, 1)),
+        np.tile(truths.classes[part], 3),
+        np.tile(truths.allowed[part], (3, 1)),
+        np.tile(truths.adv[part], (3, 1)),
         LABELS,
         HOW,
     )
