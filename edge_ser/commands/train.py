@@ -71,6 +71,7 @@ def run(args: argparse.Namespace) -> int:
 def run_recipe_of(args: argparse.Namespace, *, distil: bool) -> int:
     """Fit the models of ``args.recipe``, which must have a teacher or must have none."""
     require("torch", extra="train", purpose="training")
+    from edge_ser.models.precision import computes_bfloat16
     from edge_ser.training.live.run import run_live
     from edge_ser.training.recipe import Recipe
     from edge_ser.training.run import Run, run_recipe
@@ -87,12 +88,16 @@ def run_recipe_of(args: argparse.Namespace, *, distil: bool) -> int:
         if recipe.data.folds and args.fold is None:
             raise EdgeSerError(f"--seed alone does not name one model of {recipe.name}: add --fold")
         only = [Run(seed, fold) for seed in args.seed or recipe.fit.seeds[:1] for fold in args.fold or [None]]
+    if recipe.fit.bfloat16 and not (distil and args.device != "cpu") and not computes_bfloat16():
+        print("no bfloat16 on this processor: training in float32, which is faster here", file=sys.stderr)
     try:
         if recipe.live is not None:
             figures = run_live(recipe, args.runs, args.results, args.encoder, args.device, only)
-        elif distil and args.device != "cpu":
+        elif distil and (args.encoder or args.device != "cpu"):
+            option = "--encoder" if args.encoder else "--device"
             raise EdgeSerError(
-                f"--device is for recipes with [live]; {args.recipe} has none, and trains on the processor"
+                f"{option} is for recipes with [live]; {args.recipe} has none, and trains on the processor by what "
+                "its [distil] targets say"
             )
         else:
             figures = run_recipe(recipe, args.runs, args.results, only=only)

@@ -13,7 +13,7 @@ from edge_ser.audio import SAMPLE_RATE
 from edge_ser.errors import EdgeSerError, require
 from edge_ser.perturb.waves import Floats, as_wave, in_range, to_length
 
-__all__ = ["CODECS", "GRADED", "a_law", "codec", "mu_law", "telephone"]
+__all__ = ["BAND_HZ", "CODECS", "GRADED", "a_law", "codec", "mu_law", "telephone"]
 
 Shorts = npt.NDArray[np.int16]
 
@@ -31,7 +31,7 @@ CODECS = ("a-law", "mu-law", *_STORED)
 GRADED = ("mp3", "opus", "vorbis")
 _BLOCK = 16000  # libvorbis puts a whole write on the stack, and a long one ends the process
 
-_BAND_HZ = (300.0, 3400.0)
+BAND_HZ = (300.0, 3400.0)
 _TAPS = 401  # 50 ms at 8 kHz: 40 dB are reached 50 Hz outside the band
 
 
@@ -164,7 +164,7 @@ def _at_rate(wave: Floats, rate: int, work: Callable[[Floats], Floats]) -> Float
 @functools.cache
 def _band() -> Floats:
     signal = require("scipy.signal", extra="train", purpose="a telephone's band")
-    return signal.firwin(_TAPS, _BAND_HZ, pass_zero=False, window=("kaiser", 3.6), fs=8000).astype(np.float32)
+    return signal.firwin(_TAPS, BAND_HZ, pass_zero=False, window=("kaiser", 3.6), fs=8000).astype(np.float32)
 
 
 def _looked_up(wave: Floats, table: Floats) -> Floats:

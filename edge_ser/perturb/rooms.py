@@ -11,9 +11,9 @@ from edge_ser.audio import SAMPLE_RATE
 from edge_ser.errors import EdgeSerError, require
 from edge_ser.perturb.waves import Floats, as_wave, decibels, in_range, rms
 
-__all__ = ["reverberate", "room_response"]
+__all__ = ["GAP_S", "reverberate", "room_response"]
 
-_GAP_S = 0.0025  # from the direct sound to the first echo, as of a wall about 0.4 m further
+GAP_S = 0.0025  # from the direct sound to the first echo, as of a wall about 0.4 m further
 
 
 def reverberate(wave: npt.ArrayLike, rir: npt.ArrayLike) -> Floats:
@@ -69,7 +69,7 @@ def room_response(rt60_s: float, direct_db: float, rng: np.random.Generator) -> 
     """
     in_range(rt60_s, 0.05, 5, "the reverberation time in seconds")
     in_range(direct_db, -30, 60, "the direct sound in dB over its echoes")
-    gap = round(_GAP_S * SAMPLE_RATE)
+    gap = round(GAP_S * SAMPLE_RATE)
     echoes = rng.standard_normal(round(rt60_s * SAMPLE_RATE), np.float32)
     seconds = np.arange(len(echoes), dtype=np.float32) / np.float32(SAMPLE_RATE)
     echoes *= np.exp(seconds * np.float32(-3 * math.log(10) / rt60_s))

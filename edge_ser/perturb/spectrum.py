@@ -11,15 +11,15 @@ from edge_ser.audio import SAMPLE_RATE
 from edge_ser.errors import require
 from edge_ser.perturb.waves import Floats, as_wave, filtered, in_range
 
-__all__ = ["formants", "lowpass", "microphone", "tilt"]
+__all__ = ["DEEPEST", "LIFTER", "LOWEST_HZ", "OCTAVES", "formants", "lowpass", "microphone", "tilt"]
 
-_LOWEST = 50.0  # Hz; a tilt is level below, where its logarithm has no end
-_OCTAVES = math.log2(SAMPLE_RATE / 2 / _LOWEST)
+LOWEST_HZ = 50.0  # Hz; a tilt is level below, where its logarithm has no end
+OCTAVES = math.log2(SAMPLE_RATE / 2 / LOWEST_HZ)
 _N_FFT, _HOP = 512, 128
-_LIFTER = (
+LIFTER = (
     40  # samples of the cepstrum that are the envelope: 2.5 ms, shorter than any voice's period but a child's
 )
-_DEEPEST = math.log(10.0)  # the envelope moves a bin by at most so much, 20 dB: more is noise of empty bands
+DEEPEST = math.log(10.0)  # the envelope moves a bin by at most so much, 20 dB: more is noise of empty bands
 
 
 def tilt(wave: npt.ArrayLike, db_per_octave: float) -> Floats:
@@ -37,7 +37,7 @@ def tilt(wave: npt.ArrayLike, db_per_octave: float) -> Floats:
     ndarray of shape (samples,), float32
     """
     exponent = in_range(db_per_octave, -12, 12, "the tilt in dB per octave") / (20 * math.log10(2))
-    return filtered(as_wave(wave), lambda hz: (np.maximum(hz, _LOWEST) / 1000.0) ** exponent)
+    return filtered(as_wave(wave), lambda hz: (np.maximum(hz, LOWEST_HZ) / 1000.0) ** exponent)
 
 
 def lowpass(wave: npt.ArrayLike, hz: float, *, order: int = 8) -> Floats:
@@ -81,7 +81,7 @@ def microphone(wave: npt.ArrayLike, spread_db: float, rng: np.random.Generator) 
     heights = np.clip(rng.standard_normal(3), -2, 2) * spread_db
 
     def response(hz: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        place = np.pi * np.log2(np.maximum(hz, _LOWEST) / _LOWEST) / _OCTAVES
+        place = np.pi * np.log2(np.maximum(hz, LOWEST_HZ) / LOWEST_HZ) / OCTAVES
         db = sum(height * np.cos(k * place) for k, height in enumerate(heights, 1))
         return 10.0 ** (np.asarray(db) / 20)
 
@@ -117,13 +117,13 @@ def formants(wave: npt.ArrayLike, factor: float) -> Floats:
     spectrum = fft.rfft(np.lib.stride_tricks.sliding_window_view(padded, _N_FFT)[::_HOP] * window)
     power = np.square(spectrum.real) + np.square(spectrum.imag)
     cepstrum = fft.irfft(0.5 * np.log(power + np.float32(1e-12)))
-    cepstrum[:, _LIFTER : 1 - _LIFTER] = 0
+    cepstrum[:, LIFTER : 1 - LIFTER] = 0
     envelope = fft.rfft(cepstrum).real
     at = np.minimum(np.arange(_N_FFT // 2 + 1) / factor, _N_FFT // 2)
     below = np.minimum(at.astype(np.int64), _N_FFT // 2 - 1)
     part = (at - below).astype(np.float32)
     moved = envelope[:, below] * (1 - part) + envelope[:, below + 1] * part
-    spectrum *= np.exp(np.clip(moved - envelope, -_DEEPEST, _DEEPEST))
+    spectrum *= np.exp(np.clip(moved - envelope, -DEEPEST, DEEPEST))
     pieces = fft.irfft(spectrum) * (window / 2)
     result = np.zeros(len(padded) + _N_FFT, np.float32)
     quarters = pieces.reshape(frames, _N_FFT // _HOP, _HOP)

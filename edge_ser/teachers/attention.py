@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from edge_ser.errors import EdgeSerError, require_fields
+from edge_ser.models.precision import bfloat16
 from edge_ser.teachers.encoders import Encoder
 
 __all__ = ["LEAST_SPREAD", "AttentiveHead", "AttentiveShape", "Heard", "Listener", "pad"]
@@ -106,14 +107,14 @@ class Listener:
     def hear(self, wave: Floats) -> tuple[Heard, Tensor]:
         """The kept part, and the mean and mean square over time of every state of the unchanged encoder.
 
-        Computed in bfloat16, as `edge_ser.teachers.linear.statistics` is.
+        Computed in bfloat16 or float32, as `edge_ser.teachers.linear.statistics` is.
 
         Returns
         -------
         Heard
         moments : Tensor (2, states, width)
         """
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        with torch.inference_mode(), bfloat16():
             states = torch.stack([state.float() for state in self.encoder.hidden(wave)])
         moments = torch.stack([states.mean(1), states.square().mean(1)])
         if not self.shape.adapted:
@@ -127,7 +128,7 @@ class Listener:
         weights = head.changed(self._tail.weights)
         whole = []
         for one in heard:
-            with torch.autocast("cpu", torch.bfloat16):
+            with bfloat16():
                 above = torch.func.functional_call(self._tail, weights, (one.entering.float()[None],))
             upper = averaged(torch.cat([state.float() for state in above]), self.shape.stride)
             whole.append(torch.cat([one.fixed.float(), upper]))

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from edge_ser.errors import EdgeSerError
+from edge_ser.models.precision import bfloat16
 from edge_ser.teachers.checkpoints import check_encoder, read_teacher, refuse_alone, write_teacher
 from edge_ser.teachers.encoders import Encoder, load_encoder
 from edge_ser.teachers.targets import Targets
@@ -63,7 +64,8 @@ class HeadPart:
 
 
 def statistics(encoder: Encoder, wave: Floats) -> Floats:
-    """Mean and deviation over time of every state of an encoder, computed in bfloat16: twice as fast, and read as well.
+    """Mean and deviation over time of every state of an encoder, computed in bfloat16 where the processor
+    has it: twice as fast, and read as well.
 
     Parameters
     ----------
@@ -75,7 +77,7 @@ def statistics(encoder: Encoder, wave: Floats) -> Floats:
     -------
     (2 * states * width,) float32
     """
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+    with torch.inference_mode(), bfloat16():
         states = [state.float() for state in encoder.hidden(wave)]
         parts = [torch.cat([state.mean(0), state.std(0, unbiased=False)]) for state in states]
     return torch.cat(parts).numpy()

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from edge_ser.errors import EdgeSerError
 from edge_ser.models.base import Network
+from edge_ser.models.precision import bfloat16
 from edge_ser.training.data import ClipSet
 from edge_ser.training.losses import ccc_loss, emotion_loss, hint_loss, smooth_targets, soft_loss
 from edge_ser.training.recipe import Recipe
@@ -80,7 +81,7 @@ class Beside(nn.Module):
         """Weighted loss () of some of the clips, augmented as the recipe's own are."""
         fit, part = self.recipe.fit, self.part
         batch = self.clips.batch(index, frames, self.recipe.augment, self.recipe.spec, rng)
-        with statistics_kept(model), torch.autocast("cpu", torch.bfloat16, enabled=fit.bfloat16):
+        with statistics_kept(model), bfloat16(wanted=fit.bfloat16):
             pooled = model.pool(batch.features, batch.frames)
         pooled = model.dropout(pooled.float())
         targets = smooth_targets(batch.labels, batch.allowed, fit.label_smoothing)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edge_ser.errors import EdgeSerError
+from edge_ser.models.precision import bfloat16
 
 __all__ = ["Augmentation", "Examples", "Fitted", "Schedule", "classify", "fit_classifier"]
 
@@ -116,8 +117,8 @@ class Schedule:
     threads : int
         Of torch.
     bfloat16 : bool
-        Convolutions and products compute in bfloat16 in training, half as fast again on a CPU that has it; weights,
-        loss and answers stay float32.
+        Convolutions and products compute in bfloat16 in training, half as fast again on a CPU that has it (one that
+        has not computes in float32); weights, loss and answers stay float32.
 
     Raises
     ------
@@ -294,7 +295,7 @@ class _Fit:
             places = order[i * part.batch : (i + 1) * part.batch]
             truth = torch.from_numpy(self.train.labels[places])
             inputs = self.train.batch(places.tolist(), rng)
-            with torch.autocast("cpu", torch.bfloat16, enabled=part.bfloat16):
+            with bfloat16(wanted=part.bfloat16):
                 logits = self.model(*inputs).float()
             loss = F.cross_entropy(logits, truth, label_smoothing=part.label_smoothing)
             if not math.isfinite(float(loss.detach())):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +20,7 @@ __all__ = [
     "TASKS",
     "Batch",
     "ClipSet",
+    "LabelledClips",
     "Taught",
     "check_folds",
     "of_one_speaker",
@@ -113,43 +114,34 @@ def check_folds(corpus: Corpus, wanted: Sequence[int]) -> None:
         raise EdgeSerError(f"{corpus.name} has no fold {missing[0]}; it has {corpus.folds()}")
 
 
-class ClipSet:
-    """Clips to train on.
+class LabelledClips:
+    """What is known of clips to train on, and in which order they come.
 
     Parameters
     ----------
     clips : sequence of Clip
-    views : sequence of sequences of (frames, n_mels) arrays
-        For each view of the clips, the features of each clip, as `edge_ser.training.views.Views` holds them. The
-        first is the clips themselves.
     labels : sequence of str
         All classes, in the order of the logits.
     known : mapping
         From a corpus's name to the labels that it knows.
-    taught : Taught, optional
-        What a teacher says of each view of each clip.
+    taught : Taught
+        What a teacher says of them.
     """
 
     def __init__(
         self,
         clips: Sequence[Clip],
-        views: Sequence[Sequence[np.ndarray]],
         labels: Sequence[str],
-        known: dict[str, tuple[str, ...]],
-        taught: Taught | None = None,
+        known: Mapping[str, tuple[str, ...]],
+        taught: Taught,
     ) -> None:
         index = {label: i for i, label in enumerate(labels)}
-        self.views = [[torch.from_numpy(f) for f in features] for features in views]
         self.labels = torch.tensor([index.get(clip.emotion or "", -1) for clip in clips])
         allowed = [[label in known[clip.corpus] for label in labels] for clip in clips]
         self.allowed = torch.tensor(
             allowed, dtype=torch.bool
         )  # said, since there may be no labels to tell it by
         self.adv = torch.tensor([clip.adv or (float("nan"),) * 3 for clip in clips])
-        if taught is None:
-            taught = Taught(
-                *(torch.full((len(views), len(clips), n), float("nan")) for n in (len(labels), 3, 0))
-            )
         self.taught = taught
         self.tasks, self.task_sizes = {}, {}
         for task in TASKS:
@@ -196,6 +188,36 @@ class ClipSet:
             return rng.permutation(len(self))
         weight = self.corpus_size**-balance
         return rng.choice(len(self), len(self), p=weight / weight.sum())
+
+
+class ClipSet(LabelledClips):
+    """Clips to train on, with their features.
+
+    Parameters
+    ----------
+    clips, labels, known
+        As of `LabelledClips`.
+    views : sequence of sequences of (frames, n_mels) arrays
+        For each view of the clips, the features of each clip, as `edge_ser.training.views.Views` holds them. The
+        first is the clips themselves.
+    taught : Taught, optional
+        What a teacher says of each view of each clip.
+    """
+
+    def __init__(
+        self,
+        clips: Sequence[Clip],
+        views: Sequence[Sequence[np.ndarray]],
+        labels: Sequence[str],
+        known: Mapping[str, tuple[str, ...]],
+        taught: Taught | None = None,
+    ) -> None:
+        if taught is None:
+            taught = Taught(
+                *(torch.full((len(views), len(clips), n), float("nan")) for n in (len(labels), 3, 0))
+            )
+        super().__init__(clips, labels, known, taught)
+        self.views = [[torch.from_numpy(f) for f in features] for features in views]
 
     def batch(
         self,

@@ -15,8 +15,9 @@ from torch.optim import swa_utils
 
 from edge_ser.errors import EdgeSerError
 from edge_ser.models.base import Network
+from edge_ser.models.precision import bfloat16
 from edge_ser.training.beside import Beside
-from edge_ser.training.data import Batch, ClipSet
+from edge_ser.training.data import Batch, ClipSet, LabelledClips
 from edge_ser.training.noise import Noise
 from edge_ser.training.objective import Objective
 from edge_ser.training.prior import adjust_logits, class_shares
@@ -24,7 +25,7 @@ from edge_ser.training.quantised import weights_rounded
 from edge_ser.training.recipe import Recipe
 from edge_ser.training.sharpness import uphill
 
-__all__ = ["fit"]
+__all__ = ["check_start", "fit", "load_state"]
 
 Report = Callable[[dict[str, float]], None]
 
@@ -63,21 +64,11 @@ def fit(
     Raises
     ------
     EdgeSerError
-        The loss is no longer a number, ``last.pt`` belongs to another recipe, fewer clips than a batch, or a quadrant
-        term without ratings.
+        The loss is no longer a number, ``last.pt`` belongs to another recipe, or what `check_start` refuses.
     """
     part = recipe.fit
     frames = round(part.crop_s * recipe.spec.frame_rate)
-    model.check_crop(frames)
-    if len(clips) < part.batch:
-        raise EdgeSerError(f"{len(clips)} clips are fewer than one batch of {part.batch}: lower [fit] batch")
-    if recipe.distil and recipe.distil.quadrant > 0 and not clips.rated:
-        raise EdgeSerError(
-            "[distil] quadrant has nothing to go by: neither the clips nor the teacher have arousal and valence; leave "
-            "it out, or name a corpus or a teacher with ratings"
-        )
-    if part.logit_adjustment > 0:
-        class_shares(clips, part.balance)  # what its end cannot do is said at its beginning
+    check_start(model, clips, recipe)
     torch.set_num_threads(part.threads)
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # twice as fast on a CPU
     average = swa_utils.AveragedModel(
@@ -156,6 +147,46 @@ def fit(
     return average.module.eval()
 
 
+def check_start(model: Network, clips: LabelledClips, recipe: Recipe) -> None:
+    """Refuse before the first batch what could only fail after it.
+
+    Raises
+    ------
+    EdgeSerError
+        Crops too short for the network, fewer clips than a batch, a quadrant term without ratings, or an adjustment
+        of classes without clips.
+    """
+    part = recipe.fit
+    model.check_crop(round(part.crop_s * recipe.spec.frame_rate))
+    if len(clips) < part.batch:
+        raise EdgeSerError(f"{len(clips)} clips are fewer than one batch of {part.batch}: lower [fit] batch")
+    if recipe.distil and recipe.distil.quadrant > 0 and not clips.rated:
+        raise EdgeSerError(
+            "[distil] quadrant has nothing to go by: neither the clips nor the teacher have arousal and valence; leave "
+            "it out, or name a corpus or a teacher with ratings"
+        )
+    if part.logit_adjustment > 0:
+        class_shares(clips, part.balance)
+
+
+def load_state(state: Path, recipe: Recipe, seed: int) -> dict[str, Any] | None:
+    """What an interrupted run left behind, if anything.
+
+    Raises
+    ------
+    EdgeSerError
+        It is of another recipe or seed.
+    """
+    if not state.exists():
+        return None
+    saved: dict[str, Any] = torch.load(state, weights_only=True)
+    if saved["recipe"] != recipe.to_dict() or saved["seed"] != seed:
+        raise EdgeSerError(
+            f"{state} was written by another recipe: give the run another name or remove {state.parent}"
+        )
+    return saved
+
+
 def _into_mean(averaged: Sequence[Tensor], current: Sequence[Tensor], count: Tensor | int) -> None:
     """Add to the mean of so many what is one more; torch's own cannot take the counts that normalisation keeps."""
     for mean, one in zip(averaged, current, strict=True):
@@ -165,14 +196,14 @@ def _into_mean(averaged: Sequence[Tensor], current: Sequence[Tensor], count: Ten
             mean.copy_(one)
 
 
-def _said(model: nn.Module, batch: Batch, bfloat16: bool) -> tuple[Tensor, Tensor] | None:
+def _said(model: nn.Module, batch: Batch, halved: bool) -> tuple[Tensor, Tensor] | None:
     """What a model says of the clips of a batch as they are; nothing of a batch without them."""
     if batch.plain is None:
         return None
     assert isinstance(model, Network)
     model.eval()
     with torch.no_grad():
-        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+        with bfloat16(wanted=halved):
             pooled = model.pool(*batch.plain)
         return model.answer(pooled.float())
 
@@ -195,14 +226,10 @@ def _save(state: Path, parts: dict[str, Any], recipe: Recipe, seed: int, epoch: 
 
 def _resume(state: Path, log: Path, parts: dict[str, Any], recipe: Recipe, seed: int) -> int:
     """Load ``last.pt`` where there is one and return the epochs done."""
-    if not state.exists():
+    saved = load_state(state, recipe, seed)
+    if saved is None:
         log.unlink(missing_ok=True)
         return 0
-    saved = torch.load(state, weights_only=True)
-    if saved["recipe"] != recipe.to_dict() or saved["seed"] != seed:
-        raise EdgeSerError(
-            f"{state} was written by another recipe: give the run another name or remove {state.parent}"
-        )
     for name, part in parts.items():
         part.load_state_dict(saved[name])
     # A stop between the log's line and the state leaves a line too many.

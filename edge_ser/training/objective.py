@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from edge_ser.errors import EdgeSerError
 from edge_ser.models.base import Network
+from edge_ser.models.precision import bfloat16
 from edge_ser.training.data import Batch
 from edge_ser.training.losses import (
     ccc_loss,
@@ -82,7 +83,7 @@ class Objective(nn.Module):
         targets = smooth_targets(batch.labels, batch.allowed, part.label_smoothing)
         if self.recipe.augment.mixup > 0:
             batch, targets = _mix_up(batch, targets, self.recipe.augment.mixup)
-        with torch.autocast(batch.features.device.type, torch.bfloat16, enabled=part.bfloat16):
+        with bfloat16(batch.features.device.type, part.bfloat16):
             pooled = model.pool(batch.features, batch.frames)
         pooled = pooled.float()  # answers and losses are sums of small differences
         adv, logits = model.answer(pooled)

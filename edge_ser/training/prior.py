@@ -6,17 +6,17 @@ import torch
 
 from edge_ser.errors import EdgeSerError
 from edge_ser.models.base import Network
-from edge_ser.training.data import ClipSet
+from edge_ser.training.data import LabelledClips
 
 __all__ = ["adjust_logits", "class_shares"]
 
 
-def class_shares(clips: ClipSet, balance: float) -> torch.Tensor:
+def class_shares(clips: LabelledClips, balance: float) -> torch.Tensor:
     """How often training draws each class, among the clips whose corpus knows it.
 
     Parameters
     ----------
-    clips : ClipSet
+    clips : LabelledClips
     balance : float
         As `edge_ser.training.parts.FitPart`.
 
@@ -40,7 +40,7 @@ def class_shares(clips: ClipSet, balance: float) -> torch.Tensor:
     return own / known
 
 
-def adjust_logits(model: Network, clips: ClipSet, balance: float, strength: float) -> None:
+def adjust_logits(model: Network, clips: LabelledClips, balance: float, strength: float) -> None:
     """Take the classes' shares of the training out of a network's answers, in place (post-hoc logit adjustment).
 
     A network learns how often a class is from how often it was seen, and names a rare one less often than it is there.
@@ -51,7 +51,7 @@ def adjust_logits(model: Network, clips: ClipSet, balance: float, strength: floa
     ----------
     model : Network
         Trained on `clips`.
-    clips : ClipSet
+    clips : LabelledClips
     balance : float
         As it was trained with.
     strength : float

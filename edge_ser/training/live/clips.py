@@ -16,7 +16,7 @@ from torch import Tensor
 from edge_ser.corpora import Clip
 from edge_ser.dsp import MelSpec
 from edge_ser.training.augment import EARLIEST, Augment, restyle, spread
-from edge_ser.training.data import Batch, ClipSet, Taught, of_one_speaker
+from edge_ser.training.data import Batch, LabelledClips, Taught, of_one_speaker
 from edge_ser.training.live.mels import within
 from edge_ser.training.live.pool import Pool
 
@@ -32,14 +32,14 @@ class Spoken(NamedTuple):
     taught: Taught  # (V, N, ...)
 
 
-class LiveSet(ClipSet):
+class LiveSet(LabelledClips):
     """Clips with labels, and others beside them of which only the teacher speaks.
 
     Parameters
     ----------
     own : Spoken
     labels, known
-        As of `ClipSet`.
+        As of `LabelledClips`.
     pool : Pool
         Has the views of all clips.
     others : Spoken, optional
@@ -63,14 +63,15 @@ class LiveSet(ClipSet):
         more = [] if others is None else list(others.clips)
         nameless = [dataclasses.replace(clip, emotion=None, arousal=None, fold=None) for clip in more]
         foreign = {clip.corpus for clip in more} - set(known)
-        super().__init__([*own.clips, *nameless], (), labels, known | dict.fromkeys(foreign, tuple(labels)))
+        sources = [own] if others is None else [own, others]
+        taught = Taught(
+            *(torch.cat([source.taught[i].flatten(0, 1) for source in sources])[None] for i in range(3))
+        )
+        known = known | dict.fromkeys(foreign, tuple(labels))
+        super().__init__([*own.clips, *nameless], labels, known, taught)
         self.own, self.share, self.others_balance = len(own.clips), share, balance
         self.allowed[self.own :] = True
         self.pool = pool
-        sources = [own] if others is None else [own, others]
-        self.taught = Taught(
-            *(torch.cat([source.taught[i].flatten(0, 1) for source in sources])[None] for i in range(3))
-        )
         counts = [len(source.clips) for source in sources]
         #: of each clip: views, its first row in the pool and in `taught`, and rows from one view to the next
         self._views = np.repeat([source.taught.logits.shape[0] for source in sources], counts)
@@ -91,7 +92,7 @@ class LiveSet(ClipSet):
         return round(self.own / (1 - self.share))
 
     def order(self, rng: np.random.Generator, balance: float, together: int = 1) -> np.ndarray:
-        """As `ClipSet.order`, the others drawn among them."""
+        """As `LabelledClips.order`, the others drawn among them."""
         mine = self._drawn(rng, np.arange(self.own), balance, together, self.own)
         if self.share == 0:
             return np.concatenate(mine)[: len(self)]
@@ -126,14 +127,16 @@ class LiveSet(ClipSet):
     def made(
         self, chosen: Tensor, rows: Tensor, said_rows: Tensor, frames: int, how: Augment, spec: MelSpec
     ) -> Batch:
-        """A batch of clips by their rows, as `ClipSet.batch`; all chance is torch's, and nothing is waited for.
+        """A batch of clips by their rows, as `edge_ser.training.data.ClipSet.batch` makes it.
+
+        All chance is torch's, and nothing is waited for.
 
         Parameters
         ----------
         chosen, rows, said_rows : Tensor (B,) int64
             Clips, and what `places` gives of them.
         frames, how, spec
-            As of `ClipSet.batch`.
+            As of that.
         """
         sounds, counts = self.pool.features[rows].float(), self.pool.frames[rows]
         features, lengths = _cut(sounds, counts, frames, how)

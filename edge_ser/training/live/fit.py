@@ -14,9 +14,10 @@ import torch
 
 from edge_ser.errors import EdgeSerError
 from edge_ser.models.base import Network
+from edge_ser.training.fit import check_start, load_state
 from edge_ser.training.live.clips import LiveSet
 from edge_ser.training.live.step import Step
-from edge_ser.training.prior import adjust_logits, class_shares
+from edge_ser.training.prior import adjust_logits
 from edge_ser.training.progress import progress_bar
 from edge_ser.training.recipe import Recipe
 
@@ -43,19 +44,13 @@ class Trainee:
     Raises
     ------
     EdgeSerError
-        ``last.pt`` belongs to another recipe, or fewer clips than a batch.
+        ``last.pt`` belongs to another recipe, or what `edge_ser.training.fit.check_start` refuses.
     """
 
     def __init__(self, model: Network, clips: LiveSet, recipe: Recipe, seed: int, folder: Path) -> None:
         part = recipe.fit
         self.recipe, self.seed, self.folder, self.clips = recipe, seed, folder, clips
-        if len(clips) < part.batch:
-            raise EdgeSerError(
-                f"{len(clips)} clips are fewer than one batch of {part.batch}: lower [fit] batch"
-            )
-        model.check_crop(round(part.crop_s * recipe.spec.frame_rate))
-        if part.logit_adjustment > 0:
-            class_shares(clips, part.balance)  # what its end cannot do is said at its beginning
+        check_start(model, clips, recipe)
         self.batches = len(clips) // part.batch
         self.step = Step(model.to(clips.pool.features.device), clips, recipe, self.batches)
         folder.mkdir(parents=True, exist_ok=True)
@@ -127,14 +122,9 @@ class Trainee:
         self._saved = time.monotonic()
 
     def _resume(self) -> None:
-        last = self.folder / "last.pt"
-        if not last.exists():
+        saved = load_state(self.folder / "last.pt", self.recipe, self.seed)
+        if saved is None:
             return
-        saved = torch.load(last, weights_only=True)
-        if saved["recipe"] != self.recipe.to_dict() or saved["seed"] != self.seed:
-            raise EdgeSerError(
-                f"{last} was written by another recipe: give the run another name or remove {self.folder}"
-            )
         self.step.load_state(saved["state"])
         self.records = saved["records"]
 

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edge_ser.errors import EdgeSerError
+from edge_ser.models.precision import bfloat16
 from edge_ser.teachers.encoders import Encoder
 from edge_ser.teachers.whisper import WhisperEncoder
 from edge_ser.training.live.mels import LogMels, within
@@ -36,7 +37,7 @@ class BatchListener(nn.Module):
         self.size = 2 * encoder.states * encoder.width
 
     def forward(self, waves: Tensor, lengths: Tensor) -> Tensor:
-        """Mean and deviation over time of every state, computed in bfloat16.
+        """Mean and deviation over time of every state, computed in bfloat16 where the device has it.
 
         Parameters
         ----------
@@ -49,7 +50,7 @@ class BatchListener(nn.Module):
         -------
         Tensor (B, 2 * states * width) float32
         """
-        with torch.inference_mode(), torch.autocast(waves.device.type, torch.bfloat16):
+        with torch.inference_mode(), bfloat16(waves.device.type):
             states, valid = self._states(waves, lengths)
             weight = valid[:, :, None].float() / valid.sum(1)[:, None, None]
             parts = []

@@ -18,6 +18,9 @@ from torch import Tensor
 from edge_ser.audio import SAMPLE_RATE
 from edge_ser.errors import EdgeSerError
 from edge_ser.perturb import Perturb
+from edge_ser.perturb.codecs import BAND_HZ
+from edge_ser.perturb.rooms import GAP_S
+from edge_ser.perturb.spectrum import DEEPEST, LIFTER, LOWEST_HZ, OCTAVES
 from edge_ser.training.live.mels import within
 
 __all__ = ["check_perturb", "perturbed", "smooth"]
@@ -25,13 +28,8 @@ __all__ = ["check_perturb", "perturbed", "smooth"]
 Doubles = npt.NDArray[np.float64]
 
 _N_FFT, _HOP = 512, 128
-_LIFTER = 40  # samples of the cepstrum that are the envelope, as in edge_ser.perturb.formants
-_DEEPEST = math.log(10.0)  # the envelope moves a bin by at most so much
 _TAPS = 16  # of the windowed sine cardinal that resamples
-_LOWEST = 50.0  # Hz, where tilts end
-_OCTAVES = math.log2(SAMPLE_RATE / 2 / _LOWEST)
-_GAP = 40  # samples from the direct sound to a room's first echo
-_LINE_HZ = (300.0, 3400.0)
+_GAP = round(GAP_S * SAMPLE_RATE)
 _LINE_ORDER = 8
 _VOICES = 4  # of babble
 _EVERY = 8192
@@ -193,14 +191,14 @@ def _moved(magnitude: Tensor, factors: Tensor) -> Tensor:
     """By how much the envelope of each bin (b, bins, frames) changes where formants move by a factor."""
     bins = magnitude.shape[1]
     cepstrum = torch.fft.irfft(torch.log(magnitude.square() + 1e-12) / 2, dim=1)
-    cepstrum[:, _LIFTER : 1 - _LIFTER] = 0
+    cepstrum[:, LIFTER : 1 - LIFTER] = 0
     envelope = torch.fft.rfft(cepstrum, dim=1).real
     at = (torch.arange(bins, device=magnitude.device)[None] / factors[:, None]).clamp(max=bins - 1)
     below = at.long().clamp(max=bins - 2)
     part = (at - below)[:, :, None]
     index = below[:, :, None].expand_as(envelope)
     moved = envelope.gather(1, index) * (1 - part) + envelope.gather(1, index + 1) * part
-    change = torch.exp((moved - envelope).clamp(-_DEEPEST, _DEEPEST))
+    change = torch.exp((moved - envelope).clamp(-DEEPEST, DEEPEST))
     return torch.where((factors != 1)[:, None, None], change, torch.ones_like(change))
 
 
@@ -233,7 +231,7 @@ def _in_noise(waves: Tensor, lengths: Tensor, how: Perturb, draw: _Draw) -> Tens
         return waves
     count, size = waves.shape
     hz = torch.linspace(0, SAMPLE_RATE / 2, size // 2 + 1, device=waves.device)
-    shape = (hz.clamp_min(_LOWEST) / 1000)[None] ** (draw.tensor(slope)[:, None] / (20 * math.log10(2)))
+    shape = (hz.clamp_min(LOWEST_HZ) / 1000)[None] ** (draw.tensor(slope)[:, None] / (20 * math.log10(2)))
     white = torch.randn(count, size, device=waves.device)
     noise = torch.fft.irfft(torch.fft.rfft(white) * shape, size)
     if count > 1:
@@ -262,15 +260,17 @@ def _through(waves: Tensor, lengths: Tensor, how: Perturb, draw: _Draw) -> Tenso
         return waves
     size = waves.shape[1]
     hz = torch.linspace(0, SAMPLE_RATE / 2, size // 2 + 1, device=waves.device)
-    octaves = torch.log2(hz.clamp_min(_LOWEST) / _LOWEST)
-    curves = torch.stack([torch.cos(k * math.pi * octaves / _OCTAVES) for k in (1, 2, 3)])
-    db = draw.tensor(heights) @ curves + draw.tensor(lean)[:, None] * torch.log2(hz.clamp_min(_LOWEST) / 1000)
+    octaves = torch.log2(hz.clamp_min(LOWEST_HZ) / LOWEST_HZ)
+    curves = torch.stack([torch.cos(k * math.pi * octaves / OCTAVES) for k in (1, 2, 3)])
+    db = draw.tensor(heights) @ curves + draw.tensor(lean)[:, None] * torch.log2(
+        hz.clamp_min(LOWEST_HZ) / 1000
+    )
     gain = 10 ** (db / 20) * torch.where(draw.tensor(line)[:, None] > 0, _telephone(hz), torch.ones_like(hz))
     return torch.fft.irfft(torch.fft.rfft(waves) * gain, size) * within(size, lengths)
 
 
 def _telephone(hz: Tensor) -> Tensor:
     """Amplitude of a line of 300 to 3400 Hz, a Butterworth filter's at both ends."""
-    low, high = _LINE_HZ
+    low, high = BAND_HZ
     above = 1 / torch.sqrt(1 + (hz / high) ** (2 * _LINE_ORDER))
     return above / torch.sqrt(1 + (low / hz.clamp_min(1.0)) ** (2 * _LINE_ORDER))

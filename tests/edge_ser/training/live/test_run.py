@@ -164,11 +164,15 @@ def test_what_cannot_be_done_is_said(
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
-def test_a_recipe_of_stored_targets_has_no_device(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_recipe_of_stored_targets_has_neither_device_nor_encoder(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     stored = folder / "stored.toml"
     stored.write_text('[data]\ncorpora = ["tones.csv"]\n[distil]\ntargets = "runs/teacher"\n')
     assert main(["distil", str(stored), "--device", "meta"]) == 2
     assert "--device is for recipes with [live]" in capsys.readouterr().err
+    assert main(["distil", str(stored), "--encoder", "whisper"]) == 2
+    assert "--encoder is for recipes with [live]" in capsys.readouterr().err
     stored.write_text('[data]\ncorpora = ["tones.csv"]\n[distil]\nsoft = 0.5\n')
     assert main(["distil", str(stored)]) == 2
     assert "needs targets = FOLDER of a teacher, or [live]" in capsys.readouterr().err
