@@ -37,8 +37,10 @@ def check_use(args: argparse.Namespace) -> None:
         raise EdgeSerError(
             "--calibration is of --checkpoints that are exported: name a --precision of fewer bits"
         )
-    if args.session and (args.checkpoints is None or args.fold is not None):
-        raise EdgeSerError("--session is of --checkpoints, two folds or more or one file: leave --fold out")
+    if args.session and (args.checkpoints is None or (args.fold is not None and len(args.fold) < 2)):
+        raise EdgeSerError(
+            "--session is of --checkpoints, two folds or more or one file: leave --fold out or name more"
+        )
     if args.checkpoints is not None and args.checkpoints.is_file():
         device = (args.engine, args.precision) != ("auto", "fp32")
         if device or args.fold is not None or args.robustness or args.streaming:
@@ -88,7 +90,7 @@ def measure(
 def _some(args: argparse.Namespace, corpus: Corpus) -> list[Clip]:
     from edge_ser.evaluation.battery import spread_over
 
-    clips = [c for c in corpus.clips if c.emotion is not None and (args.fold is None or c.fold == args.fold)]
+    clips = [c for c in corpus.clips if c.emotion is not None and (args.fold is None or c.fold in args.fold)]
     return spread_over(clips, args.clips)
 
 
@@ -100,7 +102,7 @@ def teacher_figures(
     from edge_ser.evaluation.teacher import evaluate_teacher, teacher_listener
 
     clips = _some(args, corpus)
-    listener = teacher_listener(args.teacher, args.encoder, corpus, clips, fold=args.fold)
+    listener = teacher_listener(args.teacher, args.encoder, corpus, clips, folds=args.fold)
     return evaluate_teacher(listener, corpus, clips, progress)
 
 
@@ -121,10 +123,10 @@ def _robustness(
         if args.teacher is not None:
             from edge_ser.evaluation.teacher import teacher_listener
 
-            listener = teacher_listener(args.teacher, args.encoder, corpus, clips, fold=args.fold)
+            listener = teacher_listener(args.teacher, args.encoder, corpus, clips, folds=args.fold)
         elif args.checkpoints is not None:
             listener = stack.enter_context(
-                checkpoint_listener(args.checkpoints, corpus, fold=args.fold, device=device)
+                checkpoint_listener(args.checkpoints, corpus, folds=args.fold, device=device)
             )
         else:
             listener = bundle_listener(

@@ -83,7 +83,9 @@ A pipeline is described, as a pickled one can run any code when it is read:
     parser.add_argument(
         "--encoder", metavar="SOURCE", help="what the teacher hears with, as for edge-ser teach"
     )
-    parser.add_argument("--fold", type=int, help="of checkpoints or a teacher, score only this fold's")
+    parser.add_argument(
+        "--fold", type=int, nargs="+", help="of checkpoints or a teacher, score only these folds'"
+    )
     parser.add_argument(
         "--engine",
         default="auto",
@@ -172,7 +174,7 @@ def run(args: argparse.Namespace) -> int:
         result = evaluate_checkpoints(
             args.checkpoints,
             corpus,
-            fold=args.fold,
+            folds=args.fold,
             device=device_of(args.engine, args.precision),
             progress=_progress,
             onto=scored,

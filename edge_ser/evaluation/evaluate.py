@@ -44,7 +44,7 @@ def evaluate_checkpoints(
     folder: str | Path,
     corpus: Corpus,
     *,
-    fold: int | None = None,
+    folds: Sequence[int] | None = None,
     device: Device | None = None,
     progress: Progress = iter,
     onto: list[Scored] | None = None,
@@ -57,8 +57,8 @@ def evaluate_checkpoints(
         Holds ``foldF-seedS.safetensors`` as ``edge-ser train`` writes them.
     corpus : Corpus
         With folds; each has to be covered by a checkpoint.
-    fold : int, optional
-        Score only this fold; the protocol then says so.
+    folds : sequence of int, optional
+        Score only these; the protocol then says so.
     device : callable, optional
         Feed the audio to each checkpoint in this form, calibrated on the other folds of the corpus, and give torch's
         figures of the same clips beside.
@@ -81,11 +81,11 @@ def evaluate_checkpoints(
     """
     found = fold_checkpoints(Path(folder))
     seeds = sorted({seed for seed, _ in found})
-    folds = sorted({*corpus.folds(), *(f for _, f in found)}) if fold is None else [fold]
+    wanted = sorted({*corpus.folds(), *(f for _, f in found)} if folds is None else set(folds))
     scored: list[Scored] = []
     plain: list[Scored] = []
     how = ""
-    for seed, held_out in itertools.product(seeds, folds):
+    for seed, held_out in itertools.product(seeds, wanted):
         path = _found(found, folder, seed, held_out)
         model, meta = load_fold(path, held_out)
         spec = MelSpec.from_dict(meta["spec"])
@@ -100,11 +100,12 @@ def evaluate_checkpoints(
                 ]
                 engine, precision = recognizer.engine.name, recognizer.engine.precision
             how = f"audio through {engine} {precision} streaming"
-    which = (
-        f"{len(folds)} speaker-disjoint folds, each model"
-        if fold is None
-        else f"fold {fold} alone, its model"
-    )
+    if folds is None:
+        which = f"{len(wanted)} speaker-disjoint folds, each model"
+    elif len(wanted) == 1:
+        which = f"fold {wanted[0]} alone, its model"
+    else:
+        which = f"folds {' and '.join(map(str, wanted))} alone, each model"
     if onto is not None:
         onto += plain if device is None else scored
     result = {

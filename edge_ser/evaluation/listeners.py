@@ -82,7 +82,7 @@ def bundle_listener(recognizer: Recognizer, corpus: Corpus) -> Listener:
 
 @contextlib.contextmanager
 def checkpoint_listener(
-    folder: str | Path, corpus: Corpus, *, fold: int | None = None, device: Device | None = None
+    folder: str | Path, corpus: Corpus, *, folds: Sequence[int] | None = None, device: Device | None = None
 ) -> Iterator[Listener]:
     """The checkpoints of folds (of the lowest seed), each for the clips of its fold.
 
@@ -96,7 +96,7 @@ def checkpoint_listener(
     asks: dict[int, Ask] = {}
     statement = "the fold's own model"
     with contextlib.ExitStack() as stack:
-        for held_out, path in lowest_seed(folder, corpus.folds() if fold is None else [fold]).items():
+        for held_out, path in lowest_seed(folder, corpus.folds() if folds is None else folds).items():
             model, meta = load_fold(path, held_out)
             if unknown := [label for label in corpus.labels if label not in model.config.labels]:
                 raise EdgeSerError(f"the model of fold {held_out} does not know {', '.join(unknown)}")

@@ -19,7 +19,12 @@ __all__ = ["evaluate_teacher", "teacher_listener"]
 
 
 def teacher_listener(
-    folder: str | Path, encoder: str | Path, corpus: Corpus, clips: Sequence[Clip], *, fold: int | None = None
+    folder: str | Path,
+    encoder: str | Path,
+    corpus: Corpus,
+    clips: Sequence[Clip],
+    *,
+    folds: Sequence[int] | None = None,
 ) -> Listener:
     """Linear heads on a frozen encoder, each fold's for the clips of its fold.
 
@@ -34,8 +39,8 @@ def teacher_listener(
     clips : sequence of Clip
         Those that will be asked about. Heads that hear a clip beside its speaker's others get the mean of the
         speaker's among these, as recorded, in every condition.
-    fold : int, optional
-        Load this fold's heads alone.
+    folds : sequence of int, optional
+        Load these folds' heads alone.
 
     Raises
     ------
@@ -46,7 +51,7 @@ def teacher_listener(
     from edge_ser.teachers.linear import LinearTeacher, statistics  # here, as only teachers need torch
 
     known: dict[int, LinearTeacher] = {}
-    folds = corpus.folds() if fold is None else [fold]
+    folds = corpus.folds() if folds is None else folds
     if not folds:
         raise EdgeSerError(f"{corpus.name} has no folds, and each of a teacher's files belongs to one")
     for held_out in folds:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -158,6 +159,22 @@ def test_seeds_stand_side_by_side(folds: Path, checkpoints: Path, capsys: pytest
     assert f"standard deviation {np.std(uars, ddof=1):.3f}" in printed
 
 
+def test_some_folds_are_scored_by_themselves(
+    folds: Path, checkpoints: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def figures(*named: str) -> dict[str, Any]:
+        call = ["evaluate", "--corpus", str(folds), "--checkpoints", str(checkpoints), *named, "-o", "json"]
+        assert main(call) == 0
+        found: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return found
+
+    whole, both, one = figures(), figures("--fold", "1", "0"), figures("--fold", "1")
+    assert both["folds"] == whole["folds"] and both["uar"] == whole["uar"]
+    assert one["folds"] == [row for row in whole["folds"] if row["fold"] == 1]
+    assert both["protocol"].startswith("folds 0 and 1 alone, each model on the speakers it never heard")
+    assert one["protocol"].startswith("fold 1 alone, its model on")
+
+
 def test_a_session_stands_beside_single_clips(
     folds: Path, checkpoints: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -299,5 +316,8 @@ def test_a_listener_gives_the_answers_of_the_evaluation(folds: Path, checkpoints
                 heard = listener.hear(one.clip, load_audio(one.clip.path))
                 assert heard.scores == pytest.approx(one.scores, abs=1e-4)
                 assert heard.adv == pytest.approx(one.adv, abs=1e-4)
-    with pytest.raises(EdgeSerError, match="lacks fold 7"), checkpoint_listener(checkpoints, corpus, fold=7):
+    with (
+        pytest.raises(EdgeSerError, match="lacks fold 7"),
+        checkpoint_listener(checkpoints, corpus, folds=[7]),
+    ):
         pass

@@ -48,7 +48,7 @@ def test_answers_are_those_of_the_folds_own_heads(
     encoder = use_encoder(monkeypatch, Bands())
     corpus = load_csv(table)
     clips = [clip for clip in corpus.clips if clip.fold == 1]
-    listener = teacher_listener(runs / kind, "bands", corpus, clips, fold=1)
+    listener = teacher_listener(runs / kind, "bands", corpus, clips, folds=[1])
     result, scored = evaluate_teacher(listener, corpus, clips)
     heads = LinearTeacher.load(runs / kind / "fold1.safetensors", "bands").heads
     rows = np.array([statistics(encoder, load_audio(clip.path)) for clip in clips])
