@@ -14,7 +14,7 @@ def computes_bfloat16(device: str = "cpu") -> bool:
     """Whether a kind of device has instructions that compute in bfloat16.
 
     Torch computes in it on any processor; one without the instructions (Intel's and AMD's AVX512-BF16 or AMX, Arm's
-    BF16) converts back and forth, which takes about three times as long as float32 does.
+    BF16) converts back and forth, and takes several times as long as in float32.
     """
     if device == "cpu":
         return any(

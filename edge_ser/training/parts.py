@@ -74,7 +74,7 @@ class FitPart:
         (quantisation-aware training, arXiv 1712.05877), 0..1.
     bfloat16 : bool
         Convolutions and products compute in bfloat16 in training; the weights stay float32. A quarter faster on a CPU
-        that has it; one that has not computes in float32, as it would take three times as long.
+        that has it; one that has not computes in float32, which is faster there.
     sharpness : float
         Radius within which the loss of ``[data]`` is made small at its worst (arXiv 2010.01412), at twice the work; 0
         is the place itself.
