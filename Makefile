@@ -39,7 +39,7 @@ demo: $(STAMPS)/demo ## hear it work: live reading, what it costs here, a pictur
 	@bash scripts/demo.sh $(BIN)/edge-ser $(OUT)/demo
 
 test: lint ## ruff, mypy and every test
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --durations=15
 
 bench: $(STAMPS)/bench ## timings of the engines, and of the front end beside its peers'
 	$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-sort=name \

@@ -243,7 +243,7 @@ class ClipSet(LabelledClips):
         features, lengths = _padded([heard(clip) for clip in sounds], frames)
         beside = _padded([_crop(clip, frames, rng) for clip in sounds], frames) if plain else None
         if noise is not None:
-            features = noise.add(features, lengths, rng)
+            features = noise.add(features, lengths)
         chosen, view = torch.as_tensor(np.asarray(index)), torch.as_tensor(drawn)
         said = Taught(*(tensor[view, chosen] for tensor in self.taught))
         rated = self.adv[chosen]

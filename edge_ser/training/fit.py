@@ -25,7 +25,7 @@ from edge_ser.training.quantised import weights_rounded
 from edge_ser.training.recipe import Recipe
 from edge_ser.training.sharpness import uphill
 
-__all__ = ["check_start", "fit", "load_state"]
+__all__ = ["check_start", "fit", "load_state", "said_of"]
 
 Report = Callable[[dict[str, float]], None]
 
@@ -114,7 +114,7 @@ def fit(
             batch = clips.batch(
                 index.tolist(), frames, recipe.augment, recipe.spec, rng, noise, plain=part.consistency > 0
             )
-            said = _said(average.module, batch, part.bfloat16)
+            said = said_of(average.module, batch, part.bfloat16)
             optimiser.zero_grad()
             with weights_rounded(model, on=epoch >= part.epochs * (1 - part.quantised)):
                 terms = _backward(objective(model, batch, said), epoch)
@@ -196,14 +196,14 @@ def _into_mean(averaged: Sequence[Tensor], current: Sequence[Tensor], count: Ten
             mean.copy_(one)
 
 
-def _said(model: nn.Module, batch: Batch, halved: bool) -> tuple[Tensor, Tensor] | None:
+def said_of(model: nn.Module, batch: Batch, halved: bool) -> tuple[Tensor, Tensor] | None:
     """What a model says of the clips of a batch as they are; nothing of a batch without them."""
     if batch.plain is None:
         return None
     assert isinstance(model, Network)
     model.eval()
     with torch.no_grad():
-        with bfloat16(wanted=halved):
+        with bfloat16(batch.features.device.type, halved):
             pooled = model.pool(*batch.plain)
         return model.answer(pooled.float())
 

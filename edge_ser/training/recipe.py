@@ -185,11 +185,9 @@ class Recipe:
             raise EdgeSerError(
                 f"{path}: {both[0]} stands in [data] and in [live] others: leave it out of one"
             )
-        unused = (self.augment.mixup, self.augment.style, self.fit.sharpness, self.fit.consistency)
-        if self.noise or any(unused):
+        if self.augment.mixup or self.augment.style or self.fit.sharpness:
             raise EdgeSerError(
-                f"{path}: with [live] there is no [noise], and 0 for mixup and style in [augment], for sharpness and "
-                "consistency in [fit]"
+                f"{path}: with [live], 0 for mixup and style in [augment] and for sharpness in [fit]"
             )
         check_perturb(self.perturb)
 

@@ -19,10 +19,12 @@ from edge_ser.training.augment import EARLIEST, Augment, restyle, spread
 from edge_ser.training.data import Batch, LabelledClips, Taught, of_one_speaker
 from edge_ser.training.live.mels import within
 from edge_ser.training.live.pool import Pool
+from edge_ser.training.noise import Noise
 
 __all__ = ["LiveSet", "Spoken"]
 
 Index = npt.NDArray[np.int64]
+_AS_IT_IS = Augment(speed=0.0, bands_shift=0.0, bands_stretch=0.0, early=0.0)
 
 
 class Spoken(NamedTuple):
@@ -48,6 +50,8 @@ class LiveSet(LabelledClips):
         Of the others in a batch, from 0 to below 1.
     balance : float
         0 draws the others alike, 1 their corpora alike.
+    noise : Noise, optional
+        Where the pool is.
     """
 
     def __init__(
@@ -59,6 +63,7 @@ class LiveSet(LabelledClips):
         others: Spoken | None = None,
         share: float = 0.0,
         balance: float = 0.0,
+        noise: Noise | None = None,
     ) -> None:
         more = [] if others is None else list(others.clips)
         nameless = [dataclasses.replace(clip, emotion=None, arousal=None, fold=None) for clip in more]
@@ -71,7 +76,7 @@ class LiveSet(LabelledClips):
         super().__init__([*own.clips, *nameless], labels, known, taught)
         self.own, self.share, self.others_balance = len(own.clips), share, balance
         self.allowed[self.own :] = True
-        self.pool = pool
+        self.pool, self.noise = pool, noise
         counts = [len(source.clips) for source in sources]
         #: of each clip: views, its first row in the pool and in `taught`, and rows from one view to the next
         self._views = np.repeat([source.taught.logits.shape[0] for source in sources], counts)
@@ -125,7 +130,14 @@ class LiveSet(LabelledClips):
         )
 
     def made(
-        self, chosen: Tensor, rows: Tensor, said_rows: Tensor, frames: int, how: Augment, spec: MelSpec
+        self,
+        chosen: Tensor,
+        rows: Tensor,
+        said_rows: Tensor,
+        frames: int,
+        how: Augment,
+        spec: MelSpec,
+        plain: bool = False,
     ) -> Batch:
         """A batch of clips by their rows, as `edge_ser.training.data.ClipSet.batch` makes it.
 
@@ -135,11 +147,13 @@ class LiveSet(LabelledClips):
         ----------
         chosen, rows, said_rows : Tensor (B,) int64
             Clips, and what `places` gives of them.
-        frames, how, spec
+        frames, how, spec, plain
             As of that.
         """
         sounds, counts = self.pool.features[rows].float(), self.pool.frames[rows]
         features, lengths = _cut(sounds, counts, frames, how)
+        if self.noise is not None:
+            features = self.noise.add(features, lengths)
         said = Taught(*(part[0, said_rows].float() for part in self.taught))
         rated = self._here["adv"][chosen]
         return Batch(
@@ -151,6 +165,7 @@ class LiveSet(LabelledClips):
             logits=said.logits,
             hint=said.hint,
             tasks={task: self._here[task][chosen] for task in self.tasks},
+            plain=_cut(sounds, counts, frames, _AS_IT_IS) if plain else None,
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ from edge_ser.training.live.hearing import BatchListener
 from edge_ser.training.live.pool import Pool
 from edge_ser.training.live.teacher import FoldTeacher, centred
 from edge_ser.training.material import Truths
+from edge_ser.training.noise import Noise
 from edge_ser.training.progress import progress_bar
 from edge_ser.training.recipe import Recipe
 from edge_ser.training.run import trains
@@ -126,6 +128,11 @@ class Live:
             pool = Pool.load([*clips, *(others[1] if others else [])], bank)
         return cls(recipe, clips, labels, known, pool, others)
 
+    @functools.cached_property
+    def _noise(self) -> Noise | None:
+        part = self.recipe.noise
+        return Noise.load(part, self.recipe.spec, self.pool.features.device) if part else None
+
     def clip_set(self, fold: int | None) -> LiveSet:
         """What the students of a fold train on: the clips that are not in it, and the others."""
         return self._of(fold).clips
@@ -153,7 +160,7 @@ class Live:
             more = self.others[1]
             others = Spoken(more, teacher.said(centred(self.pool.statistics(more, live.others_views), more)))
         shares = (live.others_share, live.others_balance) if others else (0.0, 0.0)
-        clips = LiveSet(own, self.labels, self.known, self.pool, others, *shares)
+        clips = LiveSet(own, self.labels, self.known, self.pool, others, *shares, self._noise)
         return _Fold(clips, {} if fold is None else self._uar(teacher, heard, truths, fold))
 
     def _uar(self, teacher: FoldTeacher, heard: torch.Tensor, truths: Truths, fold: int) -> dict[str, float]:

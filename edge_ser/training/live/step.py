@@ -7,6 +7,7 @@ whole step is one CUDA graph.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from edge_ser.models.base import Network
+from edge_ser.training.fit import said_of
 from edge_ser.training.live.clips import LiveSet
 from edge_ser.training.objective import Objective
 from edge_ser.training.quantised import weights_rounded
@@ -60,6 +62,7 @@ class Step:
             weight.grad = own
         self.mean, self.square = torch.zeros_like(self.gradient), torch.zeros_like(self.gradient)
         self.average = self.values.clone()
+        self.mean_teacher = None if part.consistency == 0 else self._of_average(model)
         self.count = torch.zeros((), dtype=torch.int64, device=self.device)
         self.rates = torch.from_numpy(_rates(recipe, batches)).to(self.device)
         shape = (batches, part.batch)
@@ -129,6 +132,21 @@ class Step:
             weight.grad = None
         return self.model.cpu().eval()
 
+    def _of_average(self, model: Network) -> Network:
+        """The network that the moving average is, whose values it shares."""
+        averaged = copy.deepcopy(model).eval().requires_grad_(False)
+        floats = [buffer for buffer in averaged.buffers() if buffer.is_floating_point()]
+        moved = [
+            own
+            for own, weight in zip(averaged.parameters(), model.parameters(), strict=True)
+            if weight.requires_grad
+        ]
+        count = sum(one.numel() for one in moved)
+        for part, values in ((moved, self.average[:count]), (floats, self.average[self.trained :])):
+            for own, piece in zip(part, _pieces(values, part), strict=True):
+                own.data = piece
+        return averaged
+
     def _on_stream(self) -> torch.cuda.StreamContext:
         return torch.cuda.stream(self._stream)  # nothing, on a processor
 
@@ -141,9 +159,13 @@ class Step:
                 table.index_select(0, at)[0] for table in (self.chosen, self.rows, self.said)
             )
             recipe = self.recipe
-            batch = self.clips.made(chosen, rows, said, self.frames, recipe.augment, recipe.spec)
+            plain = self.mean_teacher is not None
+            batch = self.clips.made(chosen, rows, said, self.frames, recipe.augment, recipe.spec, plain)
+            calm = (
+                None if self.mean_teacher is None else said_of(self.mean_teacher, batch, recipe.fit.bfloat16)
+            )
             with weights_rounded(self.model, on=rounded):
-                terms = self.objective(self.model, batch)
+                terms = self.objective(self.model, batch, calm)
                 torch.stack(list(terms.values())).sum().backward()
             with torch.no_grad():
                 if not self.names:

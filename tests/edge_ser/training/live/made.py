@@ -9,11 +9,14 @@ import numpy as np
 import torch
 
 from edge_ser.corpora import Clip
+from edge_ser.dsp import MelSpec
 from edge_ser.teachers.whisper import WhisperEncoder
 from edge_ser.training.data import Taught
 from edge_ser.training.live.bank import Bank
 from edge_ser.training.live.clips import LiveSet, Spoken
 from edge_ser.training.live.pool import Pool
+from edge_ser.training.noise import Noise
+from edge_ser.training.parts import NoisePart
 from tests.edge_ser.teachers.small import small_whisper
 
 LABELS = ("angry", "sad")
@@ -66,6 +69,15 @@ def live_set(count: int = 30, others: int = 0, share: float = 0.5, **more: Any) 
         share if others else 0.0,
         **more,
     )
+
+
+def noise() -> Noise:
+    """A steady sound in every clip."""
+    spec = MelSpec(
+        mean=-50.0, scale=2.0
+    )  # so that the bands that tell view and clip are no powers beyond numbers
+    sound = np.random.default_rng(3).normal(0, 0.3, (70, 64)).astype(np.float16)
+    return Noise(NoisePart(share=1.0, babble=0.0, snr_db=(0.0, 10.0)), spec, [sound])
 
 
 def generator(seed: int = 0) -> np.random.Generator:

@@ -13,7 +13,7 @@ from edge_ser.dsp import MelSpec  # noqa: E402
 from edge_ser.training.augment import Augment  # noqa: E402
 from edge_ser.training.data import Batch  # noqa: E402
 from edge_ser.training.live.clips import LiveSet  # noqa: E402
-from tests.edge_ser.training.live.made import generator, live_set  # noqa: E402
+from tests.edge_ser.training.live.made import generator, live_set, noise  # noqa: E402
 
 SPEC = MelSpec(mean=-50.0, scale=20.0)
 PLAIN = Augment(
@@ -22,11 +22,29 @@ PLAIN = Augment(
 
 
 def batch_of(
-    clips: LiveSet, chosen: np.ndarray, how: Augment = PLAIN, frames: int = 40, seed: int = 0
+    clips: LiveSet,
+    chosen: np.ndarray,
+    how: Augment = PLAIN,
+    frames: int = 40,
+    seed: int = 0,
+    plain: bool = False,
 ) -> Batch:
     torch.manual_seed(seed)
     rows, said = clips.places(chosen, generator(seed))
-    return clips.made(*map(torch.from_numpy, (chosen, rows, said)), frames, how, SPEC)
+    return clips.made(*map(torch.from_numpy, (chosen, rows, said)), frames, how, SPEC, plain)
+
+
+def is_stretch_of(clips: LiveSet, row: int, found: torch.Tensor, length: int) -> bool:
+    """Whether some frames, but for their first band, are one stretch of a row of the pool."""
+    own = clips.pool.features[row].float()
+    last = int(clips.pool.frames[row]) - length + 1
+    return (
+        sum(
+            torch.allclose(own[s : s + length, 1:], found[:length, 1:], atol=1e-3)
+            for s in range(max(last, 1))
+        )
+        == 1
+    )
 
 
 def test_what_is_heard_and_what_is_said_are_of_the_same_clip_and_view() -> None:
@@ -72,13 +90,21 @@ def test_a_cut_without_warping_is_a_stretch_of_the_clip() -> None:
     batch = batch_of(clips, np.arange(6))
     for i, found in enumerate(batch.features):
         view = int(found[0, 0]) // 10
-        own = clips.pool.features[view * 6 + i].float()
-        length = int(clips.pool.frames[view * 6 + i])
-        starts = [
-            s for s in range(length - 39) if torch.allclose(own[s : s + 40, 1:], found[:, 1:], atol=1e-3)
-        ]
-        assert len(starts) == 1
+        assert is_stretch_of(clips, view * 6 + i, found, 40)
     assert (batch.frames == 40).all()
+
+
+def test_noise_is_in_what_is_learnt_and_not_in_what_is_heard_beside_it() -> None:
+    clips, calm = live_set(6, noise=noise()), live_set(6)
+    loud, quiet = (batch_of(one, np.arange(6), frames=80, plain=True) for one in (clips, calm))
+    assert torch.equal(loud.frames, quiet.frames) and (loud.frames < 80).any()
+    for i, length in enumerate(loud.frames.tolist()):
+        assert not torch.allclose(loud.features[i, :length], quiet.features[i, :length], atol=0.05)
+        assert not loud.features[i, length:].any()
+    assert loud.plain is not None and quiet.plain is not None
+    for i, (found, length) in enumerate(zip(*loud.plain, strict=True)):
+        assert is_stretch_of(clips, int(found[0, 0]) // 10 * 6 + i, found, int(length))
+    assert batch_of(clips, np.arange(6)).plain is None
 
 
 def test_short_clips_are_padded_warped_ones_change_and_some_end_early() -> None:

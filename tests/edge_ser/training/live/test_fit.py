@@ -14,14 +14,14 @@ torch = pytest.importorskip("torch")
 from edge_ser.errors import EdgeSerError  # noqa: E402
 from edge_ser.models.base import Network  # noqa: E402
 from edge_ser.training.live.fit import Trainee, fit_together  # noqa: E402
-from tests.edge_ser.training.live.made import live_set  # noqa: E402
+from tests.edge_ser.training.live.made import live_set, noise  # noqa: E402
 from tests.edge_ser.training.live.test_step import network, recipe  # noqa: E402
 
-HOW = recipe(epochs=4, quantised=0.25, steady=0.5, logit_adjustment=1.0, dropout=0.2)
+HOW = recipe(epochs=4, quantised=0.25, steady=0.5, logit_adjustment=1.0, dropout=0.2, consistency=1.0)
 
 
 def trainee(folder: Path, seed: int = 0, how: Any = HOW) -> Trainee:
-    return Trainee(network(), live_set(30, others=12, share=0.25), how, seed, folder)
+    return Trainee(network(), live_set(30, others=12, share=0.25, noise=noise()), how, seed, folder)
 
 
 def weights(model: Network) -> dict[str, Any]:
@@ -74,6 +74,12 @@ def test_a_loss_that_is_no_number_ends_it(tmp_path: Path) -> None:
     one.step.values.fill_(float("nan"))
     with pytest.raises(EdgeSerError, match="no longer a number in epoch 1: lower"):
         list(fit_together([one]))
+
+
+def test_a_quadrant_without_ratings_is_refused(tmp_path: Path) -> None:
+    how = dataclasses.replace(HOW, distil=dataclasses.replace(HOW.distil, quadrant=1.0))
+    with pytest.raises(EdgeSerError, match="quadrant has nothing to go by"):
+        trainee(tmp_path, how=how)
 
 
 def test_too_few_clips_are_refused(tmp_path: Path) -> None:

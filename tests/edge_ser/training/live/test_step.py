@@ -12,6 +12,7 @@ from torch.optim import swa_utils  # noqa: E402
 
 from edge_ser.dsp import MelSpec  # noqa: E402
 from edge_ser.models.stream72k import Stream72k, Stream72kConfig  # noqa: E402
+from edge_ser.training.fit import said_of  # noqa: E402
 from edge_ser.training.live.step import Step  # noqa: E402
 from edge_ser.training.recipe import DataPart, DistilPart, FitPart, LivePart, Recipe  # noqa: E402
 from tests.edge_ser.training.live.made import LABELS, generator, live_set  # noqa: E402
@@ -63,9 +64,10 @@ def reference(how: Recipe) -> tuple[Stream72k, torch.nn.Module]:
         for i in range(BATCHES):
             torch.manual_seed(100 * epoch + i)
             chosen = (torch.from_numpy(one[i]) for one in (order, rows, said))
-            batch = step.clips.made(*chosen, step.frames, how.augment, how.spec)
+            batch = step.clips.made(*chosen, step.frames, how.augment, how.spec, part.consistency > 0)
+            calm = said_of(ema.module, batch, part.bfloat16)
             optimiser.zero_grad()
-            torch.stack(list(objective(model, batch).values())).sum().backward()
+            torch.stack(list(objective(model, batch, calm).values())).sum().backward()
             torch.nn.utils.clip_grad_norm_(weights, 5.0)
             optimiser.step()
             if epoch < steady:
@@ -89,9 +91,9 @@ def run(how: Recipe, *, rounded: bool = False) -> Step:
     return step
 
 
-@pytest.mark.parametrize("steady", [0.0, 0.5])
-def test_steps_are_those_of_torch(steady: float) -> None:
-    how = recipe(steady=steady)
+@pytest.mark.parametrize(("steady", "consistency"), [(0.0, 0.0), (0.5, 0.0), (0.0, 1.0)])
+def test_steps_are_those_of_torch(steady: float, consistency: float) -> None:
+    how = recipe(steady=steady, consistency=consistency)
     step = run(how)
     model, average = reference(how)
     for (name, ours), theirs in zip(step.model.named_parameters(), model.parameters(), strict=True):
@@ -112,6 +114,11 @@ def test_losses_are_the_sum_over_an_epoch() -> None:
     assert all(value > 0 for name, value in losses.items() if name != "adv")
     step.begin(generator(9))
     assert step.read(step.losses()) == [0.0] * 4
+    more = run(recipe(epochs=1, consistency=1.0))
+    assert (
+        set(more.names) == {*losses, "consistency"}
+        and dict(zip(more.names, more.read(more.losses()), strict=True))["consistency"] > 0
+    )
 
 
 def test_rounded_steps_give_the_weights_back() -> None:
