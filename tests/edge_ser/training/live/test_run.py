@@ -10,11 +10,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+from edge_ser.audio import write_wav  # noqa: E402
 from edge_ser.cli import main  # noqa: E402
 from edge_ser.models.checkpoint import load_checkpoint  # noqa: E402
 from edge_ser.tensors import read_safetensors  # noqa: E402
@@ -101,6 +103,22 @@ def test_what_is_trained_stays_and_another_recipe_is_refused(
     assert "trained by another recipe" in capsys.readouterr().err
 
 
+def test_a_recipe_may_have_noise_and_consistency(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "sounds").mkdir()
+    write_wav(tmp_path / "sounds" / "hiss.wav", np.random.default_rng(0).normal(0, 0.1, 8000))
+    more = f'[noise]\nsounds = ["{tmp_path / "sounds"}"]\nbabble = 0.3\nroom = 0.5\n'
+    recipe = write_recipe(folder, more, "noisy")
+    call = ["distil", str(recipe), *places(folder), "--fold", "2", "--set", "fit.consistency=1.0"]
+    assert main(call) == 0
+    log = folder / "runs" / "noisy" / "fold2-seed0" / "log.jsonl"
+    records = [json.loads(line) for line in log.read_text().splitlines()]
+    assert len(records) == 3 and all(record["consistency_loss"] > 0 for record in records)
+    noisy, quiet = (
+        read_safetensors(folder / "runs" / name / "fold2-seed0.safetensors") for name in ("noisy", "live")
+    )
+    assert any((noisy[name] != value).any() for name, value in quiet.items())
+
+
 KILLED = """
 import os, signal, sys
 from edge_ser.training.live import fit
@@ -145,7 +163,7 @@ def test_a_run_that_was_killed_ends_as_one_that_was_not(folder: Path, tmp_path: 
         (["--set", "distil.targets=here"], "leave out"),
         (["--set", "distil.views=2"], "leave out"),
         (["--set", "augment.mixup=0.3"], "mixup and style"),
-        (["--set", "fit.consistency=1.0"], "consistency"),
+        (["--set", "fit.sharpness=0.05"], "sharpness"),
         (["--set", "perturb.p_codec=0.5"], "have no codec"),
         (["--set", "head.components=3"], "hint of 0 to 3"),
     ],
