@@ -83,9 +83,9 @@ def run(args: argparse.Namespace) -> int:
         )
     bundle = load_bundle(args.model)
     made: dict[str, Any] = {}
-    crossed: dict[str, Any] | None = None
+    worth: dict[str, Any] = {"speakers_left_out": None, "as_it_was": None}
     if args.predictions:
-        made["calibration"], crossed = _calibration(bundle, args.predictions, args.coverage)
+        made["calibration"], worth = _calibration(bundle, args.predictions, args.coverage)
     if args.figures:
         made["figures"] = _figures(args.figures)
     if not args.no_detector:
@@ -95,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
     detector = made.get("speech_detector")
     told = {
         "calibration": made.get("calibration"),
-        "speakers_left_out": crossed,
+        **worth,
         "speech_detector": detector and detector["record"],
     }
     if args.record is not None:
@@ -108,10 +108,9 @@ def run(args: argparse.Namespace) -> int:
         rows = [made["calibration"]] if args.predictions else []
         if rows:
             write_table(rows, "md")
-        if crossed:
-            print(f"\nby the temperature and rule of {crossed['protocol']}:\n")
-            worth = ("clips", "ece", "coverage", "accuracy", "gain")
-            write_table([{key: crossed[key] for key in worth}], "md")
+        for one in filter(None, worth.values()):
+            print(f"\nby the temperature and rule of {one['protocol']}:\n")
+            write_table([{key: one[key] for key in ("clips", "ece", "coverage", "accuracy", "gain")}], "md")
         if detector:
             keys = ("sounds", "rejected", "speech", "refused")
             write_table([{key: detector["record"][key] for key in keys}], "md")
@@ -126,12 +125,13 @@ def _figures(files: list[str]) -> list[dict[str, Any]]:
 
 def _calibration(
     bundle: Bundle, folders: list[Path], coverage: float
-) -> tuple[dict[str, Any], dict[str, Any] | None]:
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Temperature and threshold from held-out answers of one or more corpora, each corpus counting as much.
 
-    With them what they are worth: figures of speakers whose answers had no part in a temperature and threshold fitted
-    in the same way, and under ``by_clips`` with clips counting alike, both in fitting and in figures; None where there
-    is one speaker only.
+    With them what they are worth. ``speakers_left_out`` has figures of speakers whose answers had no part in a
+    temperature and threshold fitted in the same way; None where there is one speaker only. ``as_it_was`` has those of
+    the bundle's own, which says something where it was fitted on other speakers. Under ``by_clips`` clips count alike,
+    in fitting and in figures.
     """
     from edge_ser.evaluation.answers import Answers
     from edge_ser.evaluation.calibrate import fit_temperature, unsure_threshold, with_temperature
@@ -163,6 +163,9 @@ def _calibration(
     crossed = _crossed(scores, truths, named, coverage)
     if crossed is not None:
         crossed |= {"clips": len(right), "by_clips": _crossed(plain, right, whose, coverage)}
+    before = _before(bundle, scores, truths)
+    before |= {"clips": len(right), "by_clips": _before(bundle, plain, right)}
+    worth = {"speakers_left_out": crossed, "as_it_was": before}
     temperature = round(fit_temperature(scores, truths), 4)
     confidence = with_temperature(scores, temperature).max(1)
     # rounded down, so that the stated share stays sure
@@ -177,8 +180,8 @@ def _calibration(
     covered = np.any(known, axis=0).tolist()
     if missing := [label for label, some in zip(bundle.labels, covered, strict=True) if not some]:
         print(f"no typical answer for listen --adapt: no clip knows {', '.join(missing)}", file=sys.stderr)
-        return fitted, crossed
-    return fitted | {"typical": [round(float(value), 4) for value in typical_answer(scores, known)]}, crossed
+        return fitted, worth
+    return fitted | {"typical": [round(float(value), 4) for value in typical_answer(scores, known)]}, worth
 
 
 def _crossed(
@@ -194,6 +197,16 @@ def _crossed(
     calibrated, sure = by_others(scores, truth, group, coverage)
     protocol = f"other speakers, {len(names)} in {groups} groups"
     return {"protocol": protocol, "clips": len(truth), **abstention(calibrated, truth, sure)}
+
+
+def _before(bundle: Bundle, scores: NDArray[np.float64], truth: NDArray[np.int64]) -> dict[str, Any]:
+    from edge_ser.evaluation.calibrate import abstention, with_temperature
+
+    own = bundle.calibration
+    shares = with_temperature(scores, own.temperature)
+    protocol = f"the bundle, fitted on {own.fitted_on}" if own.fitted_on else "the bundle, fitted on nothing"
+    sure = shares.max(1) >= own.unsure_below
+    return {"protocol": protocol, "clips": len(truth), **abstention(shares, truth, sure)}
 
 
 def _detector(bundle: Bundle, args: argparse.Namespace) -> dict[str, Any]:

@@ -55,6 +55,9 @@ def test_a_bundle_gets_its_temperature_and_rule_and_keeps_its_files(
     assert crossed["protocol"] == "other speakers, 6 in 5 groups" and crossed["clips"] == N
     assert crossed["ece"] < 0.12 and 0.7 < crossed["coverage"] < 0.9 and crossed["gain"] > 0
     assert crossed["by_clips"] == {name: crossed[name] for name in crossed["by_clips"]}  # one corpus
+    before = told["as_it_was"]
+    assert before["protocol"] == "the bundle, fitted on nothing" and before["clips"] == N
+    assert before["coverage"] == 1.0 and before["gain"] == 0.0 and before["ece"] > crossed["ece"]
     made = load_bundle(out)
     assert made.calibration.temperature == told["calibration"]["temperature"]
     assert made.calibration.temperature == pytest.approx(2.0, rel=0.15)
@@ -70,6 +73,12 @@ def test_a_bundle_gets_its_temperature_and_rule_and_keeps_its_files(
     old, new = (Recognizer.load(b.path, engine="numpy").predict(wave) for b in (numpy_bundle, made))
     assert new.label == old.label and new.confidence < old.confidence
     assert main(call) == 2 and "exists" in capsys.readouterr().err
+    # the bundle that was made, asked about the same answers: its own rule leaves the share that it was fitted for
+    again = ["calibrate", str(out), *call[2:-1], str(tmp_path / "c"), "--coverage", "0.5"]
+    assert main([*again, "-o", "json"]) == 0
+    kept = json.loads(capsys.readouterr().out)["as_it_was"]
+    assert kept["coverage"] == made.calibration.coverage and "fitted on clips of made" in kept["protocol"]
+    assert kept["by_clips"]["ece"] == kept["ece"] < before["ece"]
 
 
 def test_corpora_count_alike_in_what_is_fitted_and_in_what_it_is_worth(
