@@ -51,9 +51,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "edge_ser.corpora": SHARED,
     "edge_ser.deploy": {"edge_ser.errors"},
     "edge_ser.features": SHARED | {"edge_ser.corpora"},
+    "edge_ser.precision": set(),
     "edge_ser.models": SHARED,
     "edge_ser.perturb": SHARED | {"edge_ser.corpora"},
-    "edge_ser.teachers": SHARED | {"edge_ser.corpora"},
+    "edge_ser.teachers": SHARED | {"edge_ser.corpora", "edge_ser.precision"},
     "edge_ser.training": SHARED
     | {
         "edge_ser.corpora",
@@ -61,6 +62,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "edge_ser.evaluation",
         "edge_ser.features",
         "edge_ser.perturb",
+        "edge_ser.precision",
         "edge_ser.teachers",
     },
     "edge_ser.evaluation": SHARED

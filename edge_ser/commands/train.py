@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
 def run_recipe_of(args: argparse.Namespace, *, distil: bool) -> int:
     """Fit the models of ``args.recipe``, which must have a teacher or must have none."""
     require("torch", extra="train", purpose="training")
-    from edge_ser.models.precision import computes_bfloat16
+    from edge_ser.precision import computes_bfloat16
     from edge_ser.training.live.run import run_live
     from edge_ser.training.recipe import Recipe
     from edge_ser.training.run import Run, run_recipe

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from edge_ser.errors import EdgeSerError, require_fields
-from edge_ser.models.precision import bfloat16
+from edge_ser.precision import bfloat16
 from edge_ser.teachers.encoders import Encoder
 
 __all__ = ["LEAST_SPREAD", "AttentiveHead", "AttentiveShape", "Heard", "Listener", "pad"]

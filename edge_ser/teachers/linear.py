@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from edge_ser.errors import EdgeSerError
-from edge_ser.models.precision import bfloat16
+from edge_ser.precision import bfloat16
 from edge_ser.teachers.checkpoints import check_encoder, read_teacher, refuse_alone, write_teacher
 from edge_ser.teachers.encoders import Encoder, load_encoder
 from edge_ser.teachers.targets import Targets

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edge_ser.errors import EdgeSerError
-from edge_ser.models.precision import bfloat16
+from edge_ser.precision import bfloat16
 
 __all__ = ["Augmentation", "Examples", "Fitted", "Schedule", "classify", "fit_classifier"]
 

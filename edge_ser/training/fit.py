@@ -15,7 +15,7 @@ from torch.optim import swa_utils
 
 from edge_ser.errors import EdgeSerError
 from edge_ser.models.base import Network
-from edge_ser.models.precision import bfloat16
+from edge_ser.precision import bfloat16
 from edge_ser.training.beside import Beside
 from edge_ser.training.data import Batch, ClipSet, LabelledClips
 from edge_ser.training.noise import Noise

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from edge_ser.errors import EdgeSerError
 from edge_ser.models.base import Network
-from edge_ser.models.precision import bfloat16
+from edge_ser.precision import bfloat16
 from edge_ser.training.data import Batch
 from edge_ser.training.losses import (
     ccc_loss,

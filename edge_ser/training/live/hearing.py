@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edge_ser.errors import EdgeSerError
-from edge_ser.models.precision import bfloat16
+from edge_ser.precision import bfloat16
 from edge_ser.teachers.encoders import Encoder
 from edge_ser.teachers.whisper import WhisperEncoder
 from edge_ser.training.live.mels import LogMels, within

@@ -40,7 +40,7 @@ def test_it_learns_under_every_schedule(rate: str, optimiser: str) -> None:
 
 
 def test_bfloat16_is_of_the_products_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edge_ser.models.precision.computes_bfloat16", lambda device: True)
+    monkeypatch.setattr("edge_ser.precision.computes_bfloat16", lambda device: True)
     schedule = Schedule(epochs=12, batch=16, lr=0.02, bfloat16=True)
     fitted = fit_classifier(network(), points(), schedule)
     exact = fit_classifier(network(), points(), Schedule(epochs=12, batch=16, lr=0.02))

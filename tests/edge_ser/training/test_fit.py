@@ -155,7 +155,7 @@ def test_balance_draws_small_corpora_more_often() -> None:
 
 def test_bfloat16_costs_all_but_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """One batch: the loss is float32 and near that of float32, and so are the gradients, and neither is the same."""
-    monkeypatch.setattr("edge_ser.models.precision.computes_bfloat16", lambda device: True)
+    monkeypatch.setattr("edge_ser.precision.computes_bfloat16", lambda device: True)
     found = []
     for half in (True, False):
         torch.manual_seed(0)

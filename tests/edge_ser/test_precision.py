@@ -8,7 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from edge_ser.models import precision  # noqa: E402
+from edge_ser import precision  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
