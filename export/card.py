@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from edge_ser.manifest import CARD
+from export.card_failures import failures_told
+from export.card_words import interval, nested, number, table
 
 __all__ = ["card_text", "with_card"]
 
@@ -58,7 +60,7 @@ def card_text(manifest: Mapping[str, Any]) -> str:
     parts = [
         f"# {m['name']}",
         _summary(m, seconds),
-        _table(
+        table(
             ("", ""),
             (
                 ("architecture", m["architecture"]),
@@ -81,7 +83,7 @@ def card_text(manifest: Mapping[str, Any]) -> str:
         "## Figures",
         _figures(m["figures"], m["training"].get("held_out_fold")),
         "## Where it fails",
-        _failures(m["figures"]),
+        failures_told(m["figures"]),
         "## Limits",
         _limits(m),
         "## Responsible use",
@@ -128,7 +130,7 @@ def _training(training: Mapping[str, Any]) -> str:
     lines = []
     clips = training.get("clips")
     if isinstance(clips, Mapping) and clips:
-        lines.append(_table(("corpus", "clips"), [(name, f"{count:,}") for name, count in clips.items()]))
+        lines.append(table(("corpus", "clips"), [(name, f"{count:,}") for name, count in clips.items()]))
     facts = [
         ("speakers", training.get("speakers")),
         ("held-out fold", training.get("held_out_fold", "not recorded")),
@@ -183,18 +185,18 @@ def _figures(figures: Sequence[Mapping[str, Any]], held_out: int | None) -> str:
             (
                 figure.get("corpus", ""),
                 figure["protocol"],
-                _number(_nested(figure, "uar", "mean")),
-                _interval(_nested(figure, "uar", "ci95")),
-                _number(figure.get("baseline_uar")),
+                number(nested(figure, "uar", "mean")),
+                interval(nested(figure, "uar", "ci95")),
+                number(figure.get("baseline_uar")),
                 " / ".join(
-                    _number(_nested(figure, "adv", d, "ccc")) for d in ("arousal", "dominance", "valence")
+                    number(nested(figure, "adv", d, "ccc")) for d in ("arousal", "dominance", "valence")
                 ),
             )
         )
         folds = [fold for fold in figure.get("folds") or () if isinstance(fold, Mapping) and "uar" in fold]
         tested |= {fold.get("fold") for fold in folds} or {None}
         if folds:
-            values = ", ".join(f"{fold.get('fold')}: {_number(fold['uar'])}" for fold in folds)
+            values = ", ".join(f"{fold.get('fold')}: {number(fold['uar'])}" for fold in folds)
             notes.append(f"UAR by fold, {figure.get('corpus', '')}: {values}.")
     head = ("corpus", "protocol", "UAR", "95 % interval", "trivial UAR", "CCC arousal / dominance / valence")
     notes.append(
@@ -207,53 +209,7 @@ def _figures(figures: Sequence[Mapping[str, Any]], held_out: int | None) -> str:
             "they are tested on; the weights here may have heard all of them."
         )
     )
-    return "\n\n".join([_table(head, rows), *notes])
-
-
-def _failures(figures: Sequence[Mapping[str, Any]]) -> str:
-    """What went worst, as `export.figures.failures` has it, of the figures that say so."""
-    told = [(figure.get("corpus", ""), figure["failures"]) for figure in figures if "failures" in figure]
-    if not told:
-        return "Not recorded with this bundle. Expect that it takes quiet emotions for each other, and loud ones too."
-    classes: dict[tuple[str, str], tuple[Any, ...]] = {}
-    sexes: dict[str, str] = {}
-    lines = []
-    for corpus, worst in told:  # of a corpus that was tested more than once the first figures
-        for one in _listed(worst, "classes", "label", "clips", "recall", "taken_for", "share"):
-            other = f"{one['taken_for']} ({_share(one['share'])})" if one["taken_for"] else "-"
-            row = (corpus, one["label"], one["clips"], _share(one["recall"]), other)
-            classes.setdefault((corpus, str(one["label"])), row)
-        if isinstance(each := _nested(worst, "sexes"), Mapping):
-            told_of = ", ".join(f"{_number(uar)} of {sex}" for sex, uar in each.items())
-            sexes.setdefault(corpus, f"{corpus} {told_of}")
-        if found := _listed(worst, "conditions", "condition", "lost"):
-            costs = ", ".join(f"{one['condition']} {_number(one['lost'])}" for one in found)
-            lines.append(f"- What costs most UAR against the same clips of {corpus} undisturbed: {costs}.")
-    parts = []
-    if classes:
-        head = ("corpus", "emotion", "clips", "recognised", "most often taken for")
-        parts = [
-            "The emotions that it recognises least often, by the figures above:",
-            _table(head, classes.values()),
-        ]
-    if sexes:
-        lines.insert(0, f"- It does not answer the sexes alike. UAR: {'; '.join(sexes.values())}.")
-    lines.append(
-        "- A voice may sound unlike what is meant: irony, politeness, tears of joy and acting are heard as they sound. "
-        "Whispering, shouting, singing, children, single words and two people at once were not tested."
-    )
-    return "\n\n".join([*parts, "\n".join(lines)])
-
-
-def _listed(value: Any, key: str, *fields: str) -> list[Mapping[str, Any]]:
-    """The entries of a list that have these fields: a bundle's figures may come from anywhere."""
-    found = _nested(value, key)
-    rows = found if isinstance(found, Sequence) and not isinstance(found, str) else ()
-    return [row for row in rows if isinstance(row, Mapping) and set(fields) <= set(row)]
-
-
-def _share(value: Any) -> str:
-    return f"{value:.0%}" if isinstance(value, int | float) else "-"
+    return "\n\n".join([table(head, rows), *notes])
 
 
 def _limits(m: Mapping[str, Any]) -> str:
@@ -323,7 +279,7 @@ def _files(files: Iterable[Mapping[str, Any]], preferred: Mapping[str, str]) -> 
         for engine, precision in sorted(preferred.items())
     )
     return (
-        _table(("file", "engine", "precision"), rows)
+        table(("file", "engine", "precision"), rows)
         + told
         + "\n\nSizes and SHA-256 of all files are in `bundle.json`; `edge-ser verify` runs each against the others."
     )
@@ -345,31 +301,4 @@ def _rounded(quantisation: Mapping[str, Any]) -> str:
         + f"{ranges}. States, sums and heads are float32, and so are the layers "
         + f"{', '.join(quantisation['float_layers'])}."
         + mixed
-    )
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
-
-
-def _cell(value: Any) -> str:
-    return " ".join(str(value).replace("|", "\\|").split())
-
-
-def _nested(value: Any, *keys: str) -> Any:
-    for key in keys:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value
-
-
-def _number(value: Any) -> str:
-    return f"{value:.3f}" if isinstance(value, int | float) else "-"
-
-
-def _interval(value: Any) -> str:
-    return (
-        f"{_number(value[0])} to {_number(value[1])}"
-        if isinstance(value, Sequence) and len(value) == 2
-        else "-"
     )

@@ -9,10 +9,10 @@ from typing import Any
 from edge_ser.errors import EdgeSerError
 from edge_ser.files import parse_json_object
 
-__all__ = ["failures", "read_figures"]
+__all__ = ["CLASSES", "failures", "read_figures"]
 
 _KEPT = ("corpus", "protocol", "model", "params", "seeds", "folds", "uar", "baseline_uar", "adv")
-_CLASSES, _CONDITIONS = 3, 6
+CLASSES, _CONDITIONS = 3, 6  # of a corpus, the worst
 
 
 def read_figures(path: str | Path) -> dict[str, Any]:
@@ -86,4 +86,4 @@ def _classes(result: Mapping[str, Any]) -> list[dict[str, Any]]:
                 "share": round(others[most] / clips, 4) if most is not None else 0.0,
             }
         )
-    return sorted(rows, key=lambda row: row["recall"])[:_CLASSES]
+    return sorted(rows, key=lambda row: row["recall"])[:CLASSES]

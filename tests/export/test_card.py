@@ -90,6 +90,18 @@ def test_failures_are_named():
     assert "UAR: ravdess 0.750 of f, 0.594 of m." in text
     assert "undisturbed: babble 0 dB 0.341." in text and "irony" in text
     assert "Not recorded with this bundle. Expect" in card(figures=[FIGURE])
+    # of a corpus tested more than once the worst of all, and no more of them than of one
+    more = [
+        {"label": label, "clips": 9, "recall": recall, "taken_for": "bored", "share": 0.1}
+        for label, recall in (("sad", 0.1), ("angry", 0.2), ("happy", 0.3))
+    ]
+    later = {"classes": more, "sexes": {"f": 0.2, "m": 0.8}, "conditions": worst["conditions"]}
+    fold = FIGURE | {"folds": [{"fold": 1, "seed": 0, "uar": 0.5, "n": 9}], "failures": later}
+    text = card(figures=[FIGURE | {"failures": worst}, fold])
+    assert text.index("| ravdess | sad | 9 | 10%") < text.index("| ravdess | angry | 9 |")
+    assert text.count("| bored (10%) |") == 3 and "| sad | 40 |" not in text and "| calm |" not in text
+    assert "UAR: ravdess 0.200 of f, 0.800 of m." in text
+    assert "of ravdess (fold 1) undisturbed: babble 0 dB 0.341." in text
 
 
 @pytest.mark.parametrize(
