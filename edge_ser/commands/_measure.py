@@ -145,7 +145,7 @@ def _robustness(
     beside = paper_tests(random_answers(answers, len(clips), len(labels)), clips, labels, pitch)
     return {
         "robustness": {
-            "protocol": statement, "conditions": table, "bars": bars(table, clips, answers["clean"], labels)
+            "protocol": statement, "conditions": table, "bars": bars(answers, clips, labels)
         },
         "tests": {
             "protocol": f"tests and limits of arXiv 2312.06270 that this corpus allows; {statement}. The paper's own: "

@@ -12,13 +12,14 @@ from edge_ser.audio import load_audio
 from edge_ser.corpora import ADV, Clip
 from edge_ser.evaluation.conditions import CONDITIONS, SMALL_CHANGES, Material, heard_in
 from edge_ser.evaluation.listeners import Listener
-from edge_ser.evaluation.metrics import uar
+from edge_ser.evaluation.metrics import bootstrap_ci, uar
 
 __all__ = ["bars", "conditions_table", "every_condition", "random_answers", "spread_over", "true_labels"]
 
 Progress = Callable[[Iterable[str]], Iterable[str]]
 #: The index of the label of each clip, and arousal, dominance, valence.
 Answer = tuple[NDArray[np.int64], NDArray[np.float64]]
+_ROUNDS = 1000
 
 
 def spread_over(clips: Sequence[Clip], most: int) -> list[Clip]:
@@ -78,23 +79,54 @@ def conditions_table(
     return rows
 
 
-def bars(
-    table: Sequence[Mapping[str, Any]], clips: Sequence[Clip], clean: Answer, labels: Sequence[str]
-) -> list[dict[str, Any]]:
-    """The project's own limits: what may be lost in noise, at other levels, on a telephone, and between the sexes."""
-    lost = {row["condition"]: row["lost"] for row in table}
-    rows = [
-        {"test": "UAR lost in real noise at 10 dB", "figure": lost["real noise 10 dB"], "limit": 0.08},
-        {"test": "UAR lost at +20 dB", "figure": lost["gain +20 dB"], "limit": 0.01},
-        {"test": "UAR lost at -20 dB", "figure": lost["gain -20 dB"], "limit": 0.01},
-        {"test": "UAR lost on a telephone", "figure": lost["telephone"], "limit": 0.08},
+def bars(answers: Mapping[str, Answer], clips: Sequence[Clip], labels: Sequence[str]) -> list[dict[str, Any]]:
+    """The project's own limits: what may be lost in noise, at other levels, on a telephone, and between the sexes.
+
+    Parameters
+    ----------
+    answers : mapping of str to (labels, ratings)
+        In each condition, of `every_condition`.
+    clips : sequence of Clip
+        What was answered.
+    labels : sequence of str
+        What answers' indices stand for.
+
+    Returns
+    -------
+    list of dict
+        ``test``, ``figure`` (UAR lost, or the gap), ``ci95`` (from, to; a paired bootstrap over speakers, of the same
+        number of each sex for the gap; None for a single speaker), ``limit``, ``ok``.
+    """
+    truth, clean = true_labels(clips, labels), answers["clean"][0]
+    speakers, sexes = [clip.speaker for clip in clips], np.array([clip.sex or "" for clip in clips])
+
+    def lost(condition: str) -> Callable[[NDArray[np.int64]], float]:
+        said = answers[condition][0]
+        return lambda i: uar(truth[i], clean[i]) - uar(truth[i], said[i])
+
+    def of(sex: str, i: NDArray[np.int64]) -> float:
+        mine = i[sexes[i] == sex]
+        return uar(truth[mine], clean[mine])
+
+    asked = [
+        ("UAR lost in real noise at 10 dB", lost("real noise 10 dB"), 0.08),
+        ("UAR lost at +20 dB", lost("gain +20 dB"), 0.01),
+        ("UAR lost at -20 dB", lost("gain -20 dB"), 0.01),
+        ("UAR lost on a telephone", lost("telephone"), 0.08),
     ]
-    truth, sexes = true_labels(clips, labels), np.array([clip.sex or "" for clip in clips])
+    every = np.arange(len(clips))
     if {"f", "m"} <= set(sexes):
-        female, male = (uar(truth[sexes == sex], clean[0][sexes == sex]) for sex in "fm")
-        gap = abs(female - male)
-        rows.append({"test": "UAR between the sexes", "figure": gap, "limit": 0.05})
-    return [{**row, "ok": bool(row["figure"] <= row["limit"])} for row in rows]
+        better, worse = sorted("fm", key=lambda sex: -of(sex, every))
+        asked.append(("UAR between the sexes", lambda i: of(better, i) - of(worse, i), 0.05))
+    several = len(set(speakers)) > 1
+    rows = []
+    for test, figure, limit in asked:
+        within = sexes.tolist() if "sexes" in test else None
+        value, interval = figure(every), None
+        if several:
+            interval = list(bootstrap_ci(figure, speakers, within=within, rounds=_ROUNDS))
+        rows.append({"test": test, "figure": value, "ci95": interval, "limit": limit, "ok": value <= limit})
+    return rows
 
 
 def true_labels(clips: Sequence[Clip], labels: Sequence[str]) -> NDArray[np.int64]:

@@ -172,6 +172,7 @@ def bootstrap_ci(
     statistic: Callable[[NDArray[np.int64]], float],
     speakers: Sequence[str],
     *,
+    within: Sequence[str] | None = None,
     level: float = 0.95,
     rounds: int = 2000,
     seed: int = 0,
@@ -187,6 +188,9 @@ def bootstrap_ci(
         Takes indices of clips, shape (m,), with repeats, and returns the figure: ``lambda i: uar(truth[i], said[i])``.
     speakers : sequence of str, length n
         Who speaks in each clip.
+    within : sequence of str, length n, optional
+        A group of each speaker, such as the sex: as many are drawn of each as there are, so that a comparison of
+        groups never lacks one.
     level : float
         Coverage, between 0 and 1.
     rounds : int
@@ -201,7 +205,8 @@ def bootstrap_ci(
     Raises
     ------
     EdgeSerError
-        Fewer than two speakers, a level or a number of rounds out of range, or a statistic that is not finite.
+        Fewer than two speakers, one in several groups, a level or a number of rounds out of range, or a statistic that
+        is not finite.
     """
     names, owner = np.unique(np.asarray(speakers, dtype=object).astype(str), return_inverse=True)
     if len(names) < 2:
@@ -211,10 +216,15 @@ def bootstrap_ci(
     if rounds < 1:
         raise EdgeSerError(f"a bootstrap takes at least one round, not {rounds}")
     clips = [np.flatnonzero(owner == k) for k in range(len(names))]
+    strata = [np.arange(len(names))] if within is None else _strata(clips, np.asarray(within, dtype=object))
     rng = np.random.default_rng(seed)
     figures = np.array(
         [
-            statistic(np.concatenate([clips[k] for k in rng.integers(len(names), size=len(names))]))
+            statistic(
+                np.concatenate(
+                    [clips[k] for one in strata for k in one[rng.integers(len(one), size=len(one))]]
+                )
+            )
             for _ in range(rounds)
         ]
     )
@@ -223,6 +233,15 @@ def bootstrap_ci(
     tail = (1 - level) / 2
     low, high = np.quantile(figures, [tail, 1 - tail])
     return float(low), float(high)
+
+
+def _strata(clips: Sequence[NDArray[np.int64]], within: NDArray[np.object_]) -> list[NDArray[np.int64]]:
+    """The speakers of each group, by what their clips say."""
+    groups = [set(within[mine].tolist()) for mine in clips]
+    if mixed := [group for group in groups if len(group) > 1]:
+        raise EdgeSerError(f"a speaker stands in several groups: {', '.join(sorted(map(str, mixed[0])))}")
+    of = np.array([str(*group) for group in groups])
+    return [np.flatnonzero(of == name) for name in np.unique(of)]
 
 
 def _classes(truth: ArrayLike, predicted: ArrayLike) -> tuple[np.ndarray, np.ndarray]:

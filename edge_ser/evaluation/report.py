@@ -104,7 +104,11 @@ def _page(answers: Answers, figures: Mapping[str, Any], drawn: Mapping[str, byte
     for name in ("robustness", "streaming"):
         parts += _picture(name, drawn)
     if robust := f.get("robustness"):
-        parts += [f"<p>{html.escape(robust['protocol'])}</p>", table(robust["conditions"])]
+        parts += [
+            f"<p>{html.escape(robust['protocol'])}</p>",
+            table(robust["conditions"]),
+            table(robust["bars"]),
+        ]
     if tests := f.get("tests"):
         parts += [
             "<h2>Tests of correctness, fairness and robustness</h2>",

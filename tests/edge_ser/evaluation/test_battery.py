@@ -75,8 +75,8 @@ def test_a_perfect_model_passes_everything_and_a_random_one_does_not() -> None:
     assert {row["group"] for row in rows} == {"correctness", "fairness", "robustness"}
     chance = paper_tests(random_answers([*CONDITIONS, *SMALL_CHANGES], len(some), 3), some, LABELS)
     assert 0.1 < np.mean([row["ok"] for row in chance]) < 0.8
-    table = conditions_table(perfect(some), some, LABELS)
-    assert all(row["ok"] for row in bars(table, some, perfect(some)["clean"], LABELS))
+    for row in bars(perfect(some), some, LABELS):
+        assert row["ok"] and row["figure"] == 0 and row["ci95"] == [0, 0]
 
 
 def test_a_model_without_ratings_is_tested_on_emotion_alone() -> None:
@@ -100,14 +100,27 @@ def test_what_is_lost_in_a_condition_is_seen() -> None:
     lost = {row["test"]: row for row in rows if "phone" in row["test"] and row["task"] == "emotion"}
     assert lost["low quality phone: change of UAR"]["figure"] == pytest.approx(-0.25)
     assert not lost["low quality phone: change of UAR"]["ok"] and lost["low quality phone: unchanged"]["ok"]
+    rows = bars(answers, some, LABELS)
+    assert [row["ok"] for row in rows] == [True, True, True, False, True]
+    [phone] = (row for row in rows if "telephone" in row["test"])
     table = conditions_table(answers, some, LABELS)
-    assert [row["ok"] for row in bars(table, some, answers["clean"], LABELS)] == [
-        True,
-        True,
-        True,
-        False,
-        True,
-    ]
+    assert phone["figure"] == {row["condition"]: row["lost"] for row in table}["telephone"]
+    assert phone["ci95"] == pytest.approx([0.25, 0.25])  # each speaker lost the same
+
+
+def test_the_gap_between_sexes_is_given_from_who_is_heard_better() -> None:
+    some = clips()
+    answers = perfect(some)
+    truth, adv = answers["clean"]
+    for heard_worse in "fm":
+        wrong = np.array([clip.sex == heard_worse for clip in some]) & (np.arange(len(some)) % 24 < 12)
+        answers["clean"] = (np.where(wrong, (truth + 1) % 3, truth), adv)
+        gap = bars(answers, some, LABELS)[-1]
+        assert gap["test"] == "UAR between the sexes" and not gap["ok"]
+        assert gap["figure"] == pytest.approx(0.5, abs=0.1) and gap["ci95"][0] > 0.3
+    one = [clip for clip in some if clip.speaker == some[0].speaker]
+    alone = bars(perfect(one), one, LABELS)
+    assert len(alone) == 4 and all(row["ci95"] is None for row in alone)
 
 
 def test_clips_are_spread_over_speakers_and_emotions() -> None:

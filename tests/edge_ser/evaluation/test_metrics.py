@@ -187,6 +187,22 @@ def test_bootstrap_of_equal_speakers_has_no_width(n, seed):
     assert bootstrap_ci(lambda i: uar(truth[i], said[i]), speakers, rounds=20, seed=seed) == (0.75, 0.75)
 
 
+def test_bootstrap_within_groups_draws_as_many_of_each_as_there_are():
+    speakers = ["a", "a", "b", "c", "d", "d"]
+    sexes = np.array(["f", "f", "f", "m", "m", "m"])
+    seen = set()
+
+    def share_of_women(i):
+        drawn = [set(np.array(speakers)[i][sexes[i] == sex]) for sex in "fm"]
+        seen.update(map(frozenset, drawn))
+        return float(all(drawn) and drawn[0] <= {"a", "b"} and drawn[1] <= {"c", "d"})
+
+    assert bootstrap_ci(share_of_women, speakers, within=sexes.tolist(), rounds=50) == (1.0, 1.0)
+    assert {frozenset("a"), frozenset("ab"), frozenset("c"), frozenset("cd")} <= seen
+    with pytest.raises(EdgeSerError, match="a speaker stands in several groups: f, m"):
+        bootstrap_ci(lambda i: 0.0, ["a", "a", "b"], within=["f", "m", "m"])
+
+
 def test_bootstrap_refusals():
     with pytest.raises(EdgeSerError, match="at least two of them, not 1"):
         bootstrap_ci(lambda i: 0.0, ["a", "a"])
