@@ -1,5 +1,6 @@
 """Tables of what issue 5 asks of the student, from the files under results/, for `scripts/write_docs.py`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,39 +80,43 @@ def _holds(figure: float, limit: float, least: bool) -> str:
 
 def shipped_twins(results: Path) -> str:
     """Limits of the shipped mix on speakers that its twins never heard."""
-    twins = [_twin(results, fold) for fold in TWINS]
+    twins = {told: _twin(results, part) for part, told in TWINS.items()}
     rows = []
-    for first, *rest in zip(*(twin["rows"] for twin in twins), strict=True):
-        row = {"asked": first["asked"], "limit": first["limit"]}
-        for fold, one in zip(TWINS, (first, *rest), strict=True):
-            row |= {f"fold {fold}": one["figure"], f"fold {fold} holds": one["holds"]}
+    for same in zip(*(twin["rows"] for twin in twins.values()), strict=True):
+        row = {"asked": same[0]["asked"], "limit": same[0]["limit"]}
+        for told, one in zip(twins, same, strict=True):
+            row |= {told: one["figure"], f"holds on {told}": one["holds"]}
         rows.append(row)
-    told = "\n".join(f"- fold {fold}: {twin['told']}" for fold, twin in zip(TWINS, twins, strict=True))
-    return f"{markdown_table(rows)}\n\n{told}"
+    notes = "\n".join(f"- {told}: {twin['told']}" for told, twin in twins.items())
+    return f"{markdown_table(rows)}\n\n{notes}"
 
 
-def _twin(results: Path, fold: int) -> dict[str, Any]:
-    one = read(results / f"stream72k-fold{fold}-robustness.json")
+def _twin(results: Path, part: str) -> dict[str, Any]:
+    one = read(results / f"stream72k-{part}-robustness.json")
     [own] = (row for row in one["tests"]["summary"] if row["model"] != "random")
     stream = one["streaming"]["figures"]
-    # temperature and rule are fitted on fold 0: there each speaker is judged by the others', elsewhere by the shipped
-    record = read(results / ("speech-detector.json" if fold == 0 else "stream72k-calibration.json"))
-    crossed = record["speakers_left_out"]
-    fitted = crossed if fold == 0 else record["as_it_was"]
+    # the record that was written where temperature and rule were fitted to these speakers
+    record = read(results / ("speech-detector.json" if part == "fold0" else "stream72k-calibration.json"))
+    fitted = record["speakers_left_out"]
 
     def row(
-        asked: str, figure: float, limit: float, form: str = "+.3f", *, least: bool = False
-    ) -> dict[str, str]:
+        asked: str, figure: float, limit: float, form: str = "+.3f", *,
+        least: bool = False, ci95: Sequence[float] | None = None,
+    ) -> dict[str, str]:  # fmt: skip
         told = f"{limit:.0%}" if form.endswith("%") else f"{limit:g}"
+        within = f" ({ci95[0]:{form}} to {ci95[1]:{form}})" if ci95 else ""
         return {
             "asked": asked,
-            "figure": format(figure, form),
+            "figure": f"{figure:{form}}{within}",
             "limit": f"at {'least' if least else 'most'} {told}",
             "holds": _holds(figure, limit, least),
         }
 
     rows = [
-        *(row(bar["test"], bar["figure"], bar["limit"]) for bar in one["robustness"]["bars"]),
+        *(
+            row(bar["test"], bar["figure"], bar["limit"], ci95=bar.get("ci95"))
+            for bar in one["robustness"]["bars"]
+        ),
         row("ECE, corpora alike, fitted to other speakers", fitted["ece"], 0.05, ".3f"),
         row("accuracy gained by being unsure of a fifth", fitted["gain"], 0.06, least=True),
         row(f"the paper's tests passed, of {own['tests']}", own["passed"], 0.79, ".1%", least=True),
@@ -121,7 +126,6 @@ def _twin(results: Path, fold: int) -> dict[str, Any]:
         row("the model's own label stable within 1.5 s", stream["stable_in_time"], 0.8, ".1%", least=True),
     ]
     heard = [condition["uar"] for condition in one["robustness"]["conditions"]]
-    whose = "fitted to the fold's other speakers" if fold == 0 else "as shipped, fitted to speakers of fold 0"
 
     def worth(one: dict[str, Any]) -> str:
         return f"ECE {one['ece']:.3f}, {one['gain']:+.3f} gained at {one['coverage']:.0%} answered"
@@ -129,11 +133,11 @@ def _twin(results: Path, fold: int) -> dict[str, Any]:
     told = (
         f"{one['robustness']['protocol']}, UAR {heard[0]:.3f} undisturbed and {sum(heard) / len(heard):.3f} on average "
         f"over {len(heard)} conditions; {stream['turns']} clips joined. Temperature and rule on {fitted['clips']} "
-        f"clips of all six corpora, {whose}: {worth(fitted)}; with clips counting alike instead of corpora "
-        f"{worth(fitted['by_clips'])}"
+        f"clips of all six corpora, fitted to the other speakers of these: {worth(fitted)}; with clips counting alike "
+        f"instead of corpora {worth(fitted['by_clips'])}"
     )
-    if fold != 0:
-        told += f"; fitted to this fold's other speakers {worth(crossed)}"
+    if part != "fold0":
+        told += f"; by those fitted to fold 0's speakers, before, {worth(record['as_it_was'])}"
     return {"rows": rows, "told": told}
 
 

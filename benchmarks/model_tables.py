@@ -37,7 +37,7 @@ def models(_: Path) -> str:
                 ),
                 "learnt from": f"{', '.join(one.training['clips'])}, "
                 + ("all speakers" if fold is None else f"fold {fold} held out"),
-                "UAR": ", ".join(_figures(one)) or "no held-out figure",
+                "UAR": "; ".join(_figures(one)) or "no held-out figure",
             }
         )
     return markdown_table(rows)
@@ -49,11 +49,13 @@ def _seconds(one: Bundle) -> float:
 
 
 def _figures(one: Bundle) -> list[str]:
-    """The first figure of each corpus."""
-    said: dict[str, str] = {}
+    """The first figure of each corpus, by the folds that it is of."""
+    said: dict[str, dict[str, str]] = {}
     for figure in one.figures:
-        said.setdefault(figure["corpus"], f"{figure['corpus']} {figure['uar']['mean']:.3f}")
-    return list(said.values())
+        folds = ", ".join(dict.fromkeys(str(fold["fold"]) for fold in figure["folds"]))
+        value = f"{figure['corpus']} {figure['uar']['mean']:.3f}"
+        said.setdefault(folds, {}).setdefault(figure["corpus"], value)
+    return [f"fold {folds}: {', '.join(values.values())}" for folds, values in said.items()]
 
 
 TABLES: dict[str, Callable[[Path], str]] = {"models": models}

@@ -38,8 +38,9 @@ __all__ = [
 
 FORMAT = "edge-ser-bundle"
 #: The newest version that is read. Version 1 knew models that stream; 2 has those that hear a window as well, 3 files
-#: that somebody else made, 4 those of hosts' engines and models of feature vectors, 5 models that learnt no ratings.
-VERSION = 5
+#: that somebody else made, 4 those of hosts' engines and models of feature vectors, 5 models that learnt no ratings,
+#: 6 a typical answer to each emotion (one for all of them before).
+VERSION = 6
 #: ``int8`` rounds weights and the inputs of products; the others of eight bits say what they do otherwise, and
 #: ``int8-full`` takes, gives and carries bytes.
 PRECISIONS = ("fp32", "fp16", "int8", "int8-weights", "int8-dynamic", "int8-full")
@@ -109,16 +110,16 @@ class Calibration:
         Share of clips of the speakers it was fitted on that stay sure.
     fitted_on : str
         Whose clips those were.
-    typical : tuple of float or None
-        A number a label: the mean of the logarithms of probabilities over those clips, from which a listener that
-        gets used to a speaker starts (`firmware_py.adaptation`).
+    typical : tuple of tuple of float or None
+        A row for each label, and in it a number for each: the mean of the logarithms of probabilities over those clips
+        of that emotion, against which a listener that gets used to a speaker sets answers (`firmware_py.adaptation`).
     """
 
     temperature: float
     unsure_below: float
     coverage: float | None = None
     fitted_on: str = ""
-    typical: tuple[float, ...] | None = None
+    typical: tuple[tuple[float, ...], ...] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -216,7 +217,7 @@ class Manifest:
             outputs=tuple(_tensor(entry) for entry in top.items("outputs")),
             labels=top.texts("labels"),
             adv=_adv(top.child("adv")),
-            calibration=_calibration(top.child("calibration")),
+            calibration=_calibration(top.child("calibration"), len(top.texts("labels"))),
             parameters=top.count("parameters"),
             macs_per_second=top.count("macs_per_second"),
             training=top.mapping("training"),
@@ -267,13 +268,20 @@ def _adv(entry: Entries) -> AdvScale:
     return AdvScale(order, (float(limits[0]), float(limits[1])), entry.text("source"), learnt)
 
 
-def _calibration(entry: Entries) -> Calibration:
+def _calibration(entry: Entries, labels: int) -> Calibration:
+    typical = None
+    if isinstance(given := entry.raw.get("typical"), list) and not any(
+        isinstance(row, list) for row in given
+    ):
+        typical = (entry.numbers("typical", labels).tolist(),) * labels
+    elif given is not None:
+        typical = entry.rows("typical", labels, labels).tolist()
     return Calibration(
         entry.number("temperature", 1e-3, 1e3),
         entry.number("unsure_below", 0.0, 1.0),
         entry.number("coverage", 0.0, 1.0) if entry.raw.get("coverage") is not None else None,
         entry.text("fitted_on") if entry.raw.get("fitted_on") else "",
-        tuple(map(float, entry.numbers("typical"))) if entry.raw.get("typical") is not None else None,
+        None if typical is None else tuple(map(tuple, typical)),
     )
 
 
@@ -283,6 +291,9 @@ def _window(entry: Entries) -> Window:
 
 def least_version(manifest: Mapping[str, Any]) -> int:
     """The oldest version whose readers understand a manifest: what `write_bundle` writes, so that they may."""
+    typical = manifest.get("calibration", {}).get("typical")
+    if isinstance(typical, list) and any(isinstance(row, list) for row in typical):
+        return 6
     if "learnt" in manifest.get("adv", ()):
         return 5
     files = manifest.get("files", ())
@@ -345,9 +356,6 @@ def _check_agreement(manifest: Manifest, top: Entries) -> None:
         wanted["features"] = (1, manifest.step_frames, manifest.spec.n_mels)
     else:
         wanted |= _window_input(manifest, manifest.window, top)
-    typical = manifest.calibration.typical
-    if typical is not None and len(typical) != len(manifest.labels):
-        raise top.wrong("calibration.typical", "a number for each label")
     if manifest.interface is not None:
         _check_interface(manifest, manifest.interface, top)
     for name, shape in wanted.items():

@@ -195,7 +195,7 @@ def _figures(figures: Sequence[Mapping[str, Any]], held_out: int | None) -> str:
         )
         folds = [fold for fold in figure.get("folds") or () if isinstance(fold, Mapping) and "uar" in fold]
         tested |= {fold.get("fold") for fold in folds} or {None}
-        if folds:
+        if len(folds) > 1:
             values = ", ".join(f"{fold.get('fold')}: {number(fold['uar'])}" for fold in folds)
             notes.append(f"UAR by fold, {figure.get('corpus', '')}: {values}.")
     head = ("corpus", "protocol", "UAR", "95 % interval", "trivial UAR", "CCC arousal / dominance / valence")
@@ -247,8 +247,8 @@ def _adapts(c: Mapping[str, Any]) -> list[str]:
     if c.get("typical") is None:
         return []
     return [
-        "- `edge-ser listen --adapt` gets used to one speaker's voice. With several speakers, or one who never changes "
-        "mood, it does harm."
+        "- `edge-ser listen --adapt` gets used to one speaker's voice, and to a room and a language that the training "
+        "lacked. Whoever is angry for the whole time is in part taken to sound like that."
     ]
 
 

@@ -1,10 +1,11 @@
 """Getting used to a speaker: answers less what is common to all that this voice said so far, without any label.
 
-A voice moves a model's scores as much as an emotion does. What its answers have in common is soon known; with the
-typical answer in its place, what is left is what changes, and that is the emotion. The emotion head is linear, so this
-equals taking the speaker's mean off the vector before it (feature normalisation by speaker, Busso et al. 2013, IEEE
-Transactions on Affective Computing 4(4)). It presumes that one person speaks, in more than one mood: whoever is angry
-for the whole time is taken to sound like that.
+A voice moves a model's scores as much as an emotion does. Each answer is set against what the model typically gives to
+the emotions that it may have been; what is left over, on average, is the voice's and comes off. Where a person is
+mostly of one mood, that mood is expected and stays, which a plain mean of answers would take for the voice. (A bias
+found by weighing classes by their own probabilities: Sankar and Lee 1996, IEEE Transactions on Speech and Audio
+Processing 4(3). The emotion head is linear, so it equals moving the vector before it; cf. normalisation by speaker,
+Busso et al. 2013, IEEE Transactions on Affective Computing 4(4).)
 """
 
 from __future__ import annotations
@@ -13,11 +14,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .prediction import probabilities
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-__all__ = ["MEMORY_S", "PRIOR_CLIPS", "PRIOR_S", "SpeakerMean"]
+__all__ = ["MEMORY_S", "PRIOR_CLIPS", "PRIOR_S", "SOFTENING", "SpeakerMean"]
 
+#: Scores are divided by it for the probabilities by which emotions are expected, as a stranger's are often wrong. The
+#: more, the more strangers gain and the more one mood is taken for the voice: it is the most at which speakers like
+#: those of the training lose nothing while they are mostly neutral.
+SOFTENING = 4.0
 #: Speech after which a speaker's own mean counts as much as the typical one.
 PRIOR_S = 15.0
 #: The same in clips of the length that corpora have.
@@ -27,33 +34,33 @@ MEMORY_S = 600.0
 
 
 class SpeakerMean:
-    """Running mean of one speaker's answers.
+    """Running mean of what one speaker's answers have beyond the typical ones.
 
     Parameters
     ----------
-    typical : (labels,) array_like
-        Mean of the logarithms of a model's probabilities over many speakers and emotions; a constant in it is of no
-        account.
+    typical : (labels, labels) or (labels,) array_like
+        Row k: mean of the logarithms of a model's probabilities over many speakers' clips of emotion k. One row stands
+        for all emotions. A constant in a row is of no account.
     prior : float
-        Weight at which speaker's and typical mean count alike; above 0.
+        Weight at which half of the mean comes off; above 0.
     memory : float
         The weight goes no further; older answers fade instead.
     """
 
     def __init__(self, typical: ArrayLike, prior: float = PRIOR_S, memory: float = MEMORY_S) -> None:
-        self._typical = np.asarray(typical, dtype=np.float64)
+        rows = np.asarray(typical, dtype=np.float64)
+        rows = np.broadcast_to(rows, (rows.shape[-1], rows.shape[-1]))
+        self._typical = rows - rows.mean(1, keepdims=True)
         self._prior, self._memory = prior, memory
-        self._mean = self._typical.copy()
+        self._beyond = np.zeros(rows.shape[-1])
         self.weight = 0.0
 
     def adapted(self, logits: np.ndarray) -> np.ndarray:
         """Scores (labels,) as this speaker means them; those given where nothing was heard yet."""
-        share = self.weight / (self.weight + self._prior)
-        return np.asarray(logits - share * (self._mean - self._typical))
+        return np.asarray(logits - self.weight / (self.weight + self._prior) * self._beyond)
 
     def hear(self, logits: np.ndarray, weight: float) -> None:
         """Let an answer count; its weight is in the unit of `prior`, seconds on a device."""
         self.weight = min(self.weight + weight, self._memory)
-        self._mean += (logits - logits.mean() + self._typical.mean() - self._mean) * min(
-            1.0, weight / self.weight
-        )
+        beyond = logits - logits.mean() - probabilities(logits, SOFTENING) @ self._typical
+        self._beyond += (beyond - self._beyond) * min(1.0, weight / self.weight)

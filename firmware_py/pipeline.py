@@ -43,7 +43,7 @@ def front_end(bundle: Bundle) -> LogMelStream | _Samples:
 
 
 def speaker_mean(bundle: Bundle) -> SpeakerMean:
-    """An empty mean of a speaker's answers, from the bundle's typical one.
+    """What is known of a speaker before a word: nothing, beside the bundle's typical answers.
 
     Raises
     ------
@@ -52,8 +52,8 @@ def speaker_mean(bundle: Bundle) -> SpeakerMean:
     """
     if bundle.calibration.typical is None:
         raise EdgeSerError(
-            f"{bundle.name} does not say its typical answer, so it cannot get used to a speaker; leave --adapt out, or "
-            "write it with edge-ser calibrate --predictions"
+            f"{bundle.name} does not say its typical answers, so it cannot get used to a speaker; leave --adapt out, "
+            "or write them with edge-ser calibrate --predictions"
         )
     return SpeakerMean(bundle.calibration.typical)
 
@@ -85,7 +85,7 @@ class Pipeline:
     Raises
     ------
     EdgeSerError
-        The bundle's front end does not stream, its model cannot doze, or it has no typical answer to adapt from.
+        The bundle's front end does not stream, its model cannot doze, or it has no typical answers to adapt by.
 
     Attributes
     ----------

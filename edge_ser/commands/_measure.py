@@ -213,10 +213,15 @@ def print_measured(result: dict[str, Any]) -> None:
         print(f"\n{stream['protocol']}\n")
         write_table([stream["figures"]], "md")
     if session := result.get("session"):
+        everyday = (
+            f"; mostly neutral {session['everyday']:.3f}, alone {session['everyday_alone']:.3f}"
+            if "everyday" in session
+            else ""
+        )
         print(
             f"\nHeard after others of the speaker's clips, without labels: UAR {session['uar']:.3f}, alone "
             f"{session['uar_alone']:.3f}; each emotion in one piece {session['by_mood']:.3f}; all speakers in turn, "
-            f"taken for one, {session['together']:.3f}\n"
+            f"taken for one, {session['together']:.3f}{everyday}\n"
         )
         write_table(session["heard"], "md")
     if curve := result.get("learning_curve"):

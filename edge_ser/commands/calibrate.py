@@ -135,7 +135,7 @@ def _calibration(
     """
     from edge_ser.evaluation.answers import Answers
     from edge_ser.evaluation.calibrate import fit_temperature, unsure_threshold, with_temperature
-    from edge_ser.evaluation.session import typical_answer
+    from edge_ser.evaluation.session import typical_answers
 
     parts = []
     for folder in folders:
@@ -179,9 +179,10 @@ def _calibration(
     }
     covered = np.any(known, axis=0).tolist()
     if missing := [label for label, some in zip(bundle.labels, covered, strict=True) if not some]:
-        print(f"no typical answer for listen --adapt: no clip knows {', '.join(missing)}", file=sys.stderr)
+        print(f"no typical answers for listen --adapt: no clip knows {', '.join(missing)}", file=sys.stderr)
         return fitted, worth
-    return fitted | {"typical": [round(float(value), 4) for value in typical_answer(scores, known)]}, worth
+    typical = typical_answers(scores, truths, known)
+    return fitted | {"typical": typical.round(4).tolist()}, worth
 
 
 def _crossed(

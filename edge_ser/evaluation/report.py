@@ -120,11 +120,24 @@ def _page(answers: Answers, figures: Mapping[str, Any], drawn: Mapping[str, byte
             parts.append(f"<h2>{_HEADINGS['streaming'][0]}</h2>")
         parts += [f"<p>{html.escape(stream['protocol'])}</p>", table([stream["figures"]])]
     if session := f.get("session"):
+        kinds = {
+            "in random order": "uar", "each emotion in one piece": "by_mood",
+            "all speakers in turn, taken for one": "together", "four clips of five neutral or calm": "everyday",
+        }  # fmt: skip
         parts += [
-            "<h2>By clips of the speaker heard before</h2>",
-            f"<p>Without labels, in {session['orders']} random orders: UAR {session['uar']:.3f}, each clip alone "
-            f"{session['uar_alone']:.3f}, each emotion of a speaker in one piece {session['by_mood']:.3f}, all "
-            f"speakers in turn and taken for one {session['together']:.3f}.</p>",
+            "<h2>Used to the speaker</h2>",
+            f"<p>Each clip after others, which nobody labelled, in {session['orders']} random orders.</p>",
+            table(
+                [
+                    {
+                        "clips": told,
+                        "UAR": session[key],
+                        "each alone": session.get(f"{key}_alone", session["uar_alone"]),
+                    }
+                    for told, key in kinds.items()
+                    if key in session
+                ]
+            ),
             table(session["heard"]),
         ]
     if curve := f.get("learning_curve"):

@@ -17,28 +17,37 @@ from edge_ser.evaluation.metrics import uar
 from firmware_py.adaptation import PRIOR_CLIPS, SpeakerMean
 from firmware_py.decision import probabilities
 
-__all__ = ["HEARD", "adapted_answers", "session_figures", "typical_answer"]
+__all__ = ["HEARD", "adapted_answers", "session_figures", "typical_answers"]
 
 Floats = NDArray[np.float64]
 #: Borders of the numbers of clips heard before, for the figures by them.
 HEARD = (0, 1, 2, 4, 8, 16, 32)
 _MEMORY_CLIPS = 160.0
+# What a speaker mostly is in everyday life, how much of the time, and clips of one such session.
+_CALM = ("neutral", "calm")
+_CALM_SHARE = 0.8
+_EVERYDAY_CLIPS = 120
 
 
-def typical_answer(scores: Floats, known: NDArray[np.bool_] | None = None) -> Floats:
-    """Mean of the logarithms of probabilities, less its own mean: the form that bundles hold.
+def typical_answers(
+    scores: Floats, truth: NDArray[np.int64], known: NDArray[np.bool_] | None = None
+) -> Floats:
+    """For each emotion the mean of the logarithms of probabilities, less its own mean: the form that bundles hold.
 
     Parameters
     ----------
     scores : (n, labels) float64
         Probabilities.
+    truth : (n,) int64
+        The label of each clip.
     known : (n, labels) bool, optional
         Labels among which each clip was answered; all when left out. What is not known of a clip does not count, and
         clips are brought to one level by the labels that are known of all.
 
     Returns
     -------
-    (labels,) float64
+    (labels, labels) float64
+        A row for each emotion. What no clip of an emotion knows is that of all clips.
 
     Raises
     ------
@@ -46,15 +55,23 @@ def typical_answer(scores: Floats, known: NDArray[np.bool_] | None = None) -> Fl
         No answers, a label that is known of no clip, or none that is known of all.
     """
     if not len(scores):
-        raise EdgeSerError("a typical answer needs answers")
+        raise EdgeSerError("typical answers need answers")
     if known is None:
         known = np.ones(scores.shape, bool)
     if not known.any(0).all() or not known.all(0).any():
-        raise EdgeSerError("a typical answer needs clips of every label, and a label that all of them know")
+        raise EdgeSerError("typical answers need clips of every label, and a label that all of them know")
     logs = logarithms(scores)
     logs = logs - logs[:, known.all(0)].mean(1, keepdims=True)
-    mean = np.where(known, logs, 0.0).sum(0) / known.sum(0)
-    return np.asarray(mean - mean.mean())
+
+    def mean(clips: NDArray[np.bool_]) -> Floats:
+        heard = known & clips[:, None]
+        with np.errstate(invalid="ignore"):
+            return np.asarray(np.where(heard, logs, 0.0).sum(0) / heard.sum(0))
+
+    every = mean(np.ones(len(scores), bool))
+    rows = np.stack([mean(truth == label) for label in range(scores.shape[1])])
+    rows = np.where(np.isnan(rows), every, rows)
+    return np.asarray(rows - rows.mean(1, keepdims=True))
 
 
 def adapted_answers(
@@ -68,7 +85,7 @@ def adapted_answers(
     order : (n,) int64
         The order in which clips are heard; speakers, folds and seeds may stand mixed, each is a session of its own.
     typical : mapping
-        From a speaker to `typical_answer` of clips of other speakers.
+        From a speaker to `typical_answers` of clips of other speakers.
     together : bool
         All speakers of a fold are one session: several people who speak in turn, taken for one.
 
@@ -103,11 +120,11 @@ def session_figures(
     Parameters
     ----------
     answers : Answers
-        Of two folds or more, as the typical answer from which a fold's speakers start is that of the others' speakers.
+        Of two folds or more, as the typical answers against which a fold's speakers are set are the others' speakers'.
     orders : int
         Random orders, drawn from fixed seeds; figures are means over them.
-    typical_of_training : (labels,) float64, optional
-        Where all speakers start from instead, and one fold is enough: what the model typically answers to the corpora
+    typical_of_training : (labels, labels) float64, optional
+        What all speakers are set against instead, and one fold is enough: what the model answers to the corpora
         that it was trained on, as a bundle brings it along (`edge_ser.evaluation.unheard.typical_of_training`).
 
     Returns
@@ -115,8 +132,9 @@ def session_figures(
     dict
         ``uar_alone`` and ``uar`` (means over folds and seeds), ``folds`` (each with ``fold``, ``seed``, ``alone``,
         ``uar``), ``heard`` (``from``, ``to``, ``uar`` by the number of clips heard before), ``by_mood`` (UAR where
-        each emotion of a speaker comes in one piece, the worst for what is presumed), ``together`` (UAR where all
-        speakers of a fold speak in turn and are taken for one), ``orders`` and ``prior_clips``.
+        each emotion of a speaker comes in one piece), ``together`` (UAR where all speakers of a fold speak in turn and
+        are taken for one), ``everyday`` (UAR where four clips of five are neutral or calm; absent from a corpus without
+        either) and ``everyday_alone`` (of the same clips), ``orders`` and ``prior_clips``.
 
     Raises
     ------
@@ -130,7 +148,10 @@ def session_figures(
     elif len(folds) < 2:
         raise EdgeSerError("figures of a session need answers of two folds or more: leave --fold out")
     else:
-        others = {fold: typical_answer(known.scores[known.folds != fold]) for fold in folds}
+        others = {
+            fold: typical_answers(known.scores[known.folds != fold], known.truth[known.folds != fold])
+            for fold in folds
+        }
         typical = {
             one: others[fold] for one, fold in zip(known.speakers.tolist(), known.folds.tolist(), strict=True)
         }
@@ -164,8 +185,34 @@ def session_figures(
     return {
         "uar_alone": mean.pop("alone"),
         **mean,
+        **_everyday(known, typical, orders),
         "folds": rows,
         "heard": curve,
         "orders": orders,
         "prior_clips": PRIOR_CLIPS,
     }
+
+
+def _everyday(known: Answers, typical: Mapping[str, Floats], orders: int) -> dict[str, float]:
+    """UAR of clips as days bring them, most of a speaker's neutral; nothing where no speaker has any."""
+    calm = np.isin(known.truth, [known.labels.index(name) for name in _CALM if name in known.labels])
+    figures = []
+    for seed in range(orders):
+        rng = np.random.default_rng(seed)
+        drawn = []
+        for key in sorted({*zip(known.seeds.tolist(), known.speakers.tolist(), strict=True)}):
+            mine = (known.seeds == key[0]) & (known.speakers == key[1])
+            often, seldom = np.flatnonzero(mine & calm), np.flatnonzero(mine & ~calm)
+            if len(often) and len(seldom):
+                which = rng.random(_EVERYDAY_CLIPS) < _CALM_SHARE
+                clips = np.where(which, rng.choice(often, len(which)), rng.choice(seldom, len(which)))
+                drawn.append(clips)
+        if not drawn:
+            return {}
+        alone = known.take(np.concatenate(drawn))
+        used, _ = adapted_answers(alone, np.arange(len(alone)), typical)
+        parts = {*zip(alone.seeds.tolist(), alone.folds.tolist(), strict=True)}
+        groups = [(alone.seeds == seed) & (alone.folds == fold) for seed, fold in parts]
+        figures.append([[uar(one.truth[g], one.said[g]) for g in groups] for one in (alone, used)])
+    before, after = np.mean(figures, axis=(0, 2))
+    return {"everyday_alone": float(before), "everyday": float(after)}

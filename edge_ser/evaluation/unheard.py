@@ -16,7 +16,7 @@ from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.battery import spread_over
 from edge_ser.evaluation.evaluate import Progress, unknown_classes
 from edge_ser.evaluation.score import Scored, answered_as, score, summarise
-from edge_ser.evaluation.session import typical_answer
+from edge_ser.evaluation.session import typical_answers
 from edge_ser.models.checkpoint import load_checkpoint
 
 __all__ = ["evaluate_unheard", "typical_of_training"]
@@ -96,8 +96,8 @@ def typical_of_training(
 
     Returns
     -------
-    typical : (labels,) float64
-        As `edge_ser.evaluation.session.typical_answer`.
+    typical : (labels, labels) float64
+        As `edge_ser.evaluation.session.typical_answers`.
     clips : dict
         From a corpus's name to the clips that were heard of it.
 
@@ -120,5 +120,6 @@ def typical_of_training(
     spec, clips = MelSpec.from_dict(meta["spec"]), [clip for mine in chosen.values() for clip in mine]
     pairs = ((clip, model.heard(load_audio(clip.path), spec)) for clip in progress(clips))
     scored = score(model, pairs, labels, seed=meta["training"]["seed"])
-    typical = typical_answer(np.array([one.scores for one in scored], np.float64))
+    truth = np.array([labels.index(one.clip.emotion or "") for one in scored])
+    typical = typical_answers(np.array([one.scores for one in scored], np.float64), truth)
     return typical, {name: len(mine) for name, mine in chosen.items()}

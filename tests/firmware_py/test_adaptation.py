@@ -1,6 +1,7 @@
 """Getting used to a speaker: what a voice adds drops out, nothing is known of it at first, and only speech counts."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from firmware_py.pipeline import Pipeline
 from tests.firmware_py.test_decision import RATE, STEP, detector
 from tests.support import FILES, manifest, random_weights
 
-TYPICAL = (0.5, -0.25, -0.25)
+TYPICAL = ((2.0, -1.0, -1.0), (-0.5, 1.0, -0.5), (0.0, -1.0, 1.0))
 LOGITS = st.lists(st.floats(-8, 8), min_size=3, max_size=3).map(np.array)
 
 
@@ -39,11 +40,17 @@ def test_a_constant_in_any_answer_is_of_no_account(heard, logits, constant) -> N
     assert probabilities(moved.adapted(logits - constant), 1.0) == pytest.approx(want, abs=1e-9)
 
 
+def one_row(logits):
+    """The same typical answer for all emotions: what is left of an answer is then its distance from it."""
+    return np.tile(logits, (len(logits), 1))
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.lists(LOGITS, min_size=2, max_size=12), LOGITS)
 def test_what_a_voice_adds_drops_out_in_the_end(heard, voice) -> None:
-    """The longer it was heard, the less is left of what it adds to every answer."""
-    first, second = SpeakerMean(TYPICAL, memory=1e9), SpeakerMean(TYPICAL, memory=1e9)
+    """The longer it was heard, the less is left of what it adds to every answer, where no emotion is expected."""
+    typical = (0.5, -0.25, -0.25)
+    first, second = SpeakerMean(typical, memory=1e9), SpeakerMean(one_row(typical), memory=1e9)
     for one in heard * 4:
         first.hear(one, 1000.0)
         second.hear(one + voice, 1000.0)
@@ -52,6 +59,28 @@ def test_what_a_voice_adds_drops_out_in_the_end(heard, voice) -> None:
     )
     plain, coloured = shares
     assert coloured == pytest.approx(plain, abs=0.02)
+
+
+@pytest.mark.parametrize("mood", range(3))
+def test_one_mood_alone_is_not_taken_for_the_voice(mood: int) -> None:
+    """By a plain mean nothing would be left of it: all answers would be alike."""
+    typical = 12.0 * np.eye(3)
+    expecting, plain = SpeakerMean(typical), SpeakerMean(typical.mean(0))
+    for _ in range(1000):
+        expecting.hear(typical[mood], 1.0)
+        plain.hear(typical[mood], 1.0)
+    left, nothing = (probabilities(mean.adapted(typical[mood]), 1.0)[mood] for mean in (expecting, plain))
+    assert left > 0.99 and nothing < 0.5
+
+
+def test_a_voice_comes_off_in_every_mood() -> None:
+    """A voice of one bias, in all moods alike: what it adds is found but for what is taken for a mood."""
+    said = np.array(TYPICAL) + np.array([1.5, -1.5, 0.0])
+    mean = SpeakerMean(TYPICAL, memory=1e9)
+    for logits in np.tile(said, (50, 1)):
+        mean.hear(logits, 1000.0)
+    assert said.argmax(1).tolist() == [0, 0, 0]
+    assert [int(mean.adapted(logits).argmax()) for logits in said] == [0, 1, 2]
 
 
 def test_half_the_way_at_the_prior() -> None:
@@ -102,8 +131,10 @@ def test_a_bundle_without_a_typical_answer_says_what_to_do(numpy_bundle) -> None
 
 
 def test_the_recognizer_gets_used_to_a_speaker_too(numpy_bundle, tmp_path) -> None:
-    bundle = with_typical(tmp_path / "b", [0.1] * len(numpy_bundle.labels))
-    assert bundle.calibration.typical == (0.1,) * len(bundle.labels)
+    n = len(numpy_bundle.labels)
+    bundle = with_typical(tmp_path / "b", np.eye(n).tolist())
+    assert bundle.calibration.typical == tuple(map(tuple, np.eye(n).tolist()))
+    assert json.loads((bundle.path / "bundle.json").read_text())["version"] == 6
     wave = (0.3 * np.random.default_rng(0).normal(size=16000 * 3)).astype(np.float32)
     wave[:8000] *= 0.003  # the gate opens on what stands out
     recognizer = Recognizer.load(bundle.path, engine="numpy")
@@ -114,7 +145,17 @@ def test_the_recognizer_gets_used_to_a_speaker_too(numpy_bundle, tmp_path) -> No
     ]
 
 
-@pytest.mark.parametrize("typical", [[0.0], "x", [None] * 3, {"a": 1}])
+def test_one_typical_answer_for_all_emotions_as_bundles_had_before(numpy_bundle, tmp_path) -> None:
+    n = len(numpy_bundle.labels)
+    row = [round(0.1 * i, 1) for i in range(n)]
+    bundle = with_typical(tmp_path / "b", row)
+    assert bundle.calibration.typical == (tuple(row),) * n
+    assert json.loads((bundle.path / "bundle.json").read_text())["version"] < 6
+
+
+@pytest.mark.parametrize(
+    "typical", [[0.0], "x", [None] * 3, {"a": 1}, [], [[0.0]], [[0.0] * 9] * 2, [0.0, [0.0]]]
+)
 def test_a_damaged_typical_answer_is_refused_by_name(tmp_path, numpy_bundle, typical) -> None:
     with pytest.raises(EdgeSerError, match="typical"):
         with_typical(tmp_path / "b", typical)

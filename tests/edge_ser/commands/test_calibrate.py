@@ -62,8 +62,9 @@ def test_a_bundle_gets_its_temperature_and_rule_and_keeps_its_files(
     assert made.calibration.temperature == told["calibration"]["temperature"]
     assert made.calibration.temperature == pytest.approx(2.0, rel=0.15)
     assert made.calibration.coverage is not None and made.calibration.coverage >= 0.8
-    assert made.calibration.typical is not None and abs(sum(made.calibration.typical)) < 1e-3
-    assert made.calibration.typical == tuple(told["calibration"]["typical"])
+    assert made.calibration.typical is not None and len(made.calibration.typical) == len(made.labels)
+    assert all(abs(sum(row)) < 1e-3 for row in made.calibration.typical)
+    assert made.calibration.typical == tuple(map(tuple, told["calibration"]["typical"]))
     assert "made" in made.calibration.fitted_on and made.speech_detector is None
     assert made.file("numpy").read_bytes() == numpy_bundle.file("numpy").read_bytes()
     card = made.card
