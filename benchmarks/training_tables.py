@@ -216,45 +216,10 @@ def unheard(results: Path) -> str:
                 "classes": ", ".join(one["labels"]),
                 "clips": sum(fold["n"] for fold in one["folds"]),
                 **_uar(one),
-                "used to the speaker": f"**{one['session']['uar']:.3f}**",
-                "by mood": f"{one['session']['by_mood']:.3f}",
-                "people in turn": f"{one['session']['together']:.3f}",
                 "trivial": f"{one['baseline_uar']:.3f}",
             }
         )
     return markdown_table(rows)
-
-
-def session(results: Path) -> str:
-    """What getting used to a speaker is worth, by fold and by the clips heard before."""
-    one = read(results / "ravdess-distil-int8.json")["session"]
-    rows = [
-        {"fold": fold, **{name: f"{value:.3f}" for name, value in figures.items()}}
-        for fold, figures in [
-            *((str(fold), _means([row for row in one["folds"] if row["fold"] == fold])) for fold in range(5)),
-            ("**all**", _means(one["folds"])),
-        ]
-    ]
-    heard = [
-        {
-            "clips of the speaker before": str(row["from"])
-            if row["from"] == row["to"]
-            else f"{row['from']} to {row['to']}",
-            "UAR": f"{row['uar']:.3f}",
-        }
-        for row in one["heard"]
-    ]
-    return f"{markdown_table(rows).strip()}\n\n{markdown_table(heard)}"
-
-
-def _means(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    names = {
-        "alone": "each clip alone",
-        "uar": "used to the speaker",
-        "by_mood": "by mood",
-        "together": "people in turn",
-    }
-    return {head: statistics.fmean(row[name] for row in rows) for name, head in names.items()}
 
 
 def by_fold(runs: Sequence[Mapping[str, Any]]) -> list[float]:
@@ -340,7 +305,6 @@ TABLES: dict[str, Callable[[Path], str]] = {
         beside_student,
         corpora,
         unheard,
-        session,
         adjusted,
         ablation,
         ablation_rated,

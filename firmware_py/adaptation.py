@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["MEMORY_S", "PRIOR_CLIPS", "PRIOR_S", "SOFTENING", "SpeakerMean"]
 
-#: Scores are divided by it for the probabilities by which emotions are expected, as a stranger's are often wrong. The
-#: more, the more strangers gain and the more one mood is taken for the voice: it is the most at which speakers like
-#: those of the training lose nothing while they are mostly neutral.
+#: A stranger's emotions are often mistaken, so they are expected softly. The more, the more strangers gain and the more
+#: one mood is taken for the voice: the most at which new speakers of a known corpus lose nothing while mostly neutral
+#: (`benchmarks.softening`).
 SOFTENING = 4.0
 #: Speech after which a speaker's own mean counts as much as the typical one.
 PRIOR_S = 15.0
@@ -45,13 +45,21 @@ class SpeakerMean:
         Weight at which half of the mean comes off; above 0.
     memory : float
         The weight goes no further; older answers fade instead.
+    softening : float
+        Scores are divided by it for the probabilities by which emotions are expected; infinite expects all alike.
     """
 
-    def __init__(self, typical: ArrayLike, prior: float = PRIOR_S, memory: float = MEMORY_S) -> None:
+    def __init__(
+        self,
+        typical: ArrayLike,
+        prior: float = PRIOR_S,
+        memory: float = MEMORY_S,
+        softening: float = SOFTENING,
+    ) -> None:
         rows = np.asarray(typical, dtype=np.float64)
         rows = np.broadcast_to(rows, (rows.shape[-1], rows.shape[-1]))
         self._typical = rows - rows.mean(1, keepdims=True)
-        self._prior, self._memory = prior, memory
+        self._prior, self._memory, self._softening = prior, memory, softening
         self._beyond = np.zeros(rows.shape[-1])
         self.weight = 0.0
 
@@ -62,5 +70,5 @@ class SpeakerMean:
     def hear(self, logits: np.ndarray, weight: float) -> None:
         """Let an answer count; its weight is in the unit of `prior`, seconds on a device."""
         self.weight = min(self.weight + weight, self._memory)
-        beyond = logits - logits.mean() - probabilities(logits, SOFTENING) @ self._typical
+        beyond = logits - logits.mean() - probabilities(logits, self._softening) @ self._typical
         self._beyond += (beyond - self._beyond) * min(1.0, weight / self.weight)

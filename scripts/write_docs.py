@@ -18,6 +18,7 @@ from benchmarks.evaluation_tables import TABLES as EVALUATION
 from benchmarks.export_tables import TABLES as EXPORT
 from benchmarks.model_tables import TABLES as MODELS
 from benchmarks.results import read
+from benchmarks.session_tables import TABLES as SESSION
 from benchmarks.study_tables import TABLES as STUDIES
 from benchmarks.tables import TABLES as FRONT_END
 from benchmarks.training_tables import TABLES as TRAINING
@@ -107,6 +108,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "parity": parity,
     "runtimes": runtimes,
     **TRAINING,
+    **SESSION,
     **MODELS,
     **FRONT_END,
     **DEVICE,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.answers import Answers
 from edge_ser.evaluation.calibrate import logarithms
 from edge_ser.evaluation.metrics import uar
-from firmware_py.adaptation import PRIOR_CLIPS, SpeakerMean
+from firmware_py.adaptation import PRIOR_CLIPS, SOFTENING, SpeakerMean
 from firmware_py.decision import probabilities
 
 __all__ = ["HEARD", "adapted_answers", "session_figures", "typical_answers"]
@@ -75,7 +76,12 @@ def typical_answers(
 
 
 def adapted_answers(
-    answers: Answers, order: NDArray[np.int64], typical: Mapping[str, Floats], *, together: bool = False
+    answers: Answers,
+    order: NDArray[np.int64],
+    typical: Mapping[str, Floats],
+    *,
+    together: bool = False,
+    softening: float = SOFTENING,
 ) -> tuple[Answers, NDArray[np.int64]]:
     """Answers as given by a model that gets used to each speaker from an empty start, and the clips heard before each.
 
@@ -88,6 +94,8 @@ def adapted_answers(
         From a speaker to `typical_answers` of clips of other speakers.
     together : bool
         All speakers of a fold are one session: several people who speak in turn, taken for one.
+    softening : float
+        As `SpeakerMean` takes it.
 
     Returns
     -------
@@ -104,7 +112,7 @@ def adapted_answers(
     for i in order:
         speaker = str(speakers[i])
         key = (int(answers.folds[i]), int(answers.seeds[i]), "" if together else speaker)
-        mean = sessions.setdefault(key, SpeakerMean(typical[speaker], PRIOR_CLIPS, _MEMORY_CLIPS))
+        mean = sessions.setdefault(key, SpeakerMean(typical[speaker], PRIOR_CLIPS, _MEMORY_CLIPS, softening))
         scores[i] = probabilities(mean.adapted(logs[i]), 1.0)
         heard[i] = count[key]
         mean.hear(logs[i], 1.0)
@@ -113,7 +121,10 @@ def adapted_answers(
 
 
 def session_figures(
-    answers: Answers, orders: int = 20, typical_of_training: Floats | None = None
+    answers: Answers,
+    orders: int = 20,
+    typical_of_training: Floats | None = None,
+    softening: float = SOFTENING,
 ) -> dict[str, Any]:
     """UAR where each clip is heard after others of its speaker, unlabelled and in random order.
 
@@ -126,6 +137,8 @@ def session_figures(
     typical_of_training : (labels, labels) float64, optional
         What all speakers are set against instead, and one fold is enough: what the model answers to the corpora
         that it was trained on, as a bundle brings it along (`edge_ser.evaluation.unheard.typical_of_training`).
+    softening : float
+        As `SpeakerMean` takes it.
 
     Returns
     -------
@@ -155,16 +168,17 @@ def session_figures(
         typical = {
             one: others[fold] for one, fold in zip(known.speakers.tolist(), known.folds.tolist(), strict=True)
         }
+    used = functools.partial(adapted_answers, typical=typical, softening=softening)
     said, heard, by_mood, together = [], [], [], []
     for seed in range(orders):
         rng = np.random.default_rng(seed)
         order = rng.permutation(len(known))
-        mixed, before = adapted_answers(known, order, typical)
+        mixed, before = used(known, order)
         said.append(mixed.said)
         heard.append(before)
-        together.append(adapted_answers(known, order, typical, together=True)[0].said)
+        together.append(used(known, order, together=True)[0].said)
         moods = rng.permutation(len(known.labels))[known.truth]
-        by_mood.append(adapted_answers(known, np.argsort(moods, kind="stable"), typical)[0].said)
+        by_mood.append(used(known, np.argsort(moods, kind="stable"))[0].said)
     rows = []
     for seed, fold in sorted({*zip(known.seeds.tolist(), known.folds.tolist(), strict=True)}):
         mine = (known.folds == fold) & (known.seeds == seed)
@@ -185,7 +199,7 @@ def session_figures(
     return {
         "uar_alone": mean.pop("alone"),
         **mean,
-        **_everyday(known, typical, orders),
+        **_everyday(known, used, orders),
         "folds": rows,
         "heard": curve,
         "orders": orders,
@@ -193,7 +207,7 @@ def session_figures(
     }
 
 
-def _everyday(known: Answers, typical: Mapping[str, Floats], orders: int) -> dict[str, float]:
+def _everyday(known: Answers, used: Callable[..., tuple[Answers, Any]], orders: int) -> dict[str, float]:
     """UAR of clips as days bring them, most of a speaker's neutral; nothing where no speaker has any."""
     calm = np.isin(known.truth, [known.labels.index(name) for name in _CALM if name in known.labels])
     figures = []
@@ -210,9 +224,9 @@ def _everyday(known: Answers, typical: Mapping[str, Floats], orders: int) -> dic
         if not drawn:
             return {}
         alone = known.take(np.concatenate(drawn))
-        used, _ = adapted_answers(alone, np.arange(len(alone)), typical)
+        adapted, _ = used(alone, np.arange(len(alone)))
         parts = {*zip(alone.seeds.tolist(), alone.folds.tolist(), strict=True)}
         groups = [(alone.seeds == seed) & (alone.folds == fold) for seed, fold in parts]
-        figures.append([[uar(one.truth[g], one.said[g]) for g in groups] for one in (alone, used)])
+        figures.append([[uar(one.truth[g], one.said[g]) for g in groups] for one in (alone, adapted)])
     before, after = np.mean(figures, axis=(0, 2))
     return {"everyday_alone": float(before), "everyday": float(after)}

@@ -1,0 +1,49 @@
+"""The table of what getting used to a speaker is worth, from the files under results/."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks.results import read
+from benchmarks.training_tables import LEFT_OUT
+from edge_ser.commands._output import markdown_table
+
+__all__ = ["TABLES"]
+
+
+def session(results: Path) -> str:
+    """Of RAVDESS's students and of models among strangers; then of the former by the clips heard before."""
+    known = read(results / "ravdess-live-int8.json")
+    rows = [_row("ravdess, new speakers", known)]
+    for name in LEFT_OUT:
+        rows.append(_row(f"{name}, left out", read(results / f"unheard-live-{name}.json")))
+    heard = [
+        {
+            "clips of the speaker before": str(row["from"])
+            if row["from"] == row["to"]
+            else f"{row['from']} to {row['to']}",
+            "UAR": f"{row['uar']:.3f}",
+        }
+        for row in known["session"]["heard"]
+    ]
+    return f"{markdown_table(rows)}\n\nRAVDESS, new speakers:\n\n{markdown_table(heard)}"
+
+
+def _row(told: str, one: Mapping[str, Any]) -> dict[str, str]:
+    figures = one["session"]
+    columns = {
+        "each clip alone": "uar_alone",
+        "used to the speaker": "uar",
+        "by mood": "by_mood",
+        "people in turn": "together",
+        "mostly neutral, alone": "everyday_alone",
+        "mostly neutral, used to": "everyday",
+    }
+    return {"clips": told, "classes": str(len(one["labels"]))} | {
+        head: f"{figures[key]:.3f}" if key in figures else "-" for head, key in columns.items()
+    }
+
+
+TABLES: dict[str, Callable[[Path], str]] = {"session": session}
