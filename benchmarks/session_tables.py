@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import statistics
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,4 +47,33 @@ def _row(told: str, one: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-TABLES: dict[str, Callable[[Path], str]] = {"session": session}
+def softening(results: Path) -> str:
+    """What each softness of what is expected is worth: to new speakers of RAVDESS, and on average to strangers."""
+    rows = read(results / "softening.json")["rows"]
+    groups = {
+        "new speakers": [row for row in rows if "left out" not in row["clips"]],
+        "strangers": [row for row in rows if "left out" in row["clips"]],
+    }
+    columns = {"random order": "uar", "by mood": "by_mood", "mostly neutral": "everyday"}
+    table = [{"softening": "each clip alone"} | {
+        f"{who}: {head}": _mean(own, f"{key}_alone" if key == "everyday" else "uar_alone")
+        for who, own in groups.items()
+        for head, key in columns.items()
+    }]  # fmt: skip
+    for told in dict.fromkeys(row["softening"] for row in rows):
+        table.append(
+            {"softening": told}
+            | {
+                f"{who}: {head}": _mean([row for row in own if row["softening"] == told], key)
+                for who, own in groups.items()
+                for head, key in columns.items()
+            }
+        )
+    return markdown_table(table)
+
+
+def _mean(rows: Sequence[Mapping[str, Any]], key: str) -> str:
+    return f"{statistics.fmean(row[key] for row in rows if key in row):.3f}"
+
+
+TABLES: dict[str, Callable[[Path], str]] = {"session": session, "softening": softening}

@@ -39,7 +39,7 @@ examples:
                                                16-bit 16 kHz mono PCM from another program
   edge-ser listen arecord:plughw:1 --doze -o jsonl
                                                through ALSA's arecord, the least memory; the model sleeps in silence
-  edge-ser listen mic --adapt                  one person speaks: get used to the voice, and answer better
+  edge-ser listen mic --adapt                  get used to who speaks, and answer better
   edge-ser listen --log day.csv --exec 'notify-send "$EDGE_SER_LABEL"'
                                                also into a file that is rotated, and to a command on each change
 
@@ -109,7 +109,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--adapt",
         action="store_true",
-        help="get used to the voice of the one person who speaks: emotions are told from what is usual for it",
+        help="get used to the voice, the room and the language: emotions are told from what is usual there",
     )
     parser.add_argument(
         "--turns",
