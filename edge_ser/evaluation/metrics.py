@@ -216,7 +216,15 @@ def bootstrap_ci(
     if rounds < 1:
         raise EdgeSerError(f"a bootstrap takes at least one round, not {rounds}")
     clips = [np.flatnonzero(owner == k) for k in range(len(names))]
-    strata = [np.arange(len(names))] if within is None else _strata(clips, np.asarray(within, dtype=object))
+    strata = [np.arange(len(names))]
+    if within is not None:
+        groups = np.asarray(within, dtype=object).astype(str)
+        of = [groups[mine[0]] for mine in clips]
+        if mixed := [
+            str(name) for name, mine, one in zip(names, clips, of, strict=True) if (groups[mine] != one).any()
+        ]:
+            raise EdgeSerError(f"{mixed[0]} stands in several groups: each speaker belongs to one")
+        strata = [np.flatnonzero(np.array(of) == group) for group in sorted(set(of))]
     rng = np.random.default_rng(seed)
     figures = np.array(
         [
@@ -233,15 +241,6 @@ def bootstrap_ci(
     tail = (1 - level) / 2
     low, high = np.quantile(figures, [tail, 1 - tail])
     return float(low), float(high)
-
-
-def _strata(clips: Sequence[NDArray[np.int64]], within: NDArray[np.object_]) -> list[NDArray[np.int64]]:
-    """The speakers of each group, by what their clips say."""
-    groups = [set(within[mine].tolist()) for mine in clips]
-    if mixed := [group for group in groups if len(group) > 1]:
-        raise EdgeSerError(f"a speaker stands in several groups: {', '.join(sorted(map(str, mixed[0])))}")
-    of = np.array([str(*group) for group in groups])
-    return [np.flatnonzero(of == name) for name in np.unique(of)]
 
 
 def _classes(truth: ArrayLike, predicted: ArrayLike) -> tuple[np.ndarray, np.ndarray]:

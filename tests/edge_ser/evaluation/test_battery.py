@@ -1,5 +1,6 @@
 """Every condition gives a wave, the same one twice; tests have the paper's limits; a perfect model passes."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +119,8 @@ def test_the_gap_between_sexes_is_given_from_who_is_heard_better() -> None:
         gap = bars(answers, some, LABELS)[-1]
         assert gap["test"] == "UAR between the sexes" and not gap["ok"]
         assert gap["figure"] == pytest.approx(0.5, abs=0.1) and gap["ci95"][0] > 0.3
+    mixed = [dataclasses.replace(some[0], sex="m" if some[0].sex == "f" else "f"), *some[1:]]
+    assert [row["ci95"] is None for row in bars(answers, mixed, LABELS)] == [False] * 4 + [True]
     one = [clip for clip in some if clip.speaker == some[0].speaker]
     alone = bars(perfect(one), one, LABELS)
     assert len(alone) == 4 and all(row["ci95"] is None for row in alone)

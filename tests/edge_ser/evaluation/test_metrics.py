@@ -199,7 +199,7 @@ def test_bootstrap_within_groups_draws_as_many_of_each_as_there_are():
 
     assert bootstrap_ci(share_of_women, speakers, within=sexes.tolist(), rounds=50) == (1.0, 1.0)
     assert {frozenset("a"), frozenset("ab"), frozenset("c"), frozenset("cd")} <= seen
-    with pytest.raises(EdgeSerError, match="a speaker stands in several groups: f, m"):
+    with pytest.raises(EdgeSerError, match="a stands in several groups"):
         bootstrap_ci(lambda i: 0.0, ["a", "a", "b"], within=["f", "m", "m"])
 
 
