@@ -220,10 +220,9 @@ def bootstrap_ci(
     if within is not None:
         groups = np.asarray(within, dtype=object).astype(str)
         of = [groups[mine[0]] for mine in clips]
-        if mixed := [
-            str(name) for name, mine, one in zip(names, clips, of, strict=True) if (groups[mine] != one).any()
-        ]:
-            raise EdgeSerError(f"{mixed[0]} stands in several groups: each speaker belongs to one")
+        for name, mine, one in zip(names, clips, of, strict=True):
+            if (groups[mine] != one).any():
+                raise EdgeSerError(f"{name} stands in several groups: each speaker belongs to one")
         strata = [np.flatnonzero(np.array(of) == group) for group in sorted(set(of))]
     rng = np.random.default_rng(seed)
     figures = np.array(
