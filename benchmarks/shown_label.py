@@ -60,7 +60,7 @@ class Kept:
     answers: Sequence[Prediction]
     step_samples: int
 
-    def stream(self, *, turns: bool) -> Kept:
+    def stream(self, *, turns: bool, adapt: bool) -> Kept:
         return self
 
     def push(self, wave: np.ndarray) -> Sequence[Prediction]:

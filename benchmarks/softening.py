@@ -39,7 +39,8 @@ def strangers(name: str, folder: Path) -> list[dict[str, Any]]:
     """Speakers of a corpus that the model was trained without."""
     corpus = load_corpus(name)
     corpus = corpus.restrict([label for label in LABELS if label in corpus.labels])
-    path, scored = folder / "all-seed0.safetensors", []
+    path = folder / "all-seed0.safetensors"
+    scored: list[Scored] = []
     result = evaluate_unheard(path, corpus, onto=scored)
     answers = Answers.of(result, scored, result["labels"])
     typical, _ = typical_of_training(path, answers.labels)

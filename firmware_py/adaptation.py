@@ -15,20 +15,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .prediction import probabilities
+from .turns import Turns
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-__all__ = ["MEMORY_S", "PRIOR_CLIPS", "PRIOR_S", "SOFTENING", "SpeakerMean"]
+__all__ = ["LONG_TURN_S", "MEMORY_S", "PRIOR_CLIPS", "PRIOR_S", "SOFTENING", "SpeakerMean", "SpeakerTurns"]
 
 #: A stranger's emotions are often mistaken, so they are expected softly. The more, the more strangers gain and the more
 #: one mood is taken for the voice: the most at which new speakers of a known corpus lose nothing while mostly neutral
 #: (`benchmarks.softening`).
 SOFTENING = 4.0
-#: Speech after which a speaker's own mean counts as much as the typical one.
-PRIOR_S = 15.0
-#: The same in clips of the length that corpora have.
+#: Clips of the length that corpora have after which half of a speaker's own mean comes off.
 PRIOR_CLIPS = 4.0
+#: The same in seconds of speech, of which such a clip has three.
+PRIOR_S = 12.0
+#: A turn that goes on counts again after so much speech, as long as models look back.
+LONG_TURN_S = 5.0
 #: What was said longer ago fades, so that another person is got used to as well.
 MEMORY_S = 600.0
 
@@ -72,3 +75,45 @@ class SpeakerMean:
         self.weight = min(self.weight + weight, self._memory)
         beyond = logits - logits.mean() - probabilities(logits, self._softening) @ self._typical
         self._beyond += (beyond - self._beyond) * min(1.0, weight / self.weight)
+
+
+class SpeakerTurns:
+    """What one person says, step by step: each turn counts once, by the answer at its end.
+
+    Answers to the first second of a turn are about little and all alike, which is no trait of the voice; where each
+    step counted, they hid what is.
+
+    Parameters
+    ----------
+    mean : SpeakerMean
+        In seconds.
+    """
+
+    def __init__(self, mean: SpeakerMean) -> None:
+        self.mean = mean
+        self._turns = Turns()
+        self._last: np.ndarray | None = None
+        self._seconds = 0.0
+
+    def adapted(self, logits: np.ndarray) -> np.ndarray:
+        """As `SpeakerMean.adapted`, of the turns before."""
+        return self.mean.adapted(logits)
+
+    def gate(self, is_open: bool) -> None:
+        """What the gate says of a step comes before its answer, also where nobody asks for one."""
+        if not is_open:
+            self._turns.pause()
+        elif self._turns.speak():
+            self._count()
+
+    def hear(self, logits: np.ndarray, seconds: float) -> None:
+        """The answer to a step of speech."""
+        self._last = np.array(logits)
+        self._seconds += seconds
+        if self._seconds >= LONG_TURN_S:
+            self._count()
+
+    def _count(self) -> None:
+        if self._last is not None:
+            self.mean.hear(self._last, self._seconds)
+        self._last, self._seconds = None, 0.0

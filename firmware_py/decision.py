@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .adaptation import SpeakerMean
+from .adaptation import SpeakerTurns
 from .gate import Reading
 from .prediction import Prediction, State, probabilities
 from .speech_statistics import SpeechWindow
@@ -29,8 +29,8 @@ class Decision:
         The bundle's; without one, all that passes the gate is taken for speech.
     frame_rate : float
         Frames of log-mel a second.
-    speaker : SpeakerMean, optional
-        Gets used to who speaks: each step of speech is answered by what was heard before it, and heard itself then.
+    speaker : SpeakerTurns, optional
+        Gets used to who speaks: each step of speech is answered by the turns before it.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Decision:
         calibration: Calibration,
         detector: SpeechDetector | None,
         frame_rate: float,
-        speaker: SpeakerMean | None = None,
+        speaker: SpeakerTurns | None = None,
     ) -> None:
         self._calibration, self._detector, self._frame_rate = calibration, detector, frame_rate
         self._speaker = speaker
@@ -47,6 +47,11 @@ class Decision:
     def hear(self, features: np.ndarray) -> None:
         """Take a step of which nothing is asked, for the detector to look back on."""
         self._window.hear(features)
+
+    def gate(self, reading: Reading) -> None:
+        """Take what the gate says of a step, before its answer or in the place of one."""
+        if self._speaker is not None:
+            self._speaker.gate(reading.open)
 
     def push(self, features: np.ndarray, logits: np.ndarray, reading: Reading) -> tuple[np.ndarray, State]:
         """Take the next step.

@@ -12,7 +12,7 @@ import numpy as np
 from edge_ser.dsp import LogMelStream
 from edge_ser.errors import EdgeSerError
 
-from .adaptation import SpeakerMean
+from .adaptation import SpeakerMean, SpeakerTurns
 from .decision import Decision
 from .doze import MOST_STEPS, Dozer, memory_steps
 from .engines import Engine, Outputs
@@ -24,7 +24,7 @@ from .turns import LEAD_STEPS, PAUSE_STEPS, Turns
 if TYPE_CHECKING:
     from edge_ser.bundle import Bundle
 
-__all__ = ["Pipeline", "front_end", "speaker_mean"]
+__all__ = ["Pipeline", "front_end", "speaker_turns"]
 
 
 class _Samples:
@@ -42,7 +42,7 @@ def front_end(bundle: Bundle) -> LogMelStream | _Samples:
     return LogMelStream(bundle.spec) if bundle.hears == "features" else _Samples()
 
 
-def speaker_mean(bundle: Bundle) -> SpeakerMean:
+def speaker_turns(bundle: Bundle) -> SpeakerTurns:
     """What is known of a speaker before a word: nothing, beside the bundle's typical answers.
 
     Raises
@@ -55,7 +55,7 @@ def speaker_mean(bundle: Bundle) -> SpeakerMean:
             f"{bundle.name} does not say its typical answers, so it cannot get used to a speaker; leave --adapt out, "
             "or write them with edge-ser calibrate --predictions"
         )
-    return SpeakerMean(bundle.calibration.typical)
+    return SpeakerTurns(SpeakerMean(bundle.calibration.typical))
 
 
 class Pipeline:
@@ -124,7 +124,7 @@ class Pipeline:
         self.every = every
         self._window = _window_samples(bundle)
         self._gate = gate if gate is not None else LevelGate(spec.hop_length, spec.sample_rate)
-        speaker = speaker_mean(bundle) if adapt else None
+        speaker = speaker_turns(bundle) if adapt else None
         self._decision = Decision(bundle.calibration, bundle.speech_detector, spec.frame_rate, speaker)
         self._front = front_end(bundle)
         self._state = engine.initial_state()
@@ -222,12 +222,14 @@ class Pipeline:
         if self._dozer is None:
             features = self._front.push(self._step)
             reading = self._gate.push(self._step, features)
+            self._decision.gate(reading)
             if self._turns is not None:
                 self._begin_turn(self._turns, features, reading)
             outputs, self._state = self.engine.step(features, self._state)
         else:
             early = None if self._late else self._front.push(self._step)
             reading = self._gate.push(self._step, early)
+            self._decision.gate(reading)
             # A level that is no number wakes the front end, which says what is wrong with the samples.
             if not reading.open and math.isfinite(reading.level_db):
                 self._dozer.sleep(self._step if early is None else early)

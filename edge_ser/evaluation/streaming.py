@@ -127,6 +127,7 @@ def stream_quality(
     labels: Sequence[str],
     progress: Progress = iter,
     shown: Callable[[], Steady] = Steady,
+    adapt: bool = False,
 ) -> dict[str, Any]:
     """Figures of recordings heard as a device hears them.
 
@@ -140,6 +141,8 @@ def stream_quality(
         Wraps the recordings.
     shown : callable, optional
         Makes what chooses the label that listeners are shown, anew for each recording.
+    adapt : bool, optional
+        Get used to the speaker of each recording, as ``edge-ser listen --adapt`` does.
 
     Returns
     -------
@@ -157,7 +160,7 @@ def stream_quality(
     lags: dict[str, list[float]] = {d: [] for d in ADV}
     right_after: dict[float, list[bool]] = {}
     for recognizer, recording in progress(recordings):
-        stream = recognizer.stream(turns=True)
+        stream = recognizer.stream(turns=True, adapt=adapt)
         answers = [_among(one, labels) for one in stream.push(recording.wave)]
         ends = np.array([one.end for one in answers])
         said = np.array([one.label for one in answers])

@@ -12,7 +12,7 @@ from edge_ser.bundle import Calibration, write_bundle
 from edge_ser.errors import EdgeSerError
 from edge_ser.recognizer import Recognizer
 from edge_ser.tensors import pack_tensors
-from firmware_py.adaptation import SpeakerMean
+from firmware_py.adaptation import LONG_TURN_S, SpeakerMean, SpeakerTurns
 from firmware_py.decision import Decision, probabilities
 from firmware_py.engines import open_engine
 from firmware_py.gate import Reading
@@ -99,23 +99,66 @@ def test_another_speaker_is_got_used_to_as_well() -> None:
     assert mean.weight == 10.0 and mean.adapted(np.array([-5.0, 5.0])) == pytest.approx([0.0, 0.0], abs=0.01)
 
 
+SAID = np.array([2.0, -2.0])
+
+
+def spoken(speaker: SpeakerTurns, seconds: float, logits=SAID) -> None:
+    """Steps of a quarter of a second: those before the last say something else."""
+    for left in np.arange(seconds, 0, -0.25):
+        speaker.gate(True)
+        speaker.hear(logits if left == 0.25 else -5.0 * np.asarray(logits), 0.25)
+
+
+def silent(speaker: SpeakerTurns, steps: int) -> None:
+    for _ in range(steps):
+        speaker.gate(False)
+
+
+def test_a_turn_counts_once_by_its_end_and_when_the_next_begins() -> None:
+    speaker, alone = SpeakerTurns(SpeakerMean((0.0, 0.0))), SpeakerMean((0.0, 0.0))
+    spoken(speaker, 2.0)
+    assert speaker.mean.weight == 0.0
+    silent(speaker, 1)  # a breath
+    spoken(speaker, 1.0)
+    assert speaker.mean.weight == 0.0
+    silent(speaker, 20)
+    assert speaker.mean.weight == 0.0
+    speaker.gate(True)
+    alone.hear(SAID, 3.0)
+    assert speaker.mean.weight == 3.0 and speaker.adapted(SAID) == pytest.approx(alone.adapted(SAID))
+
+
+def test_who_never_pauses_is_got_used_to_as_well() -> None:
+    speaker = SpeakerTurns(SpeakerMean((0.0, 0.0)))
+    spoken(speaker, LONG_TURN_S)
+    assert speaker.mean.weight == LONG_TURN_S
+    silent(speaker, 9)
+    speaker.gate(True)  # what counted counts no more
+    assert speaker.mean.weight == LONG_TURN_S
+
+
 @pytest.mark.parametrize(
     ("is_open", "speech", "heard"), [(True, True, 0.25), (True, False, 0.0), (False, True, 0.0)]
 )
 def test_only_speech_is_heard(is_open: bool, speech: bool, heard: float) -> None:
-    mean = SpeakerMean((0.0, 0.0))
-    decision = Decision(Calibration(1.0, 0.9), detector(1.0 if speech else -1.0), RATE, mean)
+    speaker = SpeakerTurns(SpeakerMean((0.0, 0.0)))
+    decision = Decision(Calibration(1.0, 0.9), detector(1.0 if speech else -1.0), RATE, speaker)
     decision.push(STEP, np.array([1.0, 0.0], np.float32), Reading(is_open, -20.0))
-    assert mean.weight == heard
+    silent(speaker, 2)
+    decision.gate(Reading(True, -20.0))
+    assert speaker.mean.weight == heard
 
 
-def test_a_step_is_answered_by_what_was_before_it() -> None:
-    mean = SpeakerMean((0.0, 0.0), prior=0.25)
-    decision = Decision(Calibration(1.0, 0.0), None, RATE, mean)
-    logits, reading = np.array([2.0, -2.0], np.float32), Reading(True, -20.0)
-    first, second = (decision.push(STEP, logits, reading)[0] for _ in range(2))
-    assert first == pytest.approx(probabilities(logits, 1.0))
-    assert second == pytest.approx(probabilities(logits / 2, 1.0))
+def test_a_step_is_answered_by_the_turns_before_it() -> None:
+    decision = Decision(Calibration(1.0, 0.0), None, RATE, SpeakerTurns(SpeakerMean((0.0, 0.0), prior=0.25)))
+    logits, loud, quiet = np.array([2.0, -2.0], np.float32), Reading(True, -20.0), Reading(False, -60.0)
+    answers = []
+    for readings in ([loud], [quiet, quiet, loud]):
+        for reading in readings:
+            decision.gate(reading)
+        answers.append(decision.push(STEP, logits, readings[-1])[0])
+    assert answers[0] == pytest.approx(probabilities(logits, 1.0))
+    assert answers[1] == pytest.approx(probabilities(logits / 2, 1.0))
 
 
 def with_typical(folder, typical):
@@ -135,11 +178,15 @@ def test_the_recognizer_gets_used_to_a_speaker_too(numpy_bundle, tmp_path) -> No
     bundle = with_typical(tmp_path / "b", np.eye(n).tolist())
     assert bundle.calibration.typical == tuple(map(tuple, np.eye(n).tolist()))
     assert json.loads((bundle.path / "bundle.json").read_text())["version"] == 6
-    wave = (0.3 * np.random.default_rng(0).normal(size=16000 * 3)).astype(np.float32)
-    wave[:8000] *= 0.003  # the gate opens on what stands out
+    rng = np.random.default_rng(0)
+    wave = (0.3 * rng.normal(size=16000 * 7)).astype(np.float32)
+    for start, end in ((0, 8000), (32000, 80000)):
+        wave[start:end] *= 0.003  # the gate opens on what stands out
     recognizer = Recognizer.load(bundle.path, engine="numpy")
-    plain, adapted = (recognizer.stream(adapt=adapt).push(wave) for adapt in (False, True))
-    assert plain[0].emotion == adapted[0].emotion and plain[-1].emotion != adapted[-1].emotion
+    plain, adapted = (recognizer.stream(adapt=adapt, turns=True).push(wave) for adapt in (False, True))
+    changed = [a.emotion != b.emotion for a, b in zip(plain, adapted, strict=True)]
+    again = next(i for i, one in enumerate(plain) if one.end > 80000 and one.state in ("speech", "unsure"))
+    assert plain[4].state in ("speech", "unsure") and changed == [i >= again for i in range(len(plain))]
     assert [dataclasses.replace(a, emotion={}) for a in plain] == [
         dataclasses.replace(a, emotion={}) for a in adapted
     ]
