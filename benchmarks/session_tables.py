@@ -76,4 +76,23 @@ def _mean(rows: Sequence[Mapping[str, Any]], key: str) -> str:
     return f"{statistics.fmean(row[key] for row in rows if key in row):.3f}"
 
 
-TABLES: dict[str, Callable[[Path], str]] = {"session": session, "softening": softening}
+def adapted_stream(results: Path) -> str:
+    """What it is worth in a stream, where turns are found and each begins with little."""
+    one = read(results / "adapted-stream.json")
+    rows = [
+        {
+            "label": row["label"],
+            "adapted": "yes" if row["adapt"] else "no",
+            "right at the end of a turn": f"{row['right_at_end']:.3f}",
+            "of those, stable within 1.5 s": f"{row['stable_in_time']:.1%}",
+            "flips a minute": f"{row['flips_per_minute']:.0f}",
+        }
+        for row in one["rows"]
+    ]
+    of = f"{one['rows'][0]['turns']} turns, `{one['checkpoints']}` in int8"
+    return f"{markdown_table(rows)}\n\n{of}: {one['protocol']}"
+
+
+TABLES: dict[str, Callable[[Path], str]] = {
+    table.__name__: table for table in (session, softening, adapted_stream)
+}

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["LONG_TURN_S", "MEMORY_S", "PRIOR_CLIPS", "PRIOR_S", "SOFTENING", "SpeakerMean", "SpeakerTurns"]
 
 #: A stranger's emotions are often mistaken, so they are expected softly. The more, the more strangers gain and the more
-#: one mood is taken for the voice: the most at which new speakers of a known corpus lose nothing while mostly neutral
-#: (`benchmarks.softening`).
+#: one mood is taken for the voice: the middle of what new speakers of a known corpus gain by, whether they are mostly
+#: neutral or not (`benchmarks.softening`).
 SOFTENING = 4.0
 #: Clips of the length that corpora have after which half of a speaker's own mean comes off.
 PRIOR_CLIPS = 4.0
