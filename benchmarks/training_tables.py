@@ -27,7 +27,7 @@ STUDENTS = (
 RIVALS = ("rival-wav2small-72k", "rival-wav2small-17k", "rival-mobilenetv4-s")
 # The corpora of the shipped model's training mix, and the folds that its twins held out, as files and tables name them.
 MIX = ("ravdess", "emodb", "emotale", "aesdd", "nemo", "urdu")
-TWINS = {"fold0": "fold 0", "folds123": "folds 1 to 3"}
+TWINS = {"fold0": "fold 0", "folds12": "folds 1 and 2"}
 
 
 def accuracy(results: Path) -> str:
