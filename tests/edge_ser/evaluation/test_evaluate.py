@@ -12,6 +12,7 @@ import pytest
 from edge_ser.audio import write_wav
 from edge_ser.bundle import Bundle
 from edge_ser.cli import main
+from edge_ser.commands.evaluate import print_figures
 from edge_ser.corpora import load_csv
 from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.evaluate import (
@@ -208,10 +209,36 @@ def test_one_seed_needs_no_columns_of_seeds(
     ]
 
 
-def test_int8_beside_float32(folds: Path, checkpoints: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def spied(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Any]]:
+    """What models are calibrated on (the fold held out, and the clips' folds), and how ranges follow from it."""
+    import export.calibration
+    import export.source
+
+    seen: dict[str, list[Any]] = {"heard": [], "asked": []}
+    calibrate, observe = export.calibration.calibrate_on_clips, export.source.observe
+
+    def on_clips(clips, spec, step_frames, *, held_out_fold):  # type: ignore[no-untyped-def]
+        seen["heard"].append((held_out_fold, {clip.fold for clip in clips}))
+        return calibrate(clips, spec, step_frames, held_out_fold=held_out_fold)
+
+    def observed(model, features, method="minmax"):  # type: ignore[no-untyped-def]
+        seen["asked"].append(method)
+        return observe(model, features, method)
+
+    monkeypatch.setattr(export.calibration, "calibrate_on_clips", on_clips)
+    monkeypatch.setattr(export.source, "observe", observed)
+    return seen
+
+
+def test_int8_beside_float32(
+    folds: Path, checkpoints: Path, capsys: pytest.CaptureFixture[str], spied: dict[str, list[Any]]
+) -> None:
     call = ["evaluate", "--corpus", str(folds), "--checkpoints", str(checkpoints), "--precision", "int8"]
     assert main([*call, "--engine", "numpy", "-o", "json"]) == 0
     result = json.loads(capsys.readouterr().out)
+    assert spied["heard"] == [(0, {1}), (1, {0})] * 2  # never a speaker of the fold that is tested
+    assert set(spied["asked"]) == {"minmax"} and "ranges" not in result["quantisation"]
     lost = result["quantisation"]
     assert (lost["engine"], lost["precision"]) == ("numpy", "int8")
     assert "audio through numpy int8 streaming" in result["protocol"]
@@ -223,7 +250,7 @@ def test_int8_beside_float32(folds: Path, checkpoints: Path, capsys: pytest.Capt
     assert result["adv"]["n"] == plain["adv"]["n"] == 32
     for name in ("arousal", "valence"):
         assert result["adv"][name]["ccc"] == pytest.approx(plain["adv"][name]["ccc"], abs=0.1)
-    assert main([*call, "--engine", "numpy"]) == 0
+    print_figures(result)
     assert "numpy int8 loses" in capsys.readouterr().out
 
 
@@ -251,46 +278,14 @@ def test_float32_through_a_device_is_torch(folds: Path, checkpoints: Path) -> No
     assert through["confusion"] == evaluate_checkpoints(checkpoints, load_csv(folds))["confusion"]
 
 
-def test_what_each_fold_is_calibrated_on(
-    folds: Path, checkpoints: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Never a speaker of the fold that is tested."""
-    import export.calibration as module
-    from edge_ser.commands.evaluate import device_form
-
-    heard: list[tuple[int | None, set[int | None]]] = []
-    real = module.calibrate_on_clips
-
-    def spy(clips, spec, step_frames, *, held_out_fold):  # type: ignore[no-untyped-def]
-        heard.append((held_out_fold, {clip.fold for clip in clips}))
-        return real(clips, spec, step_frames, held_out_fold=held_out_fold)
-
-    monkeypatch.setattr(module, "calibrate_on_clips", spy)
-    evaluate_checkpoints(checkpoints, load_csv(folds), device=device_form("numpy", "int8"))
-    assert heard == [(0, {1}), (1, {0})] * 2
-
-
 def test_ranges_follow_as_asked(
-    folds: Path, checkpoints: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    folds: Path, checkpoints: Path, capsys: pytest.CaptureFixture[str], spied: dict[str, list[Any]]
 ) -> None:
-    import export.source as module
-
-    asked: list[str] = []
-    real = module.observe
-
-    def spy(model, features, method="minmax"):  # type: ignore[no-untyped-def]
-        asked.append(method)
-        return real(model, features, method)
-
-    monkeypatch.setattr(module, "observe", spy)
     call = ["evaluate", "--corpus", str(folds), "--checkpoints", str(checkpoints), "--fold", "0"]
-    call += ["--engine", "numpy", "-o", "json"]
-    assert main([*call, "--precision", "int8", "--calibration", "mse"]) == 0
-    assert "mse" in asked and json.loads(capsys.readouterr().out)["quantisation"]["ranges"] == "mse"
-    asked.clear()
+    call += ["--engine", "numpy", "-o", "json", "--calibration", "mse"]
     assert main([*call, "--precision", "int8"]) == 0
-    assert set(asked) == {"minmax"} and "ranges" not in json.loads(capsys.readouterr().out)["quantisation"]
-    assert main([*call, "--calibration", "mse"]) == 2
+    assert "mse" in spied["asked"] and json.loads(capsys.readouterr().out)["quantisation"]["ranges"] == "mse"
+    assert main(call) == 2
     assert "name a --precision of fewer bits" in capsys.readouterr().err
 
 

@@ -50,8 +50,8 @@ class Scripted:
     def step_samples(self) -> int:
         return 4000
 
-    def stream(self, *, turns: bool) -> "Scripted":
-        assert turns  # as a listener hears
+    def stream(self, *, turns: bool, adapt: bool) -> "Scripted":
+        assert turns and not adapt  # as a listener hears
         return self
 
     def push(self, wave: np.ndarray) -> list[Prediction]:
