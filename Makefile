@@ -38,8 +38,9 @@ $(STAMPS)/bench: $(STAMPS)/dev
 demo: $(STAMPS)/demo ## hear it work: live reading, what it costs here, a picture (needs no microphone)
 	@bash scripts/demo.sh $(BIN)/edge-ser $(OUT)/demo
 
+# One thread for each of the two workers: with two each they wait for one another, at twice the processor time.
 test: lint ## ruff, mypy and every test
-	$(BIN)/python -m pytest -n 2 --durations=15
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --durations=15
 
 bench: $(STAMPS)/bench ## timings of the engines, and of the front end beside its peers'
 	$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-sort=name \
