@@ -105,9 +105,8 @@ def run(args: argparse.Namespace) -> int:
     if args.output == "json":
         write_table([], "json", document=told)
     else:
-        rows = [made["calibration"]] if args.predictions else []
-        if rows:
-            write_table(rows, "md")
+        if args.predictions:
+            write_table([{k: v for k, v in made["calibration"].items() if k != "typical"}], "md")
         for one in filter(None, worth.values()):
             print(f"\nby the temperature and rule of {one['protocol']}:\n")
             write_table([{key: one[key] for key in ("clips", "ece", "coverage", "accuracy", "gain")}], "md")
