@@ -55,7 +55,10 @@ def _figures(one: Bundle) -> list[str]:
         folds = ", ".join(dict.fromkeys(str(fold["fold"]) for fold in figure["folds"]))
         value = f"{figure['corpus']} {figure['uar']['mean']:.3f}"
         said.setdefault(folds, {}).setdefault(figure["corpus"], value)
-    return [f"fold {folds}: {', '.join(values.values())}" for folds, values in said.items()]
+    return [
+        f"fold{'s' if ',' in folds else ''} {folds}: {', '.join(values.values())}"
+        for folds, values in said.items()
+    ]
 
 
 TABLES: dict[str, Callable[[Path], str]] = {"models": models}
