@@ -54,21 +54,17 @@ def softening(results: Path) -> str:
         "new speakers": [row for row in rows if "left out" not in row["clips"]],
         "strangers": [row for row in rows if "left out" in row["clips"]],
     }
-    columns = {"random order": "uar", "by mood": "by_mood", "mostly neutral": "everyday"}
-    table = [{"softening": "each clip alone"} | {
-        f"{who}: {head}": _mean(own, f"{key}_alone" if key == "everyday" else "uar_alone")
-        for who, own in groups.items()
-        for head, key in columns.items()
-    }]  # fmt: skip
-    for told in dict.fromkeys(row["softening"] for row in rows):
-        table.append(
-            {"softening": told}
-            | {
-                f"{who}: {head}": _mean([row for row in own if row["softening"] == told], key)
-                for who, own in groups.items()
-                for head, key in columns.items()
-            }
-        )
+    used = {"random order": "uar", "by mood": "by_mood", "mostly neutral": "everyday"}
+    alone = {"random order": "uar_alone", "by mood": "uar_alone", "mostly neutral": "everyday_alone"}
+    every = list(dict.fromkeys(row["softening"] for row in rows))
+    table = []
+    for told, softness, keys in (("each clip alone", every[0], alone), *((one, one, used) for one in every)):
+        figures = {
+            f"{who}: {head}": _mean([row for row in own if row["softening"] == softness], key)
+            for who, own in groups.items()
+            for head, key in keys.items()
+        }
+        table.append({"softening": told} | figures)
     return markdown_table(table)
 
 

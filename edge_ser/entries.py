@@ -136,6 +136,12 @@ class Entries:
         inner = Entries({str(i): row for i, row in enumerate(value)}, self._what, f"{self._path}.{key}")
         return np.stack([inner.numbers(str(i), width) for i in range(count)])
 
+    def square(self, key: str, size: int) -> tuple[tuple[float, ...], ...]:
+        """A list of as many rows of numbers as each has; numbers alone are a row that stands for all."""
+        if any(isinstance(row, list) for row in self.get(key, list, "a list of rows")):
+            return tuple(map(tuple, self.rows(key, size, size).tolist()))
+        return (tuple(self.numbers(key, size).tolist()),) * size
+
     def shape(self, key: str) -> tuple[int, ...]:
         """Sizes of a tensor of at most `MAX_ELEMENTS` elements."""
         value = self.get(key, list, "a list of sizes")

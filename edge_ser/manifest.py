@@ -269,19 +269,12 @@ def _adv(entry: Entries) -> AdvScale:
 
 
 def _calibration(entry: Entries, labels: int) -> Calibration:
-    typical = None
-    if isinstance(given := entry.raw.get("typical"), list) and not any(
-        isinstance(row, list) for row in given
-    ):
-        typical = (entry.numbers("typical", labels).tolist(),) * labels
-    elif given is not None:
-        typical = entry.rows("typical", labels, labels).tolist()
     return Calibration(
         entry.number("temperature", 1e-3, 1e3),
         entry.number("unsure_below", 0.0, 1.0),
         entry.number("coverage", 0.0, 1.0) if entry.raw.get("coverage") is not None else None,
         entry.text("fitted_on") if entry.raw.get("fitted_on") else "",
-        None if typical is None else tuple(map(tuple, typical)),
+        entry.square("typical", labels) if entry.raw.get("typical") is not None else None,
     )
 
 

@@ -210,19 +210,20 @@ def session_figures(
 def _everyday(known: Answers, used: Callable[..., tuple[Answers, Any]], orders: int) -> dict[str, float]:
     """UAR of clips as days bring them, most of a speaker's neutral; nothing where no speaker has any."""
     calm = np.isin(known.truth, [known.labels.index(name) for name in _CALM if name in known.labels])
+    pools = []
+    for seed, speaker in sorted({*zip(known.seeds.tolist(), known.speakers.tolist(), strict=True)}):
+        mine = (known.seeds == seed) & (known.speakers == speaker)
+        if (mine & calm).any() and (mine & ~calm).any():
+            pools.append((np.flatnonzero(mine & calm), np.flatnonzero(mine & ~calm)))
+    if not pools:
+        return {}
     figures = []
-    for seed in range(orders):
-        rng = np.random.default_rng(seed)
+    for order in range(orders):
+        rng = np.random.default_rng(order)
         drawn = []
-        for key in sorted({*zip(known.seeds.tolist(), known.speakers.tolist(), strict=True)}):
-            mine = (known.seeds == key[0]) & (known.speakers == key[1])
-            often, seldom = np.flatnonzero(mine & calm), np.flatnonzero(mine & ~calm)
-            if len(often) and len(seldom):
-                which = rng.random(_EVERYDAY_CLIPS) < _CALM_SHARE
-                clips = np.where(which, rng.choice(often, len(which)), rng.choice(seldom, len(which)))
-                drawn.append(clips)
-        if not drawn:
-            return {}
+        for often, seldom in pools:
+            which = rng.random(_EVERYDAY_CLIPS) < _CALM_SHARE
+            drawn.append(np.where(which, rng.choice(often, len(which)), rng.choice(seldom, len(which))))
         alone = known.take(np.concatenate(drawn))
         adapted, _ = used(alone, np.arange(len(alone)))
         parts = {*zip(alone.seeds.tolist(), alone.folds.tolist(), strict=True)}
