@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .prediction import probabilities
-from .turns import Turns
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -91,7 +90,6 @@ class SpeakerTurns:
 
     def __init__(self, mean: SpeakerMean) -> None:
         self.mean = mean
-        self._turns = Turns()
         self._last: np.ndarray | None = None
         self._seconds = 0.0
 
@@ -99,21 +97,15 @@ class SpeakerTurns:
         """As `SpeakerMean.adapted`, of the turns before."""
         return self.mean.adapted(logits)
 
-    def gate(self, is_open: bool) -> None:
-        """What the gate says of a step comes before its answer, also where nobody asks for one."""
-        if not is_open:
-            self._turns.pause()
-        elif self._turns.speak():
-            self._count()
+    def begin_turn(self) -> None:
+        """The next step begins a turn: the one before counts."""
+        if self._last is not None:
+            self.mean.hear(self._last, self._seconds)
+        self._last, self._seconds = None, 0.0
 
     def hear(self, logits: np.ndarray, seconds: float) -> None:
         """The answer to a step of speech."""
         self._last = np.array(logits)
         self._seconds += seconds
         if self._seconds >= LONG_TURN_S:
-            self._count()
-
-    def _count(self) -> None:
-        if self._last is not None:
-            self.mean.hear(self._last, self._seconds)
-        self._last, self._seconds = None, 0.0
+            self.begin_turn()

@@ -48,10 +48,10 @@ class Decision:
         """Take a step of which nothing is asked, for the detector to look back on."""
         self._window.hear(features)
 
-    def gate(self, reading: Reading) -> None:
-        """Take what the gate says of a step, before its answer or in the place of one."""
+    def begin_turn(self) -> None:
+        """The next step begins a turn, see `firmware_py.turns`."""
         if self._speaker is not None:
-            self._speaker.gate(reading.open)
+            self._speaker.begin_turn()
 
     def push(self, features: np.ndarray, logits: np.ndarray, reading: Reading) -> tuple[np.ndarray, State]:
         """Take the next step.

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from .engines import Engine, Outputs, State
-from .turns import LEAD_STEPS, Turns
+from .turns import LEAD_STEPS
 
 __all__ = ["MOST_STEPS", "Dozer", "memory_steps"]
 
@@ -91,9 +91,6 @@ class Dozer:
         the front end hears the step that woke it. Its frames may not reach back further than one step.
     keep : int
         How many of the missed steps' features `wake` has to give at least, if there were so many.
-    turns : Turns, optional
-        Where given, the model begins each turn anew, and hears the last `LEAD_STEPS` missed steps of it; `memory` is
-        then at least `PAUSE_STEPS`.
 
     Attributes
     ----------
@@ -107,9 +104,8 @@ class Dozer:
         memory: int,
         front: FrontEnd | None = None,
         keep: int = 0,
-        turns: Turns | None = None,
     ) -> None:
-        self._engine, self._memory, self._front, self._turns = engine, memory, front, turns
+        self._engine, self._memory, self._front = engine, memory, front
         self._state = engine.initial_state()
         # One more where features are still to be computed: its samples are the past of the next one's frames.
         self._missed: deque[np.ndarray] = deque(maxlen=max(memory, keep) + (front is not None))
@@ -121,11 +117,20 @@ class Dozer:
         self._forgot |= len(self._missed) == self._missed.maxlen
         self._missed.append(heard.copy())
         self.dozed += 1
-        if self._turns is not None:
-            self._turns.pause()
 
-    def wake(self) -> list[np.ndarray]:
-        """Let the model hear what it would still remember; the features of the last missed steps, oldest first."""
+    def wake(self, anew: bool = False) -> list[np.ndarray]:
+        """Let the model hear what it would still remember.
+
+        Parameters
+        ----------
+        anew : bool
+            It forgets what was before, and hears the last `LEAD_STEPS` missed steps: a turn begins.
+
+        Returns
+        -------
+        list of ndarray
+            Features of the last missed steps, oldest first.
+        """
         missed = list(self._missed)
         self._missed.clear()
         if self._front is not None and missed:
@@ -135,7 +140,7 @@ class Dozer:
             missed = [self._front.push(samples) for samples in missed]
         self._forgot = False
         most = self._memory
-        if self._turns is not None and self._turns.speak():
+        if anew:
             self._state, most = self._engine.initial_state(), LEAD_STEPS
         remembered = missed[max(0, len(missed) - most) :]
         for features in remembered:

@@ -131,8 +131,9 @@ class Pipeline:
         # Where the gate reads samples alone, the front end sleeps as well; frames longer than a step would need more
         # of the past than is kept.
         self._late = not self._gate.reads_features and spec.n_fft <= self.step_samples
-        self._dozer = self._make_dozer(turns) if doze else None
-        self._turns = Turns() if turns and not doze else None
+        self._anew = turns
+        self._dozer = self._make_dozer() if doze else None
+        self._turns = Turns()
         self._lead: deque[np.ndarray] = deque(maxlen=LEAD_STEPS)  # of a pause, what belongs to the next turn
         self._nothing = dict.fromkeys(bundle.labels, math.nan)
         self._step = np.zeros(self.step_samples, np.float32)
@@ -157,10 +158,10 @@ class Pipeline:
         """Samples of these that the gate heard and the model did not."""
         return self._dozer.dozed * self.step_samples if self._dozer is not None else 0
 
-    def _make_dozer(self, turns: bool) -> Dozer:
+    def _make_dozer(self) -> Dozer:
         front = self._front if self._late else None
-        if turns:  # nothing from before a pause is remembered
-            return Dozer(self.engine, PAUSE_STEPS, front, WINDOW_STEPS, Turns())
+        if self._anew:  # what is missed before the pause is long enough to be forgotten
+            return Dozer(self.engine, PAUSE_STEPS, front, WINDOW_STEPS)
         heard = front_end(self.bundle).push(np.zeros(self.step_samples, np.float32))
         memory = memory_steps(self.engine, heard.shape)
         if memory is None:
@@ -222,21 +223,26 @@ class Pipeline:
         if self._dozer is None:
             features = self._front.push(self._step)
             reading = self._gate.push(self._step, features)
-            self._decision.gate(reading)
-            if self._turns is not None:
-                self._begin_turn(self._turns, features, reading)
+            if self._begins_turn(reading):
+                self._state = self.engine.initial_state()
+                for lead in self._lead:
+                    _, self._state = self.engine.step(lead, self._state)
+            if reading.open:
+                self._lead.clear()
+            else:
+                self._lead.append(features)
             outputs, self._state = self.engine.step(features, self._state)
         else:
             early = None if self._late else self._front.push(self._step)
             reading = self._gate.push(self._step, early)
-            self._decision.gate(reading)
+            anew = self._begins_turn(reading)
             # A level that is no number wakes the front end, which says what is wrong with the samples.
             if not reading.open and math.isfinite(reading.level_db):
                 self._dozer.sleep(self._step if early is None else early)
                 if early is not None:
                     self._decision.hear(early)
                 return None, self._nothing, "silence", reading
-            missed = self._dozer.wake()
+            missed = self._dozer.wake(anew)
             if early is None:
                 for features in missed:
                     self._decision.hear(features)
@@ -247,17 +253,12 @@ class Pipeline:
         shares, state = self._decision.push(features, outputs.logits, reading)
         return outputs, dict(zip(self.bundle.labels, map(float, shares), strict=True)), state, reading
 
-    def _begin_turn(self, turns: Turns, features: np.ndarray, reading: Reading) -> None:
-        """Forget what was before a pause, once it is over."""
-        if not reading.open:
-            turns.pause()
-            self._lead.append(features)
-            return
-        if turns.speak():
-            self._state = self.engine.initial_state()
-            for heard in self._lead:
-                _, self._state = self.engine.step(heard, self._state)
-        self._lead.clear()
+    def _begins_turn(self, reading: Reading) -> bool:
+        """Whether the model is to forget what was before this step, for a turn begins."""
+        begins = self._turns.begins(reading.open)
+        if begins:
+            self._decision.begin_turn()
+        return begins and self._anew
 
     def _run_step(self) -> Prediction | None:
         outputs, emotion, state, reading = self._hear()

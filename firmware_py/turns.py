@@ -11,17 +11,13 @@ LEAD_STEPS = 2
 
 
 class Turns:
-    """Knows when a turn begins."""
+    """Knows when a turn begins, from what the gate says of each step."""
 
     def __init__(self) -> None:
         self._closed = PAUSE_STEPS  # whatever was before the first step, it is no turn
 
-    def pause(self) -> None:
-        """The gate is closed in a step."""
-        self._closed += 1
-
-    def speak(self) -> bool:
-        """The gate is open in a step: whether a new turn begins, or the old one goes on."""
-        new = self._closed >= PAUSE_STEPS
-        self._closed = 0
-        return new
+    def begins(self, is_open: bool) -> bool:
+        """Whether a turn begins with the next step; a breath, where the gate is closed for less, begins none."""
+        begins = is_open and self._closed >= PAUSE_STEPS
+        self._closed = 0 if is_open else self._closed + 1
+        return begins

@@ -105,35 +105,23 @@ SAID = np.array([2.0, -2.0])
 def spoken(speaker: SpeakerTurns, seconds: float, logits=SAID) -> None:
     """Steps of a quarter of a second: those before the last say something else."""
     for left in np.arange(seconds, 0, -0.25):
-        speaker.gate(True)
         speaker.hear(logits if left == 0.25 else -5.0 * np.asarray(logits), 0.25)
-
-
-def silent(speaker: SpeakerTurns, steps: int) -> None:
-    for _ in range(steps):
-        speaker.gate(False)
 
 
 def test_a_turn_counts_once_by_its_end_and_when_the_next_begins() -> None:
     speaker, alone = SpeakerTurns(SpeakerMean((0.0, 0.0))), SpeakerMean((0.0, 0.0))
     spoken(speaker, 2.0)
     assert speaker.mean.weight == 0.0
-    silent(speaker, 1)  # a breath
-    spoken(speaker, 1.0)
-    assert speaker.mean.weight == 0.0
-    silent(speaker, 20)
-    assert speaker.mean.weight == 0.0
-    speaker.gate(True)
-    alone.hear(SAID, 3.0)
-    assert speaker.mean.weight == 3.0 and speaker.adapted(SAID) == pytest.approx(alone.adapted(SAID))
+    speaker.begin_turn()
+    alone.hear(SAID, 2.0)
+    assert speaker.mean.weight == 2.0 and speaker.adapted(SAID) == pytest.approx(alone.adapted(SAID))
 
 
 def test_who_never_pauses_is_got_used_to_as_well() -> None:
     speaker = SpeakerTurns(SpeakerMean((0.0, 0.0)))
     spoken(speaker, LONG_TURN_S)
     assert speaker.mean.weight == LONG_TURN_S
-    silent(speaker, 9)
-    speaker.gate(True)  # what counted counts no more
+    speaker.begin_turn()  # what counted counts no more
     assert speaker.mean.weight == LONG_TURN_S
 
 
@@ -144,19 +132,17 @@ def test_only_speech_is_heard(is_open: bool, speech: bool, heard: float) -> None
     speaker = SpeakerTurns(SpeakerMean((0.0, 0.0)))
     decision = Decision(Calibration(1.0, 0.9), detector(1.0 if speech else -1.0), RATE, speaker)
     decision.push(STEP, np.array([1.0, 0.0], np.float32), Reading(is_open, -20.0))
-    silent(speaker, 2)
-    decision.gate(Reading(True, -20.0))
+    decision.begin_turn()
     assert speaker.mean.weight == heard
 
 
 def test_a_step_is_answered_by_the_turns_before_it() -> None:
     decision = Decision(Calibration(1.0, 0.0), None, RATE, SpeakerTurns(SpeakerMean((0.0, 0.0), prior=0.25)))
-    logits, loud, quiet = np.array([2.0, -2.0], np.float32), Reading(True, -20.0), Reading(False, -60.0)
+    logits = np.array([2.0, -2.0], np.float32)
     answers = []
-    for readings in ([loud], [quiet, quiet, loud]):
-        for reading in readings:
-            decision.gate(reading)
-        answers.append(decision.push(STEP, logits, readings[-1])[0])
+    for _ in range(2):
+        decision.begin_turn()
+        answers.append(decision.push(STEP, logits, Reading(True, -20.0))[0])
     assert answers[0] == pytest.approx(probabilities(logits, 1.0))
     assert answers[1] == pytest.approx(probabilities(logits / 2, 1.0))
 

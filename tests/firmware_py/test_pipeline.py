@@ -280,3 +280,17 @@ def test_a_short_pause_ends_no_turn(numpy_bundle):
         for turns in (True, False)
     )
     assert with_turns == without
+
+
+@settings(max_examples=20, deadline=None)
+@given(opens=st.lists(st.booleans(), min_size=1, max_size=24))
+def test_who_dozes_gets_used_to_a_speaker_alike(numpy_bundle, opens):
+    n = len(numpy_bundle.labels)
+    calibration = dataclasses.replace(numpy_bundle.calibration, typical=((0.0,) * n,) * n)
+    bundle = dataclasses.replace(numpy_bundle, calibration=calibration)
+    awake, dozing = (
+        answers(bundle, noise(len(opens) * STEP), gate=Scripted(opens), doze=doze, turns=True, adapt=True)[0]
+        for doze in (False, True)
+    )
+    spoken = [(a.emotion, b.emotion) for a, b, is_open in zip(awake, dozing, opens, strict=True) if is_open]
+    assert all(a == b for a, b in spoken)
