@@ -51,7 +51,7 @@ def bars(results: Path) -> str:
         ),
         row(
             "speech refused: at most 3 %", 0.03, speech["refused"], f"{speech['refused']:.1%}",
-            f"{speech['speech']} clips of seven corpora",
+            f"{speech['speech']} clips of {len(speech['by_collection'])} corpora",
         ),
         row(
             "paper's tests passed: more than 79 %", 0.79, passed, f"{passed:.1%}",
@@ -132,9 +132,9 @@ def _twin(results: Path, part: str) -> dict[str, Any]:
 
     told = (
         f"{one['robustness']['protocol']}, UAR {heard[0]:.3f} undisturbed and {sum(heard) / len(heard):.3f} on average "
-        f"over {len(heard)} conditions; {stream['turns']} clips joined. Temperature and rule on {fitted['clips']} "
-        f"clips of all six corpora, fitted to the other speakers of these: {worth(fitted)}; with clips counting alike "
-        f"instead of corpora {worth(fitted['by_clips'])}"
+        f"over that and {len(heard) - 1} conditions; {stream['turns']} clips joined. Temperature and rule on "
+        f"{fitted['clips']} clips of all six corpora, fitted to the other speakers of these: {worth(fitted)}; "
+        f"with clips counting alike instead of corpora {worth(fitted['by_clips'])}"
     )
     if part != "fold0":
         told += f"; by those fitted to fold 0's speakers, before, {worth(record['as_it_was'])}"

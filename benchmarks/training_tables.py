@@ -11,6 +11,7 @@ from benchmarks.results import read
 from edge_ser.commands._output import markdown_table
 from edge_ser.corpora.base import ADV
 from edge_ser.evaluation.evaluate import by_seed
+from edge_ser.evaluation.metrics import FEW
 from firmware_py.machine import machine_line
 
 __all__ = ["TABLES", "TWINS"]
@@ -89,7 +90,7 @@ def _uar(figures: Mapping[str, Any]) -> dict[str, str]:
     interval = figures["uar"]["ci95"]
     return {
         "UAR": f"**{figures['uar']['mean']:.3f}**",
-        "95 % over speakers": "{:.3f} to {:.3f}".format(*interval) if interval else "one speaker",
+        "95 % over speakers": "{:.3f} to {:.3f}".format(*interval) if interval else FEW,
     }
 
 

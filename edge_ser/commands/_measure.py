@@ -142,7 +142,8 @@ def _robustness(
     )
     pitch = pitch_groups(clips)
     tests = paper_tests(answers, clips, labels, pitch)
-    beside = paper_tests(random_answers(answers, len(clips), len(labels)), clips, labels, pitch)
+    random = paper_tests(random_answers(answers, len(clips), len(labels)), clips, labels, pitch)
+    beside = list(_matched(tests, random))
     return {
         "robustness": {
             "protocol": statement, "conditions": table, "bars": bars(answers, clips, labels)
@@ -153,17 +154,17 @@ def _robustness(
             "summary": [_passed(name, rows) for name, rows in ((listener.name, tests), ("random", beside))],
             "tests": [
                 {**one, "random": other["figure"], "random ok": other["ok"]}
-                for one, other in zip(tests, _matched(tests, beside), strict=True)
+                for one, other in zip(tests, beside, strict=True)
             ],
         },
     }  # fmt: skip
 
 
-def _matched(tests: list[dict[str, Any]], beside: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def _matched(tests: list[dict[str, Any]], random: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """The random model's row of each test; one it has not (an emotion that it never named) counts as missed."""
-    by = {(row["task"], row["test"]): row for row in beside}
+    by = {(row["task"], row["test"]): row for row in random}
     for row in tests:
-        yield by.get((row["task"], row["test"]), {"figure": None, "ok": False})
+        yield by.get((row["task"], row["test"]), row | {"figure": None, "ok": False})
 
 
 def _passed(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:

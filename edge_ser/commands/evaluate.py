@@ -317,7 +317,7 @@ def _print_folds(result: dict[str, Any]) -> None:
     interval = result["uar"]["ci95"]
     spread = f" (95 % over speakers {interval[0]:.3f} to {interval[1]:.3f})" if interval else ""
     trivial = result["baseline_uar"]
-    print(f"\nUAR {result['uar']['mean']:.3f}{spread}; always the most frequent class {trivial:.3f}")
+    print(f"\nUAR {result['uar']['mean']:.3f}{spread}; always the same label {trivial:.3f}")
     if len(seeds) > 1:
         each = ", ".join(f"{one['seed']}: {one['uar']:.3f}" for one in seeds)
         print(f"by seed {each}; standard deviation {statistics.stdev(one['uar'] for one in seeds):.3f}")

@@ -117,6 +117,11 @@ class Answers:
         return len(self.clips)
 
     @property
+    def recordings(self) -> int:
+        """How many clips there are; models of several seeds answer each of them."""
+        return len({(clip.corpus, clip.path) for clip in self.clips})
+
+    @property
     def truth(self) -> np.ndarray:
         """(n,) int64: index of each clip's emotion, -1 where it has none."""
         index = {label: i for i, label in enumerate(self.labels)}

@@ -12,7 +12,7 @@ from edge_ser.audio import load_audio
 from edge_ser.corpora import ADV, Clip
 from edge_ser.evaluation.conditions import CONDITIONS, SMALL_CHANGES, Material, heard_in
 from edge_ser.evaluation.listeners import Listener
-from edge_ser.evaluation.metrics import bootstrap_ci, uar
+from edge_ser.evaluation.metrics import speaker_interval, uar
 
 __all__ = ["bars", "conditions_table", "every_condition", "random_answers", "spread_over", "true_labels"]
 
@@ -95,8 +95,8 @@ def bars(answers: Mapping[str, Answer], clips: Sequence[Clip], labels: Sequence[
     -------
     list of dict
         ``test``, ``figure`` (UAR lost, or the gap), ``ci95`` (from, to; a paired bootstrap over speakers, of the same
-        number of each sex for the gap; None for a single speaker, and for the gap where one is said to be of both
-        sexes), ``limit``, ``ok``.
+        number of each sex for the gap; None for fewer than five speakers, and for the gap where one is said to be of
+        both sexes), ``limit``, ``ok``.
     """
     truth, clean = true_labels(clips, labels), answers["clean"][0]
     speakers, sexes = [clip.speaker for clip in clips], np.array([clip.sex or "" for clip in clips])
@@ -119,14 +119,13 @@ def bars(answers: Mapping[str, Answer], clips: Sequence[Clip], labels: Sequence[
     if {"f", "m"} <= set(sexes):
         better, worse = sorted("fm", key=lambda sex: -of(sex, every))
         asked.append(("UAR between the sexes", lambda i: of(better, i) - of(worse, i), 0.05))
-    people = len(set(speakers))
-    one_sex = len({*zip(speakers, sexes.tolist(), strict=True)}) == people
+    one_sex = len({*zip(speakers, sexes.tolist(), strict=True)}) == len(set(speakers))
     rows = []
     for test, figure, limit in asked:
         within = sexes.tolist() if "sexes" in test else None
         value, interval = figure(every), None
-        if people > 1 and (one_sex or within is None):
-            interval = list(bootstrap_ci(figure, speakers, within=within, rounds=_ROUNDS))
+        if one_sex or within is None:
+            interval = speaker_interval(figure, speakers, within=within, rounds=_ROUNDS)
         rows.append({"test": test, "figure": value, "ci95": interval, "limit": limit, "ok": value <= limit})
     return rows
 

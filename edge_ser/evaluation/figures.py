@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edge_ser.corpora import ADV
 from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.answers import Answers
-from edge_ser.evaluation.metrics import accuracy, bootstrap_ci, ccc, confusion, macro_f1, mae, pcc, uar
+from edge_ser.evaluation.metrics import accuracy, ccc, confusion, macro_f1, mae, pcc, speaker_interval, uar
 
 __all__ = [
     "by_class",
@@ -176,7 +176,7 @@ def by_group(answers: Answers, key: Callable[[Any], str | None]) -> list[dict[st
     rows = []
     for name in sorted(set(names) - {""}):
         part = answers.take(names == name)
-        row: dict[str, Any] = {"group": str(name), "clips": len(part)}
+        row: dict[str, Any] = {"group": str(name), "clips": part.recordings}
         known = part.truth >= 0
         if known.any():
             truth, said = part.truth[known], part.said[known]
@@ -210,18 +210,22 @@ def details(answers: Answers) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``accuracy``, ``macro_f1``, ``classes`` (`by_class`), ``curves`` (areas of each class), ``absent`` labels,
+        ``clips`` (a clip that models of several seeds answered is one), ``accuracy``, ``macro_f1``, ``classes``
+        (`by_class`), ``curves`` (areas of each class), ``absent`` labels,
         ``speakers``, ``sex``, ``language``, ``intensity`` (`by_group`, those with two groups or more), ``adv``
         with interval over speakers and ``extremes``, ``states``, ``excluded``.
     """
-    result: dict[str, Any] = {"clips": len(answers), "absent": answers.absent()}
+    result: dict[str, Any] = {"clips": answers.recordings, "absent": answers.absent()}
     known = answers.truth >= 0
     if known.any():
         part = answers.take(known)
         truth, said = part.truth, part.said
         result |= {"accuracy": accuracy(truth, said), "macro_f1": macro_f1(truth, said)}
         result["uap"] = uap(truth, said, answers.labels)
-        result["classes"] = by_class(truth, said, answers.labels)
+        result["classes"] = [
+            row | {"clips": part.take(truth == i).recordings if row["clips"] else 0}
+            for i, row in enumerate(by_class(truth, said, answers.labels))
+        ]
         result["curves"] = {
             label: {
                 "roc_auc": roc_curve(truth == i, part.scores[:, i])[2],
@@ -247,11 +251,7 @@ def details(answers: Answers) -> dict[str, Any]:
 
 def _dimension(part: Answers, k: int) -> dict[str, Any]:
     truth, said = part.ratings[:, k], part.adv[:, k]
-    interval = None
-    if len(set(part.speakers)) > 1:
-        interval = list(
-            bootstrap_ci(lambda rows: ccc(truth[rows], said[rows]), part.speakers.tolist(), rounds=500)
-        )
+    interval = speaker_interval(lambda rows: ccc(truth[rows], said[rows]), part.speakers.tolist(), rounds=500)
     return {
         "ccc": ccc(truth, said),
         "ccc_ci95": interval,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,6 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from edge_ser.errors import EdgeSerError
 
 __all__ = [
+    "FEW",
+    "FEWEST_SPEAKERS",
     "absent_classes",
     "accuracy",
     "bootstrap_ci",
@@ -20,8 +23,14 @@ __all__ = [
     "majority_class",
     "pcc",
     "recalls",
+    "speaker_interval",
     "uar",
 ]
+
+#: What stands in the place of an interval where there are fewer speakers than that.
+FEW = "fewer than five speakers"
+#: With fewer, an interval over speakers is little more than the range of their figures, and covers less than it says.
+FEWEST_SPEAKERS = 5
 
 
 def confusion(truth: ArrayLike, predicted: ArrayLike, n_classes: int) -> NDArray[np.int64]:
@@ -240,6 +249,18 @@ def bootstrap_ci(
     tail = (1 - level) / 2
     low, high = np.quantile(figures, [tail, 1 - tail])
     return float(low), float(high)
+
+
+def speaker_interval(
+    statistic: Callable[[NDArray[np.int64]], float], speakers: Sequence[str], **options: Any
+) -> list[float] | None:
+    """`bootstrap_ci` for a report: from and to, or None where there are fewer than five speakers.
+
+    Percentile intervals of few are narrow still: of 95 % ones, about 87 % cover the truth at five speakers.
+    """
+    if len(set(speakers)) < FEWEST_SPEAKERS:
+        return None
+    return list(bootstrap_ci(statistic, speakers, **options))
 
 
 def _classes(truth: ArrayLike, predicted: ArrayLike) -> tuple[np.ndarray, np.ndarray]:

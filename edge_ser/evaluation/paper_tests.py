@@ -164,7 +164,8 @@ def _by_speaker(
             x, y = (np.array([z[speakers == name, k].mean() for name in names]) for z in (ratings, adv))
             error = float(np.mean(np.abs(x - y)))
             add("correctness", dimension, "speaker average MAE", error, 0.1, least=False)
-            add("correctness", dimension, "speaker ranking, Spearman's rho", _spearman(x, y), 0.7, least=True)
+            rho = _spearman(x, y) if np.ptp(x) > 0 else None  # speakers rated alike have no ranking to find
+            add("correctness", dimension, "speaker ranking, Spearman's rho", rho, 0.7, least=True)
 
 
 def _fairness(
@@ -341,4 +342,10 @@ def _js_distance(x: NDArray[np.float64], y: NDArray[np.float64], bins: int = 10)
 
 
 def _spearman(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
-    return pcc(*(np.argsort(np.argsort(z)).astype(float) for z in (x, y)))
+    """Rank correlation, equal values sharing their mean rank; 0 where either is constant."""
+    return pcc(*map(_ranks, (x, y)))
+
+
+def _ranks(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    _, place, count = np.unique(x, return_inverse=True, return_counts=True)
+    return np.asarray((np.cumsum(count) - (count - 1) / 2)[place])

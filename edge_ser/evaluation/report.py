@@ -16,6 +16,7 @@ from edge_ser.evaluation.answers import Answers
 from edge_ser.evaluation.calibrate import calibration
 from edge_ser.evaluation.drawings import pictures
 from edge_ser.evaluation.figures import details
+from edge_ser.evaluation.metrics import FEW
 from edge_ser.evaluation.page import cards, heading, page, picture, table, warning, write_pages
 
 __all__ = ["all_figures", "write_report"]
@@ -78,8 +79,8 @@ def _page(answers: Answers, figures: Mapping[str, Any], drawn: Mapping[str, byte
     f = figures
     title = f"{f['model']} on {f['corpus']}"
     parts = [
-        f"<h1>{html.escape(title)}</h1><p class=soft>{html.escape(str(f['protocol']))}; "
-        f"{f.get('params') or 'unknown'} parameters; {len(answers)} clips of {len(set(answers.speakers))} speakers</p>",
+        f"<h1>{html.escape(title)}</h1><p class=soft>{html.escape(str(f['protocol']))}; {f.get('params') or 'unknown'} "
+        f"parameters; {answers.recordings} clips of {len(set(answers.speakers))} speakers</p>",
         *_warnings(f),
         _cards(f),
     ]
@@ -166,7 +167,7 @@ def _cards(f: Mapping[str, Any]) -> str:
     shown = []
     if "uar" in f:
         low_high = f["uar"]["ci95"]
-        note = f"95 % over speakers {low_high[0]:.3f} to {low_high[1]:.3f}" if low_high else "one speaker"
+        note = f"95 % over speakers {low_high[0]:.3f} to {low_high[1]:.3f}" if low_high else FEW
         shown.append(("UAR", f"{f['uar']['mean']:.3f}", f"{note}; trivial {f['baseline_uar']:.3f}"))
         shown.append(("accuracy", f"{f['accuracy']:.3f}", f"macro F1 {f['macro_f1']:.3f}"))
         shown.append(("ECE", f"{f['calibration']['ece']:.3f}", "as answered"))

@@ -14,12 +14,11 @@ from edge_ser.corpora import ADV, Clip
 from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.metrics import (
     absent_classes,
-    bootstrap_ci,
     ccc,
     confusion,
     mae,
-    majority_class,
     pcc,
+    speaker_interval,
     uar,
 )
 from firmware_py.decision import probabilities
@@ -208,8 +207,9 @@ def summarise(scored: Sequence[Scored], labels: Sequence[str]) -> dict[str, Any]
     Returns
     -------
     dict
-        ``folds``, ``uar`` (mean over seeds and folds, and its 95 % interval over speakers),
-        ``baseline_uar`` (always the most frequent class), ``labels``, ``absent`` (labels without a clip, which
+        ``folds``, ``uar`` (mean over seeds and folds, its 95 % interval over speakers where there are five,
+        and their number), ``baseline_uar`` (of the one label that does best where every clip is given it),
+        ``labels``, ``absent`` (labels without a clip, which
         averages do not cover), ``confusion`` where clips have emotions; ``adv`` with ``n`` and CCC, PCC and MAE
         of each dimension over all folds, where they have ratings.
     """
@@ -223,21 +223,28 @@ def summarise(scored: Sequence[Scored], labels: Sequence[str]) -> dict[str, Any]
         groups = np.unique(runs, axis=0)
         member = [(runs == group).all(1) for group in groups]
 
+        speakers = [one.clip.speaker for one in named]
+        weight = np.sum([_share_of_speakers(speakers, mask) for mask in member], 0)
+
         def mean_uar(chosen: np.ndarray) -> float:
-            parts = [chosen[mask[chosen]] for mask in member]
-            return float(np.mean([uar(truth[part], said[part]) for part in parts if len(part)]))
+            parts = [part for mask in member if len(part := chosen[mask[chosen]])]
+            # A fold counts by how many of its speakers were drawn, or one who is drawn twice would count once.
+            drawn = [weight[part].sum() for part in parts]
+            return float(np.average([uar(truth[part], said[part]) for part in parts], weights=drawn))
 
         summary["folds"] = [
             {"fold": int(fold), "seed": int(seed), "uar": uar(truth[mask], said[mask]), "n": int(mask.sum())}
             for (seed, fold), mask in zip(groups, member, strict=True)
         ]
-        speakers = [one.clip.speaker for one in named]
-        interval = bootstrap_ci(mean_uar, speakers) if len(set(speakers)) > 1 else None
         summary["uar"] = {
-            "mean": mean_uar(np.arange(len(named))),
-            "ci95": list(interval) if interval else None,
+            "mean": float(np.mean([fold["uar"] for fold in summary["folds"]])),
+            "ci95": speaker_interval(mean_uar, speakers),
+            "speakers": len(set(speakers)),
         }
-        summary["baseline_uar"] = uar(truth, np.full_like(truth, majority_class(truth)))
+        summary["baseline_uar"] = max(
+            float(np.mean([uar(truth[mask], np.full(mask.sum(), one)) for mask in member]))
+            for one in set(truth.tolist())
+        )
         summary["labels"] = list(labels)
         summary["absent"] = list(absent_classes(truth, labels))
         summary["confusion"] = confusion(truth, said, len(labels)).tolist()
@@ -249,6 +256,14 @@ def summarise(scored: Sequence[Scored], labels: Sequence[str]) -> dict[str, Any]
     if rated:
         summary["adv"] = {"n": len(rated)} | _agreement(rated)
     return summary
+
+
+def _share_of_speakers(speakers: Sequence[str], mask: np.ndarray) -> np.ndarray:
+    """Of each clip that is masked, its part of one speaker of them all, whose clips and speakers sum to 1."""
+    _, owner, clips = np.unique(np.array(speakers)[mask], return_inverse=True, return_counts=True)
+    shares = np.zeros(len(mask))
+    shares[mask] = 1 / (clips[owner] * len(clips))
+    return shares
 
 
 def _agreement(rated: Sequence[tuple[int, Ratings, Ratings]]) -> dict[str, dict[str, float]]:

@@ -21,10 +21,10 @@ WAVE = (0.1 * RNG.standard_normal(12000)).astype(np.float32)
 ROOM = np.concatenate([[1.0], 0.1 * RNG.standard_normal(400)]).astype(np.float32)
 MATERIAL = Material((WAVE[::-1].copy(),), (WAVE[:4000].copy(),), (ROOM,), (WAVE, WAVE[::2].copy()))
 LABELS = ("angry", "happy", "sad")
-SPEAKERS = 4
+SPEAKERS = 6
 
 
-def clips(n: int = 240) -> list[Clip]:
+def clips(n: int = 288) -> list[Clip]:
     made = []
     for i in range(n):
         truth = i // SPEAKERS % 3
@@ -69,7 +69,7 @@ def perfect(some: list[Clip]) -> dict:
 
 def test_a_perfect_model_passes_everything_and_a_random_one_does_not() -> None:
     some = clips()
-    pitch = [("low", "high", "medium", None)[i % SPEAKERS] for i in range(len(some))]
+    pitch = [("low", "high", "medium", None, "low", "high")[i % SPEAKERS] for i in range(len(some))]
     rows = paper_tests(perfect(some), some, LABELS, pitch)
     assert all(row["ok"] for row in rows)
     assert {"pitch: UAR low", "sex: UAR female", "sex: recall bin 0 male"} <= {row["test"] for row in rows}
@@ -90,12 +90,22 @@ def test_a_model_without_ratings_is_tested_on_emotion_alone() -> None:
     assert set(table[0]) == {"condition", "uar", "lost", "same_label"}
 
 
+def test_ratings_that_are_all_alike_rank_no_speaker() -> None:
+    some = clips()
+    truth, adv = perfect(some)["clean"]
+    rated = [dataclasses.replace(c, arousal=int(c.speaker[1:]) / 8) for c in some]
+    for said, expected in ((np.full_like(adv, 0.5), 0.0), (np.array([c.adv for c in rated]), 1.0)):
+        rows = paper_tests(dict.fromkeys((*CONDITIONS, *SMALL_CHANGES), (truth, said)), rated, LABELS)
+        found = {row["task"]: row["figure"] for row in rows if "Spearman" in row["test"]}
+        assert found["arousal"] == pytest.approx(expected)
+
+
 def test_what_is_lost_in_a_condition_is_seen() -> None:
     some = clips()
     answers = perfect(some)
     truth, adv = answers["clean"]
     wrong = truth.copy()
-    wrong[:60] = (wrong[:60] + 1) % 3
+    wrong[:72] = (wrong[:72] + 1) % 3
     answers["telephone"] = (wrong, 1 - adv)
     rows = paper_tests(answers, some, LABELS)
     lost = {row["test"]: row for row in rows if "phone" in row["test"] and row["task"] == "emotion"}
@@ -114,7 +124,7 @@ def test_the_gap_between_sexes_is_given_from_who_is_heard_better() -> None:
     answers = perfect(some)
     truth, adv = answers["clean"]
     for heard_worse in "fm":
-        wrong = np.array([clip.sex == heard_worse for clip in some]) & (np.arange(len(some)) % 24 < 12)
+        wrong = np.array([clip.sex == heard_worse for clip in some]) & (np.arange(len(some)) % 36 < 18)
         answers["clean"] = (np.where(wrong, (truth + 1) % 3, truth), adv)
         gap = bars(answers, some, LABELS)[-1]
         assert gap["test"] == "UAR between the sexes" and not gap["ok"]
@@ -127,9 +137,9 @@ def test_the_gap_between_sexes_is_given_from_who_is_heard_better() -> None:
 
 
 def test_clips_are_spread_over_speakers_and_emotions() -> None:
-    chosen = spread_over(clips(), 24)
-    assert len(chosen) == 24 and len({(c.speaker, c.emotion) for c in chosen}) == 12
-    assert spread_over(clips(), 24) == chosen and len(spread_over(clips(), 999)) == 240
+    chosen = spread_over(clips(), 36)
+    assert len(chosen) == 36 and len({(c.speaker, c.emotion) for c in chosen}) == 18
+    assert spread_over(clips(), 36) == chosen and len(spread_over(clips(), 999)) == 288
 
 
 def test_speakers_are_grouped_by_their_pitch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

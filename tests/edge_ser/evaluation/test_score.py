@@ -47,8 +47,7 @@ def test_mean_over_folds_and_seeds() -> None:
     assert [(f["seed"], f["fold"], f["uar"], f["n"]) for f in summary["folds"]] == [
         (0, 0, 0.5, 2), (0, 1, 1.0, 2), (1, 0, 1.0, 2), (1, 1, 1.0, 2)]  # fmt: skip
     assert summary["uar"]["mean"] == pytest.approx(0.875)
-    low, high = summary["uar"]["ci95"]
-    assert low <= 0.875 <= high
+    assert summary["uar"]["ci95"] is None and summary["uar"]["speakers"] == 2
     assert summary["baseline_uar"] == 0.5
     assert summary["confusion"] == [[4, 0], [1, 3]]
     assert "adv" not in summary
@@ -59,7 +58,28 @@ def test_ratings_alone_and_one_speaker() -> None:
     assert "uar" not in summary and summary["adv"]["n"] == 3
     assert summary["adv"]["arousal"] == pytest.approx({"ccc": 1.0, "pcc": 1.0, "mae": 0.0})
     assert summary["adv"]["dominance"]["ccc"] == pytest.approx(-1.0)
-    assert summarise([one("sad", "sad")], LABELS)["uar"] == {"mean": 1.0, "ci95": None}
+    assert summarise([one("sad", "sad")], LABELS)["uar"] == {"mean": 1.0, "ci95": None, "speakers": 1}
+
+
+def test_a_speaker_drawn_twice_counts_twice() -> None:
+    """With a speaker a fold, the interval is the bootstrap's of a mean of the speakers' figures."""
+    right = (0, 1, 1, 2, 2, 2, 2)
+    scored = [
+        one(emotion, emotion if i < number else LABELS[emotion == LABELS[0]], fold=fold, seed=seed)
+        for fold, number in enumerate(right)
+        for seed in (0, 1)
+        for i, emotion in enumerate(LABELS)
+    ]
+    figures = np.array(right) / 2
+    drawn = np.random.default_rng(0).integers(len(right), size=(2000, len(right)))
+    expected = np.quantile(figures[drawn].mean(1), [0.025, 0.975])
+    uar = summarise(scored, LABELS)["uar"]
+    assert uar["mean"] == pytest.approx(figures.mean()) and uar["ci95"] == pytest.approx(expected)
+
+
+def test_the_trivial_answer_is_scored_fold_by_fold() -> None:
+    scored = [one("angry", "angry"), one("sad", "sad"), one("sad", "sad", fold=1), one("sad", "sad", fold=2)]
+    assert summarise(scored, LABELS)["baseline_uar"] == pytest.approx((0.5 + 1 + 1) / 3)
 
 
 def test_best_label_is_the_first_of_equals() -> None:
