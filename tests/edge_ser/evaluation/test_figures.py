@@ -105,3 +105,13 @@ def test_a_model_of_the_middle_does_not_reach_the_ends() -> None:
 def test_a_learning_curve_is_in_order() -> None:
     rows = learning_curve({8: [0.5, 0.7], 2: [0.3]})
     assert [row["speakers"] for row in rows] == [2, 8] and rows[1]["uar"] == pytest.approx(0.6)
+
+
+def test_a_clip_that_models_of_two_seeds_answered_is_one() -> None:
+    a = make()
+    twice = a.take(np.tile(np.arange(len(a)), 2))
+    alone, both = details(a), details(twice)
+    assert both["clips"] == alone["clips"] == len(a)
+    for part in ("classes", "speakers", "sex"):
+        assert [row["clips"] for row in both[part]] == [row["clips"] for row in alone[part]]
+        assert sum(row["clips"] for row in both[part]) == len(a)
