@@ -46,7 +46,7 @@ class Smoothed(Steady):
         took = (prediction.end - self._last_end) / prediction.sample_rate
         if prediction.state in ("speech", "unsure"):
             new = np.array(list(prediction.emotion.values()))
-            held = new if self._smooth is None or self._heard_s == 0 else self._smooth  # a turn begins
+            held = new if self._smooth is None or prediction.turn != self._turn else self._smooth
             self._smooth = held + (1 - np.exp(-took / self._smooth_s)) * (new - held)
             emotion = dict(zip(prediction.emotion, self._smooth.tolist(), strict=True))
             prediction = dataclasses.replace(prediction, emotion=emotion)

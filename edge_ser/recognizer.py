@@ -162,7 +162,7 @@ class RecognizerStream:
         Raises
         ------
         EdgeSerError
-            Not mono, not floating point, or not finite; the stream is unchanged.
+            Not mono, not floating point, or not finite in 32 bits; the stream is unchanged.
         """
         samples = np.asarray(samples)
         if samples.ndim != 1:
@@ -173,8 +173,10 @@ class RecognizerStream:
             raise EdgeSerError(
                 f"audio must be floating point in -1..1, not {samples.dtype}: divide int16 by 32768"
             )
+        with np.errstate(over="ignore"):
+            samples = samples.astype(np.float32, copy=False)
         if not np.isfinite(samples).all():
             raise EdgeSerError(
                 f"audio holds {int((~np.isfinite(samples)).sum())} samples that are NaN or infinite"
             )
-        return self._pipeline.push(samples.astype(np.float32, copy=False))
+        return self._pipeline.push(samples)

@@ -86,10 +86,12 @@ class SpeakerTurns:
     ----------
     mean : SpeakerMean
         In seconds.
+    step_s : float
+        Seconds of a step.
     """
 
-    def __init__(self, mean: SpeakerMean) -> None:
-        self.mean = mean
+    def __init__(self, mean: SpeakerMean, step_s: float) -> None:
+        self.mean, self._step_s = mean, step_s
         self._last: np.ndarray | None = None
         self._seconds = 0.0
 
@@ -103,9 +105,9 @@ class SpeakerTurns:
             self.mean.hear(self._last, self._seconds)
         self._last, self._seconds = None, 0.0
 
-    def hear(self, logits: np.ndarray, seconds: float) -> None:
+    def hear(self, logits: np.ndarray) -> None:
         """The answer to a step of speech."""
         self._last = np.array(logits)
-        self._seconds += seconds
+        self._seconds += self._step_s
         if self._seconds >= LONG_TURN_S:
             self.begin_turn()

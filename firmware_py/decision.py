@@ -40,13 +40,14 @@ class Decision:
         frame_rate: float,
         speaker: SpeakerTurns | None = None,
     ) -> None:
-        self._calibration, self._detector, self._frame_rate = calibration, detector, frame_rate
+        self._calibration, self._detector = calibration, detector
         self._speaker = speaker
         self._window = SpeechWindow(frame_rate)
 
     def hear(self, features: np.ndarray) -> None:
         """Take a step of which nothing is asked, for the detector to look back on."""
-        self._window.hear(features)
+        if self._detector is not None:
+            self._window.hear(features)
 
     def begin_turn(self) -> None:
         """The next step begins a turn, see `firmware_py.turns`."""
@@ -71,7 +72,7 @@ class Decision:
             Calibrated probabilities.
         state : {"speech", "silence", "noise", "unsure"}
         """
-        self._window.hear(features)
+        self.hear(features)
         adapted = logits if self._speaker is None else self._speaker.adapted(logits)
         shares = probabilities(adapted, self._calibration.temperature)
         if not reading.open:
@@ -80,7 +81,7 @@ class Decision:
         if detector is not None and detector.score(self._window.statistics()) < detector.threshold:
             return shares, "noise"
         if self._speaker is not None:
-            self._speaker.hear(logits, len(features) / self._frame_rate)
+            self._speaker.hear(logits)
         return shares, "unsure" if shares.max() < self._calibration.unsure_below else "speech"
 
 

@@ -55,7 +55,8 @@ def speaker_turns(bundle: Bundle) -> SpeakerTurns:
             f"{bundle.name} does not say its typical answers, so it cannot get used to a speaker; leave --adapt out, "
             "or write them with edge-ser calibrate --predictions"
         )
-    return SpeakerTurns(SpeakerMean(bundle.calibration.typical))
+    step_s = bundle.step_frames * bundle.spec.hop_length / bundle.spec.sample_rate
+    return SpeakerTurns(SpeakerMean(bundle.calibration.typical), step_s)
 
 
 class Pipeline:
@@ -142,6 +143,7 @@ class Pipeline:
         self._position = 0  # samples of the stream up to the last one taken, lost ones counted
         self._lost = 0  # since the last prediction
         self._lost_total = 0
+        self._gap = 0  # since the last step
 
     @property
     def pending(self) -> int:
@@ -179,11 +181,12 @@ class Pipeline:
     def skip(self, samples: int) -> None:
         """Say that this many samples of the stream were lost here; the audio goes on behind the gap.
 
-        Times count the gap; the model does not hear it, so a recording of what was heard gives the same answers.
+        Times count the gap; the model does not hear it. One as long as a pause ends the turn.
         """
         self._position += samples
         self._lost += samples
         self._lost_total += samples
+        self._gap += samples
 
     def push(
         self, samples: np.ndarray, on_prediction: Callable[[Prediction], None] | None = None
@@ -255,6 +258,9 @@ class Pipeline:
 
     def _begins_turn(self, reading: Reading) -> bool:
         """Whether the model is to forget what was before this step, for a turn begins."""
+        if self._gap >= PAUSE_STEPS * self.step_samples:
+            self._turns.interrupt()
+        self._gap = 0
         begins = self._turns.begins(reading.open)
         if begins:
             self._decision.begin_turn()
@@ -281,6 +287,7 @@ class Pipeline:
             level_db=reading.level_db,
             lost_samples=lost,
             lost_total=self._lost_total,
+            turn=self._turns.number,
             arousal=adv["arousal"],
             dominance=adv["dominance"],
             valence=adv["valence"],

@@ -61,6 +61,8 @@ class Prediction:
         Lost from the start of the stream: ``end - lost_total`` samples were heard.
     steady : str or None
         One label for those who want one (see `firmware_py.steady`); None while there is none.
+    turn : int
+        Which turn it belongs to, or the pause behind it (see `firmware_py.turns`); 0 before the first.
     latency_ms : float
         From the arrival of the step's last sample to the writing of this answer; NaN where nobody measured it.
     """
@@ -77,6 +79,7 @@ class Prediction:
     lost_samples: int = 0
     lost_total: int = 0
     steady: str | None = None
+    turn: int = 0
     latency_ms: float = math.nan
 
     @property

@@ -22,18 +22,14 @@ class Steady:
         Of probability, 0..1.
     settle_s : float
         How much must be heard of a turn before there is a label of it; until then that of the turn before stands.
-    pause_s : float
-        After so much silence a new turn begins, as for the model (`firmware_py.turns`).
     hold_s : float
-        How long the label stays without speech.
+        How long the label stays without speech, what was lost included.
     """
 
-    def __init__(
-        self, *, margin: float = 0.1, settle_s: float = 0.5, pause_s: float = 0.5, hold_s: float = 3.0
-    ) -> None:
-        self._margin, self._settle_s, self._pause_s, self._hold_s = margin, settle_s, pause_s, hold_s
-        self._last_end = 0
-        self._heard_s = self._silent_s = self._quiet_s = 0.0
+    def __init__(self, *, margin: float = 0.1, settle_s: float = 0.5, hold_s: float = 3.0) -> None:
+        self._margin, self._settle_s, self._hold_s = margin, settle_s, hold_s
+        self._last_end = self._turn = 0
+        self._heard_s = self._quiet_s = 0.0
         self._settled = False
         self.label: str | None = None
 
@@ -44,17 +40,18 @@ class Steady:
     def label_after(self, prediction: Prediction) -> str | None:
         """Take the next prediction; the label from there on."""
         p = prediction
-        took = (p.end - self._last_end) / p.sample_rate
+        lost = p.lost_samples / p.sample_rate
+        took = (p.end - self._last_end) / p.sample_rate - lost
         self._last_end = p.end
-        if p.state not in ("speech", "unsure") or p.dozed:
-            self._quiet_s += took
-            self._silent_s = self._silent_s + took if p.state == "silence" else 0.0
-            if self._silent_s >= self._pause_s:
-                self._heard_s, self._settled = 0.0, False
-            if self._quiet_s >= self._hold_s:
-                self.label = None
+        if p.turn != self._turn:
+            self._turn, self._heard_s, self._settled = p.turn, 0.0, False
+        speaks = p.state in ("speech", "unsure") and not p.dozed
+        self._quiet_s += lost if speaks else lost + took
+        if self._quiet_s >= self._hold_s:
+            self.label = None
+        if not speaks:
             return self.label
-        self._quiet_s = self._silent_s = 0.0
+        self._quiet_s = 0.0
         self._heard_s += took
         if self._heard_s >= self._settle_s:
             held = self.label if self._settled else None

@@ -50,6 +50,8 @@ def test_bad_audio(recognizer):
     before = stream.push(noise(5_000))
     with pytest.raises(EdgeSerError, match="3 samples that are NaN"):
         stream.push(np.array([0, np.nan, np.inf, -np.inf], np.float32))
+    with pytest.raises(EdgeSerError, match="1 samples that are NaN"):
+        stream.push(np.array([0, 1e39]))  # beyond 32 bits
     after = stream.push(noise(5_000, 1))
     whole = recognizer.stream().push(np.concatenate([noise(5_000), noise(5_000, 1)]))
     assert [p.to_json() for p in before + after] == [p.to_json() for p in whole]

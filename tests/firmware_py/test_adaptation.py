@@ -16,7 +16,7 @@ from firmware_py.adaptation import LONG_TURN_S, SpeakerMean, SpeakerTurns
 from firmware_py.decision import Decision, probabilities
 from firmware_py.engines import open_engine
 from firmware_py.gate import Reading
-from firmware_py.pipeline import Pipeline
+from firmware_py.pipeline import Pipeline, speaker_turns
 from tests.firmware_py.test_decision import RATE, STEP, detector
 from tests.support import FILES, manifest, random_weights
 
@@ -105,11 +105,11 @@ SAID = np.array([2.0, -2.0])
 def spoken(speaker: SpeakerTurns, seconds: float, logits=SAID) -> None:
     """Steps of a quarter of a second: those before the last say something else."""
     for left in np.arange(seconds, 0, -0.25):
-        speaker.hear(logits if left == 0.25 else -5.0 * np.asarray(logits), 0.25)
+        speaker.hear(logits if left == 0.25 else -5.0 * np.asarray(logits))
 
 
 def test_a_turn_counts_once_by_its_end_and_when_the_next_begins() -> None:
-    speaker, alone = SpeakerTurns(SpeakerMean((0.0, 0.0))), SpeakerMean((0.0, 0.0))
+    speaker, alone = SpeakerTurns(SpeakerMean((0.0, 0.0)), 0.25), SpeakerMean((0.0, 0.0))
     spoken(speaker, 2.0)
     assert speaker.mean.weight == 0.0
     speaker.begin_turn()
@@ -118,7 +118,7 @@ def test_a_turn_counts_once_by_its_end_and_when_the_next_begins() -> None:
 
 
 def test_who_never_pauses_is_got_used_to_as_well() -> None:
-    speaker = SpeakerTurns(SpeakerMean((0.0, 0.0)))
+    speaker = SpeakerTurns(SpeakerMean((0.0, 0.0)), 0.25)
     spoken(speaker, LONG_TURN_S)
     assert speaker.mean.weight == LONG_TURN_S
     speaker.begin_turn()  # what counted counts no more
@@ -129,7 +129,7 @@ def test_who_never_pauses_is_got_used_to_as_well() -> None:
     ("is_open", "speech", "heard"), [(True, True, 0.25), (True, False, 0.0), (False, True, 0.0)]
 )
 def test_only_speech_is_heard(is_open: bool, speech: bool, heard: float) -> None:
-    speaker = SpeakerTurns(SpeakerMean((0.0, 0.0)))
+    speaker = SpeakerTurns(SpeakerMean((0.0, 0.0)), 0.25)
     decision = Decision(Calibration(1.0, 0.9), detector(1.0 if speech else -1.0), RATE, speaker)
     decision.push(STEP, np.array([1.0, 0.0], np.float32), Reading(is_open, -20.0))
     decision.begin_turn()
@@ -137,7 +137,9 @@ def test_only_speech_is_heard(is_open: bool, speech: bool, heard: float) -> None
 
 
 def test_a_step_is_answered_by_the_turns_before_it() -> None:
-    decision = Decision(Calibration(1.0, 0.0), None, RATE, SpeakerTurns(SpeakerMean((0.0, 0.0), prior=0.25)))
+    decision = Decision(
+        Calibration(1.0, 0.0), None, RATE, SpeakerTurns(SpeakerMean((0.0, 0.0), prior=0.25), 0.25)
+    )
     logits = np.array([2.0, -2.0], np.float32)
     answers = []
     for _ in range(2):
@@ -145,6 +147,22 @@ def test_a_step_is_answered_by_the_turns_before_it() -> None:
         answers.append(decision.push(STEP, logits, Reading(True, -20.0))[0])
     assert answers[0] == pytest.approx(probabilities(logits, 1.0))
     assert answers[1] == pytest.approx(probabilities(logits / 2, 1.0))
+
+
+def test_steps_of_a_model_that_hears_samples_are_as_long(numpy_bundle) -> None:
+    bundle = dataclasses.replace(
+        numpy_bundle,
+        calibration=dataclasses.replace(
+            numpy_bundle.calibration, typical=((0.0,) * len(numpy_bundle.labels),) * len(numpy_bundle.labels)
+        ),
+    )
+    decision = Decision(Calibration(1.0, 0.0), None, RATE, speaker := speaker_turns(bundle))
+    for _ in range(2):
+        decision.push(
+            np.zeros(4000, np.float32), np.zeros(len(bundle.labels), np.float32), Reading(True, -20.0)
+        )
+    decision.begin_turn()
+    assert speaker.mean.weight == 0.5
 
 
 def with_typical(folder, typical):

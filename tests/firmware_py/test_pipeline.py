@@ -270,6 +270,28 @@ def test_a_turn_is_answered_as_a_recording_that_begins_with_it(numpy_bundle, ope
         assert prediction.arousal == float(outputs.adv[0])
 
 
+@pytest.mark.parametrize("doze", [False, True])
+@pytest.mark.parametrize(("steps", "begins"), [(PAUSE_STEPS, True), (PAUSE_STEPS - 0.5, False)])
+def test_what_was_lost_is_a_pause_where_it_is_as_long(numpy_bundle, doze, steps, begins):
+    opens = [True] * 4
+    pipeline = Pipeline(
+        numpy_bundle, open_engine(numpy_bundle, "numpy"), gate=Scripted(opens), doze=doze, turns=True
+    )
+    wave = noise(4 * STEP)
+    before = pipeline.push(wave[: 2 * STEP])
+    for _ in range(2):  # it is told in parts while a microphone is away
+        pipeline.skip(int(steps * STEP) // 2)
+    after = pipeline.push(wave[2 * STEP :])
+    assert [p.turn for p in before + after] == [1, 1] + [1 + begins] * 2
+    engine = open_engine(numpy_bundle, "numpy")
+    front, state = LogMelStream(numpy_bundle.spec), engine.initial_state()
+    for i, step in enumerate(wave.reshape(-1, STEP)):
+        if i == 2 and begins:
+            state = engine.initial_state()
+        outputs, state = engine.step(front.push(step), state)
+    assert after[-1].arousal == float(outputs.adv[0])
+
+
 def test_a_short_pause_ends_no_turn(numpy_bundle):
     opens = [True, True, False, True]
     wave = noise(4 * STEP)

@@ -7,21 +7,28 @@ from hypothesis import strategies as st
 
 from firmware_py.prediction import Prediction
 from firmware_py.steady import Steady
+from firmware_py.turns import Turns
 
 LABELS = ("calm", "angry", "sad")
 
 
-def answers(steady, *moments, start=0):
-    """(share of angry, state) each quarter of a second."""
-    said = []
-    for i, (angry, state) in enumerate(moments, start + 1):
+def answers(steady, *moments):
+    """(share of angry, state, seconds lost before it) each quarter of a second, in turns as a device counts them."""
+    said, turns, end = [], Turns(), 0
+    for angry, state, *lost_s in moments:
+        lost = round(16_000 * sum(lost_s))
+        end += lost + 4000
+        if lost:
+            turns.interrupt()
+        turns.begins(state not in ("silence", "dozed"))
         shares = (1 - angry, angry, 0.0)
         if state == "dozed":
             shares, state = (math.nan,) * 3, "silence"
         adv = math.nan if math.isnan(shares[0]) else 0.5
         p = Prediction(
-            0, i * 4000, 16_000, adv, adv, adv, dict(zip(LABELS, shares, strict=True)), state, -20.0
-        )
+            0, end, 16_000, adv, adv, adv, dict(zip(LABELS, shares, strict=True)), state, -20.0, lost,
+            turn=turns.number,
+        )  # fmt: skip
         out = steady.push(p)
         assert out.emotion is p.emotion  # raw values stay
         said.append(out.steady)
@@ -51,6 +58,13 @@ def test_a_turn_begins_anew_whoever_was_ahead_before():
     assert set(breath[8:]) == {"calm"}
     bark = answers(Steady(), *[(0.1, "speech")] * 8, *[(0.1, "noise")] * 4, *[(0.52, "speech")] * 4)
     assert set(bark[8:]) == {"calm"}  # no silence, no pause
+
+
+def test_what_was_lost_is_a_pause_and_is_not_heard():
+    said = answers(Steady(), *[(0.1, "speech")] * 8, (0.9, "speech", 1.0), (0.9, "speech"))
+    assert said[7:] == ["calm", "calm", "angry"]
+    said = answers(Steady(), *[(0.1, "speech")] * 8, (0.9, "speech", 60.0), (0.9, "speech"))
+    assert said[7:] == ["calm", None, "angry"]  # nobody knows who speaks after a minute
 
 
 def test_it_goes_in_silence():
