@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.results import read
-from benchmarks.training_tables import TWINS
+from benchmarks.training_tables import twins
 from edge_ser.commands._output import markdown_table
 from firmware_py.machine import machine_line
 
@@ -80,14 +80,14 @@ def _holds(figure: float, limit: float, least: bool) -> str:
 
 def shipped_twins(results: Path) -> str:
     """Limits of the shipped mix on speakers that its twins never heard."""
-    twins = {told: _twin(results, part) for part, told in TWINS.items()}
+    of = {told: _twin(results, part) for part, told in twins(results).items()}
     rows = []
-    for same in zip(*(twin["rows"] for twin in twins.values()), strict=True):
+    for same in zip(*(twin["rows"] for twin in of.values()), strict=True):
         row = {"asked": same[0]["asked"], "limit": same[0]["limit"]}
-        for told, one in zip(twins, same, strict=True):
+        for told, one in zip(of, same, strict=True):
             row |= {told: one["figure"], f"holds on {told}": one["holds"]}
         rows.append(row)
-    notes = "\n".join(f"- {told}: {twin['told']}" for told, twin in twins.items())
+    notes = "\n".join(f"- {told}: {twin['told']}" for told, twin in of.items())
     return f"{markdown_table(rows)}\n\n{notes}"
 
 
