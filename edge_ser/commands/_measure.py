@@ -201,6 +201,8 @@ def print_measured(result: dict[str, Any]) -> None:
             f"speakers; unsure by their rule: {fitted['coverage']:.1%} answered, accuracy {fitted['accuracy']:.3f} "
             f"(+{fitted['gain']:.3f})"
         )
+    if reason := result.get("calibration", {}).get("not_fitted"):
+        print(f"\nECE {result['calibration']['ece']:.3f} as answered; calibration is {reason}")
     if robust := result.get("robustness"):
         print(f"\n{robust['protocol']}\n")
         write_table(robust["conditions"], "md")
