@@ -108,7 +108,7 @@ def plan(corpus: Corpus, protocol: str = "folds", *, seed: int = 0) -> Plan:
     Raises
     ------
     EdgeSerError
-        An unknown protocol, or too few speakers, corpora or languages for it.
+        An unknown protocol, too few speakers, corpora or languages for it, or folds of some clips only.
     """
     if protocol not in PROTOCOLS:
         raise EdgeSerError(f"unknown protocol {protocol!r}; choose one of {', '.join(PROTOCOLS)}")
@@ -121,6 +121,9 @@ def plan(corpus: Corpus, protocol: str = "folds", *, seed: int = 0) -> Plan:
             f"{corpus.name} has {len(keep.speakers)} speaker with emotions; figures need two at least, so that one "
             "can be tested on whom nobody trained on"
         )
+    statement = PROTOCOLS[protocol]
+    if protocol == "folds":
+        keep, statement = _folded(keep)
     splits = []
     for name, test in _held_out(keep, protocol, seed):
         speakers = {clip.speaker for clip in test}
@@ -141,16 +144,25 @@ def plan(corpus: Corpus, protocol: str = "folds", *, seed: int = 0) -> Plan:
             left.append(LeftOut(what, "nobody is left to train this emotion on"))
             test = [clip for clip in test if clip.emotion not in absent]
         splits.append(Split(name, tuple(train), tuple(test)))
-    return Plan(tuple(splits), PROTOCOLS[protocol], protocol == "random", tuple(left))
+    return Plan(tuple(splits), statement, protocol == "random", tuple(left))
+
+
+def _folded(corpus: Corpus) -> tuple[Corpus, str]:
+    """A corpus with folds, its own or else new ones of whole speakers, and the words for which they are."""
+    if len(folds := corpus.folds()) < 2:
+        n = min(_FOLDS, len(corpus.speakers))
+        return corpus.speaker_folds(n), f"{n} folds of whole speakers, dealt out here"
+    if bare := sorted({clip.corpus for clip in corpus.clips if clip.fold is None}):
+        raise EdgeSerError(
+            f"some clips of {corpus.name} have folds, and those of {', '.join(bare)} none; take another --protocol, "
+            "speaker for instance, or fill in the column fold"
+        )
+    return corpus, f"the corpus's own {len(folds)} folds"
 
 
 def _held_out(corpus: Corpus, protocol: str, seed: int) -> Iterator[tuple[str, list[Clip]]]:
     if protocol in ("folds", "speaker"):
-        folded = corpus
-        if protocol == "speaker":
-            folded = corpus.speaker_folds(len(corpus.speakers))
-        elif len(corpus.folds()) < 2:
-            folded = corpus.speaker_folds(min(_FOLDS, len(corpus.speakers)))
+        folded = corpus if protocol == "folds" else corpus.speaker_folds(len(corpus.speakers))
         for fold in folded.folds():
             _, test = folded.split(fold)
             yield (test[0].speaker if protocol == "speaker" else f"fold {fold}"), list(test)
