@@ -214,6 +214,8 @@ def print_measured(result: dict[str, Any]) -> None:
     if stream := result.get("streaming"):
         print(f"\n{stream['protocol']}\n")
         write_table([stream["figures"]], "md")
+        for one in stream.get("excluded", ()):
+            print(f"left out of the stream: {one['file']}: {one['reason']}", file=sys.stderr)
     if session := result.get("session"):
         everyday = (
             f"; mostly neutral {session['everyday']:.3f}, alone {session['everyday_alone']:.3f}"

@@ -239,4 +239,8 @@ def _left_out(f: Mapping[str, Any]) -> list[str]:
         {"what": f"{n} clips", "why": f"the model does not know {label}"} for label, n in unscored.items()
     ]
     rows += [{"what": one["what"], "why": one["reason"]} for one in f.get("left_out", ())]
+    rows += [
+        {"what": one["file"], "why": f"of the stream: {one['reason']}"}
+        for one in f.get("streaming", {}).get("excluded", ())
+    ]
     return ["<h2>Left out</h2>", table(rows) if rows else "<p>Nothing.</p>"]
