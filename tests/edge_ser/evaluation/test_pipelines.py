@@ -1,5 +1,6 @@
 """Pipelines by their description: fitted per split, unreadable clips stated, pickles and unknown steps refused."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -53,6 +54,22 @@ def test_a_pipeline_is_fitted_on_the_other_speakers(corpus: Corpus, tmp_path: Pa
     assert [row["speakers"] for row in result["learning_curve"]] == [2, 3]
     leaking, _ = evaluate_pipeline(spec, corpus, "random")
     assert leaking["leaks"] and "LEAKS" in leaking["protocol"]
+
+
+def test_a_side_of_which_nothing_can_be_read_is_stated(corpus: Corpus, tmp_path: Path) -> None:
+    spec = read_pipeline(described(tmp_path, TOML.format(features="classic")))
+    broken = corpus.clips[-1].path
+
+    def silenced(unheard: str) -> Corpus:
+        clips = (dataclasses.replace(c, path=broken) if c.speaker == unheard else c for c in corpus.clips)
+        return dataclasses.replace(corpus, clips=tuple(clips))
+
+    result, answers = evaluate_pipeline(spec, silenced("s3"), "speaker")
+    assert result["left_out"] == [{"what": "s3", "reason": "none of its 4 clips could be read"}]
+    assert len(answers) == 12 and "s3" in result["splits"]
+    two = silenced("s0").keep(lambda clip: clip.speaker in ("s0", "s1"))
+    with pytest.raises(EdgeSerError, match=r"4 clips of s1: none of the clips to train on .*bad\.wav"):
+        evaluate_pipeline(spec, two, "speaker")
 
 
 def test_figures_of_a_split_that_leaks_are_marked_and_not_fitted_to_others(
