@@ -190,7 +190,6 @@ def run(args: argparse.Namespace) -> int:
             progress=_progress,
             onto=scored,
         )
-    result["left_out"] = [{"what": one.what, "reason": one.reason} for one in corpus.left_out]
     if not (args.report or args.robustness or args.streaming or args.session):
         return _finish(args, result, None)
     answers = Answers.of(result, scored, result.get("labels", ()))
