@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from edge_ser.corpora import Clip, Corpus, LeftOut
 from edge_ser.corpora.base import label_order
 from edge_ser.errors import EdgeSerError
 
-__all__ = ["PROTOCOLS", "Plan", "Split", "merged", "plan"]
+__all__ = ["PROTOCOLS", "Plan", "Split", "merged", "plan", "restricted"]
 
 #: Name to what is held out.
 PROTOCOLS = {
@@ -82,14 +82,26 @@ def merged(corpora: Sequence[Corpus]) -> Corpus:
     if len(set(speakers)) != len(speakers):
         twice = sorted({one for one in speakers if speakers.count(one) > 1})
         raise EdgeSerError(f"the speaker {twice[0]} is in two corpora; give speakers names of their own")
-    kept, left = [], [one for corpus in corpora for one in corpus.left_out]
-    for corpus in corpora:
-        kept += [clip for clip in corpus.clips if clip.emotion in common]
-        others = [clip for clip in corpus.clips if clip.emotion not in common]
-        for label in label_order(clip.emotion or "no emotion" for clip in others):
-            n = sum((clip.emotion or "no emotion") == label for clip in others)
-            left.append(LeftOut(f"{n} clips of {corpus.name}", f"{label} is not in every corpus"))
+    parts = [restricted(corpus, common, "is not in every corpus") for corpus in corpora]
+    kept = [clip for part in parts for clip in part.clips]
+    left = [one for part in parts for one in part.left_out]
     return Corpus("+".join(names), tuple(kept), common, left_out=tuple(left))
+
+
+def restricted(corpus: Corpus, labels: Iterable[str], why: str) -> Corpus:
+    """`Corpus.restrict` with the clips of each other emotion counted in ``left_out``; `why` follows the emotion.
+
+    Raises
+    ------
+    EdgeSerError
+        None of the labels is one of this corpus.
+    """
+    part = corpus.restrict(labels)
+    names = [clip.emotion or "no emotion" for clip in corpus.clips if clip.emotion not in part.labels]
+    left = [
+        LeftOut(f"{names.count(name)} clips of {corpus.name}", f"{name} {why}") for name in label_order(names)
+    ]
+    return dataclasses.replace(part, left_out=(*corpus.left_out, *left))
 
 
 def plan(corpus: Corpus, protocol: str = "folds", *, seed: int = 0) -> Plan:

@@ -213,6 +213,18 @@ def test_clips_with_nothing_to_compare_are_counted(
     assert told in (tmp_path / "r" / "report.html").read_text()
 
 
+def test_clips_that_labels_leave_out_are_counted(
+    table: Path, numpy_bundle: Bundle, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call = ["evaluate", str(numpy_bundle.path), "--corpus", str(table), "--engine", "numpy", "-o", "json"]
+    assert main([*call, "--labels", numpy_bundle.labels[0]]) == 0
+    left = json.loads(capsys.readouterr().out)["left_out"]
+    assert left == [
+        {"what": "2 clips of noise", "reason": f"{label} is not among --labels"}
+        for label in (numpy_bundle.labels[1], "homesick")
+    ]
+
+
 def test_some_folds_are_scored_by_themselves(
     folds: Path, checkpoints: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

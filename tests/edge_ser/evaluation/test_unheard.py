@@ -44,6 +44,7 @@ def test_a_corpus_that_the_training_left_out(
     assert odd["left_out"] == [{"what": "1 clips", "reason": "they have neither an emotion nor ratings"}]
     assert main([*call, "--labels", "sad,happy"]) == 0
     alone = json.loads(capsys.readouterr().out)
+    assert alone["left_out"] == [{"what": "8 clips of folds", "reason": "angry is not among --labels"}]
     assert alone["labels"] == ["sad"] and alone["folds"][0]["n"] == 8 and alone["uar"]["mean"] == 1.0
     for words, message in (
         (["--labels", "bored"], "none of bored"),
