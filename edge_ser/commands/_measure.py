@@ -202,6 +202,8 @@ def print_measured(result: dict[str, Any]) -> None:
             f"speakers; unsure by their rule: {fitted['coverage']:.1%} answered, accuracy {fitted['accuracy']:.3f} "
             f"(+{fitted['gain']:.3f})"
         )
+    if reason := result.get("calibration", {}).get("not_fitted"):
+        print(f"\nECE {result['calibration']['ece']:.3f} as answered; calibration is {reason}")
     if robust := result.get("robustness"):
         print(f"\n{robust['protocol']}\n")
         write_table(robust["conditions"], "md")
@@ -213,6 +215,8 @@ def print_measured(result: dict[str, Any]) -> None:
     if stream := result.get("streaming"):
         print(f"\n{stream['protocol']}\n")
         write_table([stream["figures"]], "md")
+        for one in stream.get("excluded", ()):
+            print(f"left out of the stream: {one['file']}: {one['reason']}", file=sys.stderr)
     if session := result.get("session"):
         everyday = (
             f"; mostly neutral {session['everyday']:.3f}, alone {session['everyday_alone']:.3f}"

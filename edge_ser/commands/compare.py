@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from edge_ser.commands._output import add_output_argument, write_table
@@ -14,7 +15,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.description = (
         "Figures of B less those of A on the clips that both answered, with an interval over speakers and the chance "
-        "(p) that two equal models lie so far apart: a paired randomisation test over speakers."
+        "(p) that two equal models lie so far apart: a paired randomisation test over speakers. Of several "
+        "seeds those that both have are compared."
     )
     parser.epilog = """\
 examples:
@@ -37,7 +39,18 @@ def run(args: argparse.Namespace) -> int:
     rows = [{"figure": name, **row} for name, row in result.items() if isinstance(row, dict) and "p" in row]
     if args.output == "md":
         print(f"A: {a.about['model']}, {a.about['protocol']}\nB: {b.about['model']}, {b.about['protocol']}")
-        print(f"{result['clips']} clips of {result['speakers']} speakers; "
-              f"{result['only_a']} only in A, {result['only_b']} only in B have no part\n")  # fmt: skip
+        print(
+            f"{result['clips']} clips of {result['speakers']} speakers; "
+            f"{result['only_a']} only in A, {result['only_b']} only in B have no part\n{_of_seeds(result['seeds'])}\n"
+        )
     write_table(rows, args.output, document=result)
     return 0
+
+
+def _of_seeds(seeds: Mapping[str, Sequence[int]]) -> str:
+    """Which seeds of the two stand side by side."""
+    a, b = (", ".join(map(str, seeds[one])) for one in ("a", "b"))
+    if "compared" not in seeds:
+        return f"A is of seed {a}, B of seed {b}"
+    compared = ", ".join(map(str, seeds["compared"]))
+    return f"A is of the seeds {a}, B of {b}; compared are the answers of {compared}"

@@ -20,7 +20,7 @@ from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError, require
 from edge_ser.evaluation.answers import Answers
 from edge_ser.evaluation.evaluate import Device, by_seed
-from edge_ser.evaluation.protocols import PROTOCOLS, merged
+from edge_ser.evaluation.protocols import PROTOCOLS, merged, restricted
 from edge_ser.evaluation.score import Scored
 from firmware_py.engines import AUTO, ENGINES, EVERY_ENGINE
 
@@ -160,7 +160,7 @@ def run(args: argparse.Namespace) -> int:
     device_of = functools.partial(device_form, method=args.calibration)
     corpus = load_corpus(args.corpus)
     if args.labels is not None:
-        corpus = corpus.restrict(args.labels.split(","))
+        corpus = restricted(corpus, args.labels.split(","), "is not among --labels")
     scored: list[Scored] = []
     if args.teacher is not None:
         result, scored = teacher_figures(args, corpus, _progress)
@@ -190,7 +190,6 @@ def run(args: argparse.Namespace) -> int:
             progress=_progress,
             onto=scored,
         )
-    result["left_out"] = [{"what": one.what, "reason": one.reason} for one in corpus.left_out]
     if not (args.report or args.robustness or args.streaming or args.session):
         return _finish(args, result, None)
     answers = Answers.of(result, scored, result.get("labels", ()))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import math
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from edge_ser.audio import AudioBlocks
 from edge_ser.corpora.base import ADV, Clip, Corpus, LeftOut, label_order
 from edge_ser.corpora.segments import seconds_of
 from edge_ser.errors import EdgeSerError
@@ -65,8 +67,9 @@ def load_csv(
     Raises
     ------
     EdgeSerError
-        The file is missing, empty or no text; a column is missing; a row names a file that is not there, a
-        rating outside the scale or a fold that is no whole number (with the number of the line).
+        The file is missing, empty or no text; a column is missing; a row names a file that is not there or stands in
+        a row before, a part of a file, a rating outside the scale or a fold that is no whole number (with the number
+        of the line).
     """
     path = Path(path)
     low, high = rating_scale
@@ -78,6 +81,7 @@ def load_csv(
     folded = rows.has("fold") and any(rows.text(row, "fold") for _, row in rows)
     clips: list[Clip] = []
     left_out: list[LeftOut] = []
+    first: dict[str, int] = {}
     for line, row in rows:
         file, speaker = rows.text(row, "file"), rows.text(row, "speaker")
         if not file or not speaker:
@@ -85,13 +89,18 @@ def load_csv(
         sound = base / file
         if not sound.is_file():
             raise EdgeSerError(f"{path}, line {line}: there is no file {sound}")
+        if (before := first.setdefault(os.path.normpath(sound), line)) != line:
+            raise EdgeSerError(
+                f"{path}, line {line}: {sound} stands in line {before} already; a recording has one row, with its "
+                "speaker and its emotion"
+            )
         fold = rows.whole(row, "fold", line)
         if folded and fold is None:
             original = row.get("duplicate_of")
             left_out.append(LeftOut(file, f"duplicate of {original}" if original else "no fold given"))
             continue
         duration = rows.number(row, "duration", line)
-        end = _whole_file(row, f"{path}, line {line}", duration)
+        end = _whole_file(row, sound, f"{path}, line {line}")
         emotion = rows.text(row, "emotion")
         ratings = {dimension: rows.rating(row, dimension, line, rating_scale) for dimension in ADV}
         clips.append(
@@ -120,13 +129,22 @@ def load_csv(
     return Corpus(title, tuple(clips), labels or found, licence, citation, tuple(left_out))
 
 
-def _whole_file(row: Mapping[str, str], where: str, duration: float | None) -> float | None:
+def _whole_file(row: Mapping[str, str], sound: Path, where: str) -> float | None:
     """Where a row's segment ends, in seconds; a segment that is not the whole file is refused."""
     start = seconds_of(row.get("start") or "", f"{where}: start")
     end = seconds_of(row.get("end") or "", f"{where}: end")
-    if start or (end is not None and duration is not None and end < duration - 0.05):
+    if start or (end is not None and end < _seconds(sound, end) - 0.05):
         raise EdgeSerError(f"{where}: a part of a file is not read; cut the segment into a file of its own")
     return end
+
+
+def _seconds(sound: Path, otherwise: float) -> float:
+    """A recording's length by its own header; `otherwise` where none can be read, as nobody will hear it either."""
+    try:
+        with AudioBlocks(sound) as blocks:
+            return blocks.duration_s
+    except EdgeSerError:
+        return otherwise
 
 
 def read_rows(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:

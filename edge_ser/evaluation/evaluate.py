@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import itertools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge_ser.audio import load_audio
-from edge_ser.corpora import Clip, Corpus
+from edge_ser.corpora import Clip, Corpus, LeftOut
 from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError
+from edge_ser.evaluation.answers import Exclusion
 from edge_ser.evaluation.score import Scored, answered_as, best_label, score, summarise
 from edge_ser.recognizer import Recognizer
 from firmware_py.decision import heard_as
@@ -26,7 +29,10 @@ __all__ = [
     "Device",
     "Progress",
     "answer_clip",
+    "answered",
+    "asking",
     "by_seed",
+    "comparable",
     "evaluate_bundle",
     "evaluate_checkpoints",
     "fold_checkpoints",
@@ -70,36 +76,51 @@ def evaluate_checkpoints(
     Returns
     -------
     dict
-        ``corpus``, ``protocol``, ``model``, ``params``, ``seeds``, what `summarise` gives, and `by_seed`'s list. With
-        `device` also ``quantisation``: ``engine``, ``precision``, ``fp32_uar``, ``drop`` (that less the mean of
-        ``uar``) and ``same_label`` (share of clips); and ``fp32_uar`` in each row of ``folds``.
+        ``corpus``, ``protocol``, ``model``, ``params``, ``seeds``, ``left_out`` (of the corpus, and clips with neither
+        an emotion nor ratings: ``what``, ``reason``), ``excluded`` (clips that could not be answered: ``file``,
+        ``reason``), what `summarise` gives, and `by_seed`'s list. With `device` also ``quantisation``: ``engine``,
+        ``precision``, ``fp32_uar``, ``drop`` (that less the mean of ``uar``) and ``same_label`` (share of clips); and
+        ``fp32_uar`` in each row of ``folds``.
 
     Raises
     ------
     EdgeSerError
-        No checkpoints, a fold without one, or one that held out another fold than its name says.
+        No checkpoints, a fold without one, one that held out another fold than its name says, or a fold of which no
+        clip could be answered.
     """
     found = fold_checkpoints(Path(folder))
     seeds = sorted({seed for seed, _ in found})
     wanted = sorted({*corpus.folds(), *(f for _, f in found)} if folds is None else set(folds))
     scored: list[Scored] = []
     plain: list[Scored] = []
+    excluded: dict[str, str] = {}  # by file, as a clip that cannot be read is so for every seed
+    clips, left_out = comparable(corpus, corpus.labels, wanted)
     how = ""
     for seed, held_out in itertools.product(seeds, wanted):
         path = _found(found, folder, seed, held_out)
         model, meta = load_fold(path, held_out)
-        spec = MelSpec.from_dict(meta["spec"])
-        train, test = corpus.split(held_out)
-        pairs = ((clip, model.heard(load_audio(clip.path), spec)) for clip in progress(test))
-        plain += score(model, pairs, corpus.labels, fold=held_out, seed=seed)
+        train, _ = corpus.split(held_out)
+        test = [clip for clip in clips if clip.fold == held_out]
+        ask = asking(model, meta, corpus.labels, fold=held_out, seed=seed)
+        mine, unheard = answered(test, ask, progress)
         how = answered_as(model)
         if device is not None:
             with device(path, train) as recognizer:
-                scored += [
-                    answer_clip(recognizer, clip, corpus.labels, held_out, seed) for clip in progress(test)
-                ]
+                through, more = answered(
+                    [one.clip for one in mine],
+                    functools.partial(
+                        answer_clip, recognizer, labels=corpus.labels, fold=held_out, seed=seed
+                    ),
+                    progress,
+                )
                 engine, precision = recognizer.engine.name, recognizer.engine.precision
             how = f"audio through {engine} {precision} streaming"
+            scored += through
+            unheard += more
+            both = {one.clip.path for one in through}
+            mine = [one for one in mine if one.clip.path in both]
+        plain += mine
+        excluded |= {one.file: one.reason for one in unheard}
     if folds is None:
         which = f"{len(wanted)} speaker-disjoint folds, each model"
     elif len(wanted) == 1:
@@ -114,6 +135,8 @@ def evaluate_checkpoints(
         "model": meta["architecture"],
         "params": model.count_parameters(),
         "seeds": seeds,
+        "left_out": [dataclasses.asdict(one) for one in left_out],
+        "excluded": [{"file": file, "reason": reason} for file, reason in excluded.items()],
         **summarise(plain if device is None else scored, corpus.labels),
     }
     if "folds" in result:
@@ -127,6 +150,80 @@ def evaluate_checkpoints(
                 "same_label": float(np.mean(named)),
             }
     return result
+
+
+def comparable(
+    corpus: Corpus, labels: Sequence[str], folds: Sequence[int] | None = None
+) -> tuple[list[Clip], list[LeftOut]]:
+    """Clips with which an answer can be compared, and what is left out beside them.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    labels : sequence of str
+        Classes that are chosen among.
+    folds : sequence of int, optional
+        Clips of these alone.
+
+    Returns
+    -------
+    clips : list of Clip
+        Of one of the classes, or rated.
+    left_out : list of LeftOut
+        What the corpus left out, and the number of clips with neither an emotion nor ratings. Those of another class
+        are counted by `unknown_classes`.
+    """
+    clips = [clip for clip in corpus.clips if folds is None or clip.fold in folds]
+    left_out = list(corpus.left_out)
+    if bare := sum(clip.emotion is None and clip.adv is None for clip in clips):
+        left_out.append(LeftOut(f"{bare} clips", "they have neither an emotion nor ratings"))
+    return [clip for clip in clips if clip.emotion in labels or clip.adv is not None], left_out
+
+
+def answered(
+    clips: Sequence[Clip], ask: Callable[[Clip], Scored], progress: Progress = iter
+) -> tuple[list[Scored], list[Exclusion]]:
+    """Answers to the clips that can be answered, and the others with the reason: too short, or unreadable.
+
+    Raises
+    ------
+    EdgeSerError
+        None of them can be answered.
+    """
+    scored, excluded = [], []
+    for clip in progress(clips):
+        try:
+            scored.append(ask(clip))
+        except EdgeSerError as error:
+            excluded.append(Exclusion(str(clip.path), str(error)))
+    if excluded and not scored:
+        raise EdgeSerError(
+            f"none of the {len(clips)} clips could be answered; the first: {excluded[0].reason}"
+        )
+    return scored, excluded
+
+
+def asking(
+    model: Network, meta: Mapping[str, Any], labels: Sequence[str], *, fold: int = 0, seed: int
+) -> Callable[[Clip], Scored]:
+    """What answers a clip as `score` asks a checkpoint's network.
+
+    Raises
+    ------
+    EdgeSerError
+        The model does not know one of the labels.
+    """
+    from edge_ser.models.stream72k import Stream72k  # here, as a bundle needs no torch
+
+    spec = MelSpec.from_dict(meta["spec"])
+    ready = model.fold() if isinstance(model, Stream72k) and not model.folded else model  # once for all clips
+    score(ready, (), labels)  # a label that it does not know is no clip's fault
+
+    def ask(clip: Clip) -> Scored:
+        pair = (clip, model.heard(load_audio(clip.path), spec))
+        return score(ready, [pair], labels, fold=fold, seed=seed)[0]
+
+    return ask
 
 
 def unknown_classes(corpus: Corpus, labels: Sequence[str]) -> dict[str, int]:
@@ -246,7 +343,7 @@ def evaluate_bundle(
     dict
         As `evaluate_checkpoints`, with ``seen_in_training``: whether the bundle was trained on this corpus, which
         makes the figures no measure of accuracy on new speakers; ``not_scored``: clips of a class that the
-        model does not know, by class; and ``excluded``: clips that could not be answered, each with its reason.
+        model does not know, by class.
 
     Raises
     ------
@@ -256,21 +353,14 @@ def evaluate_bundle(
     recognizer = Recognizer.load(model, engine=engine, precision=precision)
     bundle = recognizer.bundle
     labels = tuple(label for label in corpus.labels if label in bundle.labels)
-    clips = [clip for clip in corpus.clips if clip.emotion in labels or clip.adv is not None]
+    clips, left_out = comparable(corpus, labels)
     if not clips:
         raise EdgeSerError(
             f"{bundle.name} knows {', '.join(bundle.labels)}, and {corpus.name} has none of them and no ratings"
         )
-    scored, excluded = [], []
-    for clip in progress(clips):
-        try:
-            scored.append(answer_clip(recognizer, clip, labels, 0 if clip.fold is None else clip.fold))
-        except EdgeSerError as error:  # too short, or unreadable: said in the result, not dropped
-            excluded.append({"file": str(clip.path), "reason": str(error)})
-    if not scored:
-        raise EdgeSerError(
-            f"none of the {len(clips)} clips could be answered; the first: {excluded[0]['reason']}"
-        )
+    scored, excluded = answered(
+        clips, lambda clip: answer_clip(recognizer, clip, labels, clip.fold or 0), progress
+    )
     if onto is not None:
         onto += scored
     seen = corpus.name in bundle.training.get("clips", {})
@@ -282,6 +372,7 @@ def evaluate_bundle(
         "params": bundle.parameters,
         "seen_in_training": seen,
         "not_scored": unknown_classes(corpus, labels),
-        "excluded": excluded,
+        "left_out": [dataclasses.asdict(one) for one in left_out],
+        "excluded": [dataclasses.asdict(one) for one in excluded],
         **summarise(scored, labels),
     }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -46,40 +48,43 @@ def compare(a: Answers, b: Answers, *, rounds: int = 2000) -> dict[str, Any]:
     Parameters
     ----------
     a, b : Answers
-        Clips are matched by corpus and file name (and seed, where both have several).
+        Clips are matched by corpus, speaker and as much of the end of their paths as tells them apart in both, as the
+        corpora may lie elsewhere. Answers of one seed each are matched whatever the seeds; of several, those of the
+        seeds that both have.
     rounds : int
         Of the bootstrap over speakers.
 
     Returns
     -------
     dict
-        ``clips``, ``speakers``, ``only_a``, ``only_b`` (clips that have no part); ``uar``, ``accuracy`` and, with
+        ``clips``, ``speakers``, ``only_a``, ``only_b`` (clips that have no part, or none with one of the seeds),
+        ``seeds`` (of ``a``, of ``b`` and, of several, those ``compared``); ``uar``, ``accuracy`` and, with
         ratings, ``ccc.DIMENSION``: each ``a``, ``b``, ``difference``, ``ci95`` over speakers and ``p`` by
         `sign_flip_p` of the speakers' own figures; and ``changed``: clips that only one has right.
 
     Raises
     ------
     EdgeSerError
-        No clip in common, one speaker only, other labels, or another truth for a clip.
+        No clip or no seed in common, a clip that was answered twice, one speaker only, other labels, or another truth
+        for a clip.
     """
-    keys = [
-        [(c.corpus, c.path.name, int(s)) for c, s in zip(one.clips, one.seeds, strict=True)] for one in (a, b)
-    ]
-    places = {key: i for i, key in enumerate(keys[1])}
-    pairs = [(i, places[key]) for i, key in enumerate(keys[0]) if key in places]
-    if not pairs:
+    a, b, seeds = _same_seeds(a, b)
+    rows_a, rows_b = _rows(a, b, "A"), _rows(b, a, "B")
+    common = [key for key in rows_a if key in rows_b]
+    if not common:
         raise EdgeSerError("the two have no clip in common; evaluate both on the same corpus")
-    one, other = a.take(np.array([i for i, _ in pairs])), b.take(np.array([j for _, j in pairs]))
+    one, other = (x.take(np.array([rows[key] for key in common])) for x, rows in ((a, rows_a), (b, rows_b)))
     truths = [[clip.emotion for clip in x.clips] for x in (one, other)]
     if truths[0] != truths[1] or a.labels != b.labels:
         raise EdgeSerError(
             "the two were scored among other classes or against other labels; evaluate both on the same table"
         )
     result: dict[str, Any] = {
-        "clips": len(pairs),
+        "clips": len({clip for clip, _ in common}),
         "speakers": len(set(one.speakers)),
-        "only_a": len(a) - len(pairs),
-        "only_b": len(b) - len(pairs),
+        "only_a": len({clip for clip, _ in rows_a.keys() - rows_b.keys()}),
+        "only_b": len({clip for clip, _ in rows_b.keys() - rows_a.keys()}),
+        "seeds": seeds,
     }
     known = one.truth >= 0
     if known.any():
@@ -99,6 +104,51 @@ def compare(a: Answers, b: Answers, *, rounds: int = 2000) -> dict[str, Any]:
             figure = [lambda rows, z=z, k=k: ccc(x.ratings[rows, k], z.adv[rows, k]) for z in (x, y)]
             result[f"ccc.{dimension}"] = _paired(figure[0], figure[1], x.speakers, rounds)
     return result
+
+
+def _same_seeds(a: Answers, b: Answers) -> tuple[Answers, Answers, dict[str, list[int]]]:
+    """The answers of seeds that can be compared, and which those are."""
+    seeds = {"a": sorted(set(a.seeds.tolist())), "b": sorted(set(b.seeds.tolist()))}
+    if len(seeds["a"]) == len(seeds["b"]) == 1:
+        # two models of one run each: whichever seeds they were given, they are what there is to compare
+        return a, dataclasses.replace(b, seeds=np.full_like(b.seeds, seeds["a"][0])), seeds
+    both = sorted({*seeds["a"]} & {*seeds["b"]})
+    if not both:
+        raise EdgeSerError(
+            f"A is of the seeds {', '.join(map(str, seeds['a']))} and B of {', '.join(map(str, seeds['b']))}; evaluate "
+            "both with a seed in common, or with one each"
+        )
+    return a.take(np.isin(a.seeds, both)), b.take(np.isin(b.seeds, both)), {"compared": both, **seeds}
+
+
+def _rows(mine: Answers, other: Answers, name: str) -> dict[tuple[Any, int], int]:
+    """Rows of answers by clip and seed; a clip is its corpus, its speaker and the end of its path.
+
+    The end is the file's name, or as much more as tells apart the files of that name, in either of the two.
+    """
+    alike: dict[Any, list[set[Path]]] = {}
+    for side, answers in enumerate((mine, other)):
+        for clip in answers.clips:
+            alike.setdefault((clip.corpus, clip.speaker, clip.path.name), [set(), set()])[side].add(clip.path)
+    parts = {named: _parts(*paths) for named, paths in alike.items()}
+    rows: dict[tuple[Any, int], int] = {}
+    for i, (clip, seed) in enumerate(zip(mine.clips, mine.seeds.tolist(), strict=True)):
+        n = parts[clip.corpus, clip.speaker, clip.path.name]
+        key = (clip.corpus, clip.speaker, clip.path.parts[-n:]), seed
+        if key in rows:
+            raise EdgeSerError(
+                f"{name} has two answers to {clip.path}; list each recording once in the table, and evaluate again"
+            )
+        rows[key] = i
+    return rows
+
+
+def _parts(*sides: set[Path]) -> int:
+    """How much of the end of paths it takes, in names of folders and the file, to tell them apart on each side."""
+    n = 1
+    while any(len({path.parts[-n:] for path in paths}) < len(paths) for paths in sides):
+        n += 1
+    return n
 
 
 def _paired(

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_ser.corpora import Clip, Corpus
+from edge_ser.corpora import Clip, Corpus, LeftOut
 from edge_ser.errors import EdgeSerError, require
 from edge_ser.evaluation.answers import Answers, Exclusion
 from edge_ser.evaluation.figures import learning_curve
@@ -147,10 +147,13 @@ def evaluate_pipeline(
     vectors, excluded = vectors_of(spec, paths, jobs)
     labels = tuple(x for x in corpus.labels if any(c.emotion == x for s in made.splits for c in s.test))
     scored: list[Scored] = []
+    left = list(made.left_out)
     for number, split in enumerate(made.splits):
+        left += _empty_side(split, vectors)
         scored += _fold(spec, split, vectors, labels, number)
     if not scored:
-        raise EdgeSerError("no clip could be answered; see what was left out")
+        reasons = [f"{one.what}: {one.reason}" for one in left] + [one.reason for one in excluded[:1]]
+        raise EdgeSerError(f"no clip could be answered; {'; '.join(reasons)}")
     result = {
         "corpus": corpus.name,
         "protocol": f"{made.statement}; fitted on the other side of each split",
@@ -158,7 +161,7 @@ def evaluate_pipeline(
         "params": None,
         "leaks": made.leaks,
         "splits": [split.name for split in made.splits],
-        "left_out": [dataclasses.asdict(one) for one in made.left_out],
+        "left_out": [dataclasses.asdict(one) for one in left],
         "excluded": [dataclasses.asdict(one) for one in excluded],
         **summarise(scored, labels),
     }
@@ -210,13 +213,23 @@ def fitted(spec: PipelineSpec, clips: Sequence[Clip], x: np.ndarray) -> Any:
         raise EdgeSerError(f"scikit-learn refuses the pipeline {spec.name}: {error}") from error
 
 
+def _empty_side(split: Split, vectors: Mapping[Path, np.ndarray]) -> list[LeftOut]:
+    """What has no part in the figures where no clip to test, or none to train on, could be read."""
+    test = sum(clip.path in vectors for clip in split.test)
+    if split.test and not test:
+        return [LeftOut(split.name, f"none of its {len(split.test)} clips could be read")]
+    if test and not any(clip.path in vectors for clip in split.train):
+        return [LeftOut(f"{test} clips of {split.name}", "none of the clips to train on could be read")]
+    return []
+
+
 def _fold(
     spec: PipelineSpec, split: Split, vectors: Mapping[Path, np.ndarray], labels: tuple[str, ...], number: int
 ) -> list[Scored]:
     train, x = _matrix(split.train, vectors)
     test, held = _matrix(split.test, vectors)
     if not train or not test:
-        return []
+        return []  # as `_empty_side` says
     model = fitted(spec, train, x)
     shares = np.zeros((len(test), len(labels)))
     given = shares_of(model, held)

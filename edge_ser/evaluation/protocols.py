@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from edge_ser.corpora import Clip, Corpus, LeftOut
 from edge_ser.corpora.base import label_order
 from edge_ser.errors import EdgeSerError
 
-__all__ = ["PROTOCOLS", "Plan", "Split", "merged", "plan"]
+__all__ = ["PROTOCOLS", "Plan", "Split", "merged", "plan", "restricted"]
 
 #: Name to what is held out.
 PROTOCOLS = {
@@ -82,14 +82,26 @@ def merged(corpora: Sequence[Corpus]) -> Corpus:
     if len(set(speakers)) != len(speakers):
         twice = sorted({one for one in speakers if speakers.count(one) > 1})
         raise EdgeSerError(f"the speaker {twice[0]} is in two corpora; give speakers names of their own")
-    kept, left = [], [one for corpus in corpora for one in corpus.left_out]
-    for corpus in corpora:
-        kept += [clip for clip in corpus.clips if clip.emotion in common]
-        others = [clip for clip in corpus.clips if clip.emotion not in common]
-        for label in label_order(clip.emotion or "no emotion" for clip in others):
-            n = sum((clip.emotion or "no emotion") == label for clip in others)
-            left.append(LeftOut(f"{n} clips of {corpus.name}", f"{label} is not in every corpus"))
+    parts = [restricted(corpus, common, "is not in every corpus") for corpus in corpora]
+    kept = [clip for part in parts for clip in part.clips]
+    left = [one for part in parts for one in part.left_out]
     return Corpus("+".join(names), tuple(kept), common, left_out=tuple(left))
+
+
+def restricted(corpus: Corpus, labels: Iterable[str], why: str) -> Corpus:
+    """`Corpus.restrict` with the clips of each other emotion counted in ``left_out``; `why` follows the emotion.
+
+    Raises
+    ------
+    EdgeSerError
+        None of the labels is one of this corpus.
+    """
+    part = corpus.restrict(labels)
+    names = [clip.emotion or "no emotion" for clip in corpus.clips if clip.emotion not in part.labels]
+    left = [
+        LeftOut(f"{names.count(name)} clips of {corpus.name}", f"{name} {why}") for name in label_order(names)
+    ]
+    return dataclasses.replace(part, left_out=(*corpus.left_out, *left))
 
 
 def plan(corpus: Corpus, protocol: str = "folds", *, seed: int = 0) -> Plan:
@@ -108,7 +120,7 @@ def plan(corpus: Corpus, protocol: str = "folds", *, seed: int = 0) -> Plan:
     Raises
     ------
     EdgeSerError
-        An unknown protocol, or too few speakers, corpora or languages for it.
+        An unknown protocol, too few speakers, corpora or languages for it, or folds of some clips only.
     """
     if protocol not in PROTOCOLS:
         raise EdgeSerError(f"unknown protocol {protocol!r}; choose one of {', '.join(PROTOCOLS)}")
@@ -121,6 +133,9 @@ def plan(corpus: Corpus, protocol: str = "folds", *, seed: int = 0) -> Plan:
             f"{corpus.name} has {len(keep.speakers)} speaker with emotions; figures need two at least, so that one "
             "can be tested on whom nobody trained on"
         )
+    statement = PROTOCOLS[protocol]
+    if protocol == "folds":
+        keep, statement = _folded(keep)
     splits = []
     for name, test in _held_out(keep, protocol, seed):
         speakers = {clip.speaker for clip in test}
@@ -141,16 +156,25 @@ def plan(corpus: Corpus, protocol: str = "folds", *, seed: int = 0) -> Plan:
             left.append(LeftOut(what, "nobody is left to train this emotion on"))
             test = [clip for clip in test if clip.emotion not in absent]
         splits.append(Split(name, tuple(train), tuple(test)))
-    return Plan(tuple(splits), PROTOCOLS[protocol], protocol == "random", tuple(left))
+    return Plan(tuple(splits), statement, protocol == "random", tuple(left))
+
+
+def _folded(corpus: Corpus) -> tuple[Corpus, str]:
+    """A corpus with folds, its own or else new ones of whole speakers, and the words for which they are."""
+    if len(folds := corpus.folds()) < 2:
+        n = min(_FOLDS, len(corpus.speakers))
+        return corpus.speaker_folds(n), f"{n} folds of whole speakers, dealt out here"
+    if bare := sorted({clip.corpus for clip in corpus.clips if clip.fold is None}):
+        raise EdgeSerError(
+            f"some clips of {corpus.name} have folds, and those of {', '.join(bare)} none; take another --protocol, "
+            "speaker for instance, or fill in the column fold"
+        )
+    return corpus, f"the corpus's own {len(folds)} folds"
 
 
 def _held_out(corpus: Corpus, protocol: str, seed: int) -> Iterator[tuple[str, list[Clip]]]:
     if protocol in ("folds", "speaker"):
-        folded = corpus
-        if protocol == "speaker":
-            folded = corpus.speaker_folds(len(corpus.speakers))
-        elif len(corpus.folds()) < 2:
-            folded = corpus.speaker_folds(min(_FOLDS, len(corpus.speakers)))
+        folded = corpus if protocol == "folds" else corpus.speaker_folds(len(corpus.speakers))
         for fold in folded.folds():
             _, test = folded.split(fold)
             yield (test[0].speaker if protocol == "speaker" else f"fold {fold}"), list(test)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import html
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +24,10 @@ __all__ = ["all_figures", "write_report"]
 
 _PLAYED = 8  # worst clips with a player
 _LONGEST_S = 15  # of a clip that is put into the page
+_NOT_FITTED = (
+    "not fitted across the parts of the split: it leaks speakers, so no part has a temperature and a rule of other "
+    "people's clips"
+)
 
 _HEADINGS = {
     "confusion": ("Confusion", "Share of the true class, and clips."),
@@ -41,10 +46,17 @@ _HEADINGS = {
 def all_figures(
     answers: Answers, result: Mapping[str, Any], *, coverage: float = 0.8, **more: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The figures of an evaluation, `details` and `calibration` of its answers, and others by name."""
+    """The figures of an evaluation, `details` and `calibration` of its answers, and others by name.
+
+    Where speakers stand on both sides of the split nothing is fitted, and ``calibration`` says so in ``not_fitted``.
+    """
     figures: dict[str, Any] = {**result, **details(answers), **more}
     if (answers.truth >= 0).any():
+        if result.get("leaks"):  # as one fold, of which there are no others to fit to
+            answers = dataclasses.replace(answers, folds=np.zeros_like(answers.folds))
         figures["calibration"] = calibration(answers, coverage)
+        if result.get("leaks"):
+            figures["calibration"]["not_fitted"] = _NOT_FITTED
     return figures
 
 
@@ -102,6 +114,8 @@ def _page(answers: Answers, figures: Mapping[str, Any], drawn: Mapping[str, byte
     parts += _picture("calibration", drawn)
     if fitted := f.get("calibration", {}).get("fitted"):
         parts.append(table([{k: v for k, v in fitted.items() if k != "reliability"}]))
+    if reason := f.get("calibration", {}).get("not_fitted"):
+        parts.append(f"<p>Calibration is {html.escape(reason)}.</p>")
     for name in ("robustness", "streaming"):
         parts += _picture(name, drawn)
     if robust := f.get("robustness"):
@@ -226,4 +240,8 @@ def _left_out(f: Mapping[str, Any]) -> list[str]:
         {"what": f"{n} clips", "why": f"the model does not know {label}"} for label, n in unscored.items()
     ]
     rows += [{"what": one["what"], "why": one["reason"]} for one in f.get("left_out", ())]
+    rows += [
+        {"what": one["file"], "why": f"of the stream: {one['reason']}"}
+        for one in f.get("streaming", {}).get("excluded", ())
+    ]
     return ["<h2>Left out</h2>", table(rows) if rows else "<p>Nothing.</p>"]

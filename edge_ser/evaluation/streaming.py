@@ -13,6 +13,7 @@ import numpy.typing as npt
 from edge_ser.audio import SAMPLE_RATE, load_audio
 from edge_ser.corpora import ADV, Clip, Corpus
 from edge_ser.errors import EdgeSerError
+from edge_ser.evaluation.answers import Exclusion
 from edge_ser.evaluation.evaluate import Device, lowest_seed
 from edge_ser.perturb import add_noise, pink_noise
 from edge_ser.recognizer import Recognizer
@@ -41,10 +42,11 @@ class Turn:
 
 @dataclasses.dataclass(frozen=True)
 class Joined:
-    """Clips one after another with pauses between them, over a steady noise."""
+    """Clips one after another with pauses between them, over a steady noise; and those that have no turn."""
 
     wave: Floats
     turns: tuple[Turn, ...]
+    excluded: tuple[Exclusion, ...] = ()
 
 
 def joined(
@@ -59,35 +61,46 @@ def joined(
     Parameters
     ----------
     clips : sequence of Clip
-        In the order of their turns; those without a sound are left out.
+        In the order of their turns; those that cannot be read, are silent or shorter than half a second have none.
     pause_s : (float, float)
         Seconds between turns, drawn evenly.
     snr_db : float
         Power of the clips over that of the pink noise beneath.
     seed : int
 
-    Raises
-    ------
-    EdgeSerError
-        Nothing is left to join.
+    Returns
+    -------
+    Joined
+        A second of silence where no clip has a turn.
     """
     rng = np.random.default_rng(seed)
     pieces: list[Floats] = [np.zeros(SAMPLE_RATE, np.float32)]
-    turns = []
+    turns, excluded = [], []
     at = SAMPLE_RATE
     for clip in clips:
-        wave = load_audio(clip.path)
-        if len(wave) < SAMPLE_RATE // 2 or not np.any(wave):
+        try:
+            wave = _sound(clip.path)
+        except EdgeSerError as error:
+            excluded.append(Exclusion(str(clip.path), str(error)))
             continue
         first, last = _speech(wave)
         turns.append(Turn(clip, at + first, at + last))
         pause = np.zeros(int(rng.uniform(*pause_s) * SAMPLE_RATE), np.float32)
         pieces += [wave, pause]
         at += len(wave) + len(pause)
-    if not turns:
-        raise EdgeSerError("there are no clips with a sound to join")
     whole = np.concatenate(pieces)
-    return Joined(add_noise(whole, pink_noise(len(whole), rng), snr_db, rng), tuple(turns))
+    noisy = add_noise(whole, pink_noise(len(whole), rng), snr_db, rng)
+    return Joined(noisy, tuple(turns), tuple(excluded))
+
+
+def _sound(path: Path) -> Floats:
+    """A clip that can be a turn; an `EdgeSerError` where it is too short or silent."""
+    wave = load_audio(path)
+    if len(wave) < SAMPLE_RATE // 2:
+        raise EdgeSerError(f"{path} is shorter than half a second, too short for a turn")
+    if not np.any(wave):
+        raise EdgeSerError(f"{path} is silent")
+    return wave
 
 
 def by_speaker(clips: Sequence[Clip]) -> Iterator[list[Clip]]:
@@ -153,13 +166,23 @@ def stream_quality(
         (changes of label within speech), ``steady`` (the same four of the label that listeners are shown,
         `firmware_py.steady`), ``adv_lag_s`` (median seconds until a rating has gone 90 % of its way to the value at the
         end of the turn, for moves of at least 0.1), ``in_pauses`` (share of steps in pauses, 1 s after speech ended,
-        that name an emotion); ``by_seconds``: ``seconds`` of speech heard and share right.
+        that name an emotion); ``by_seconds``: ``seconds`` of speech heard and share right; ``excluded``: clips
+        without a turn in the figures, each ``file`` and ``reason``.
+
+    Raises
+    ------
+    EdgeSerError
+        No turn was long enough for two answers.
     """
     raw, steady = _Course(), _Course()
     named: list[bool] = []
     lags: dict[str, list[float]] = {d: [] for d in ADV}
     right_after: dict[float, list[bool]] = {}
+    excluded: list[Exclusion] = []
     for recognizer, recording in progress(recordings):
+        excluded += recording.excluded
+        if not recording.turns:
+            continue
         stream = recognizer.stream(turns=True, adapt=adapt)
         answers = [_among(one, labels) for one in stream.push(recording.wave)]
         ends = np.array([one.end for one in answers])
@@ -169,6 +192,7 @@ def stream_quality(
         for number, turn in enumerate(recording.turns):
             inside = np.flatnonzero((ends > turn.start) & (ends <= turn.end + stream.step_samples))
             if len(inside) < 2:
+                excluded.append(Exclusion(str(turn.clip.path), "its speech is too short for two answers"))
                 continue
             truth = turn.clip.emotion
             seconds = (ends[inside] - turn.start) / SAMPLE_RATE
@@ -202,6 +226,7 @@ def stream_quality(
             for s, x in sorted(right_after.items())
             if len(x) >= 20
         ],
+        "excluded": [dataclasses.asdict(one) for one in excluded],
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,7 @@ def evaluate_teacher(
         "model": listener.name,
         "params": None,
         "seeds": [0],
+        "left_out": [dataclasses.asdict(one) for one in corpus.left_out],
         **summarise(scored, corpus.labels),
     }
     return result, scored

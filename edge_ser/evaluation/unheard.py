@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ser.audio import load_audio
 from edge_ser.corpora import Clip, Corpus, load_corpus
-from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.battery import spread_over
-from edge_ser.evaluation.evaluate import Progress, unknown_classes
-from edge_ser.evaluation.score import Scored, answered_as, score, summarise
+from edge_ser.evaluation.evaluate import Progress, answered, asking, comparable, unknown_classes
+from edge_ser.evaluation.score import Scored, answered_as, summarise
 from edge_ser.evaluation.session import typical_answers
 from edge_ser.models.checkpoint import load_checkpoint
 
@@ -47,7 +46,7 @@ def evaluate_unheard(
     Raises
     ------
     EdgeSerError
-        It was trained on this corpus, or shares no class with it.
+        It was trained on this corpus, or shares no class with it, or no clip could be answered.
     """
     model, meta = load_checkpoint(Path(path))
     if not (heard := sorted(meta["training"].get("clips", {}))):
@@ -62,10 +61,9 @@ def evaluate_unheard(
     labels = tuple(label for label in corpus.labels if label in model.config.labels)
     if not labels:
         raise EdgeSerError(f"{path} knows {', '.join(model.config.labels)}, and {corpus.name} none of them")
-    clips = [clip for clip in corpus.clips if clip.emotion in labels or clip.adv is not None]
-    spec, seed = MelSpec.from_dict(meta["spec"]), meta["training"]["seed"]
-    pairs = ((clip, model.heard(load_audio(clip.path), spec)) for clip in progress(clips))
-    scored = score(model, pairs, labels, seed=seed)
+    clips, left_out = comparable(corpus, labels)
+    seed = meta["training"]["seed"]
+    scored, excluded = answered(clips, asking(model, meta, labels, seed=seed), progress)
     if onto is not None:
         onto += scored
     return {
@@ -76,6 +74,8 @@ def evaluate_unheard(
         "seeds": [seed],
         "trained_on": heard,
         "not_scored": unknown_classes(corpus, labels),
+        "left_out": [dataclasses.asdict(one) for one in left_out],
+        "excluded": [dataclasses.asdict(one) for one in excluded],
         **summarise(scored, labels),
     }
 
@@ -99,7 +99,7 @@ def typical_of_training(
     typical : (labels, labels) float64
         As `edge_ser.evaluation.session.typical_answers`.
     clips : dict
-        From a corpus's name to the clips that were heard of it.
+        From a corpus's name to the clips that were heard of it; what cannot be read is not among them.
 
     Raises
     ------
@@ -117,9 +117,9 @@ def typical_of_training(
         raise EdgeSerError(
             f"{path} was trained on no corpus that has all of {', '.join(labels)}: name fewer --labels"
         )
-    spec, clips = MelSpec.from_dict(meta["spec"]), [clip for mine in chosen.values() for clip in mine]
-    pairs = ((clip, model.heard(load_audio(clip.path), spec)) for clip in progress(clips))
-    scored = score(model, pairs, labels, seed=meta["training"]["seed"])
+    clips = [clip for mine in chosen.values() for clip in mine]
+    scored, _ = answered(clips, asking(model, meta, labels, seed=meta["training"]["seed"]), progress)
     truth = np.array([labels.index(one.clip.emotion or "") for one in scored])
     typical = typical_answers(np.array([one.scores for one in scored], np.float64), truth)
-    return typical, {name: len(mine) for name, mine in chosen.items()}
+    heard = {one.clip.path for one in scored}
+    return typical, {name: sum(clip.path in heard for clip in mine) for name, mine in chosen.items()}

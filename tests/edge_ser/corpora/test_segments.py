@@ -36,6 +36,17 @@ def test_it_comes_back_as_it_was(table: Path) -> None:
     assert again.clips[0].extra["votes"] == "happy:3"
 
 
+def test_the_length_is_that_of_the_file_and_not_of_another_column(table: Path) -> None:
+    table.write_text("file,start,end,duration,speaker\na.wav,0,0.04,0.04,s1\n")
+    with pytest.raises(EdgeSerError, match="line 2: a part of a file"):
+        load_csv(table)
+
+
+def test_a_file_that_nobody_can_read_is_told_when_it_is_heard(table: Path) -> None:
+    (table.parent / "a.wav").write_bytes(b"RIFF nonsense")
+    assert load_csv(table).clips[0].duration == pytest.approx(0.1)
+
+
 def test_pandas_reads_the_times(table: Path) -> None:
     pandas = pytest.importorskip("pandas")
     write_table(load_csv(table), table.parent / "again.csv")
@@ -51,7 +62,9 @@ def test_times_come_back(seconds: float) -> None:
 
 @pytest.mark.parametrize(
     ("old", "new", "wrong"),
-    [("a.wav,0 days,", "a.wav,0.5,", "part of a file"), ("b.wav,0,", "b.wav,soon,", "neither seconds"),
+    [("a.wav,0 days,", "a.wav,0.5,", "part of a file"), ("00:00:00.100000", "00:00:00.04", "part of a file"),
+     ("b.wav,0,NaT", "b.wav,0,0.04", "part of a file"), ("b.wav,0,", "./a.wav,0,", "stands in line 2 already"),
+     ("b.wav,0,", "b.wav,soon,", "neither seconds"),
      ("b.wav,0,", "b.wav,-1,", "no time from 0")],
 )  # fmt: skip
 def test_segments_and_nonsense_are_refused_by_line(table: Path, old: str, new: str, wrong: str) -> None:

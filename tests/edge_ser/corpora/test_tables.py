@@ -109,6 +109,7 @@ def test_a_folder_with_a_table_is_a_corpus(table, tmp_path):
         ("file,speaker\na.wav,\n", "line 2: the speaker is empty"),
         ("file,speaker\na.wav,ann,extra\n", "line 2: more cells than the header"),
         ('file,speaker\n"a.wav,ann\n', "not a CSV row"),
+        ("file,speaker,fold\na.wav,ann,0\nsub/../a.wav,bob,1\n", "line 3: .*a.wav stands in line 2 already"),
         ("file,speaker,arousal\na.wav,ann,1.5\n", r"line 2: arousal is 1.5, outside 0..1; .*rating_scale"),
         ("file,speaker,valence\na.wav,ann,nan\n", "line 2: valence is 'nan', not a number"),
         ("file,speaker,valence\na.wav,ann,high\n", "line 2: valence is 'high', not a number"),

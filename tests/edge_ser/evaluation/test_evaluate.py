@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from edge_ser.audio import write_wav
 from edge_ser.bundle import Bundle
 from edge_ser.cli import main
 from edge_ser.commands.evaluate import print_figures
-from edge_ser.corpora import load_csv
+from edge_ser.corpora import LeftOut, load_csv
 from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.evaluate import (
     by_seed,
@@ -160,6 +161,70 @@ def test_seeds_stand_side_by_side(folds: Path, checkpoints: Path, capsys: pytest
     uars = [one["uar"] for one in result["by_seed"]]
     assert f"by seed 0: {uars[0]:.3f}, 1: {uars[1]:.3f}" in printed
     assert f"standard deviation {np.std(uars, ddof=1):.3f}" in printed
+
+
+def test_a_clip_that_cannot_be_answered_ends_no_evaluation(
+    folds: Path, checkpoints: Path, tmp_path: Path
+) -> None:
+    from edge_ser.commands.evaluate import device_form
+
+    whole = load_csv(folds)
+    write_wav(tmp_path / "short.wav", np.full(1600, 0.1, np.float32))
+    (tmp_path / "broken.wav").write_bytes(b"RIFF nonsense")
+    new = {0: tmp_path / "short.wav", 5: tmp_path / "broken.wav"}
+    clips = [dataclasses.replace(c, path=new.get(i, c.path)) for i, c in enumerate(whole.clips)]
+    clips[6] = dataclasses.replace(clips[6], emotion=None, arousal=None)
+    corpus = dataclasses.replace(whole, clips=tuple(clips), left_out=(LeftOut("x.wav", "no fold given"),))
+    scored: list[Any] = []
+    plain = evaluate_checkpoints(checkpoints, corpus, onto=scored)
+    assert [Path(one["file"]).name for one in plain["excluded"]] == [
+        "short.wav",
+        "broken.wav",
+    ]  # once for both seeds
+    assert "shorter than one step" in plain["excluded"][0]["reason"]
+    assert plain["left_out"] == [
+        {"what": "x.wav", "reason": "no fold given"},
+        {"what": "1 clips", "reason": "they have neither an emotion nor ratings"},
+    ]
+    assert len(scored) == 2 * 13 and sum(row["n"] for row in plain["folds"]) == 2 * 13
+    assert (
+        evaluate_checkpoints(checkpoints, corpus, folds=[0])["left_out"][1:] == []
+    )  # that clip is of fold 1
+    through = evaluate_checkpoints(checkpoints, corpus, device=device_form("numpy", "fp32"))
+    assert through["excluded"] == plain["excluded"] and through["quantisation"]["same_label"] == 1
+    unheard = dataclasses.replace(
+        corpus, clips=tuple(dataclasses.replace(c, path=tmp_path / "short.wav") for c in clips)
+    )
+    with pytest.raises(EdgeSerError, match="none of the 8 clips could be answered; the first: .*one step"):
+        evaluate_checkpoints(checkpoints, unheard)
+
+
+def test_clips_with_nothing_to_compare_are_counted(
+    table: Path, numpy_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("matplotlib")
+    rows = table.read_text().splitlines()
+    bare = table.parent / "bare.csv"
+    bare.write_text("\n".join([rows[0], "0.wav,s0,,,,", "1.wav,s1,,,,", *rows[3:]]) + "\n")
+    call = ["evaluate", str(numpy_bundle.path), "--corpus", str(bare), "--engine", "numpy"]
+    assert main([*call, "--out", str(tmp_path / "f.json"), "--report", str(tmp_path / "r")]) == 0
+    told = "they have neither an emotion nor ratings"
+    result = json.loads((tmp_path / "f.json").read_text())
+    assert result["left_out"] == [{"what": "2 clips", "reason": told}]
+    assert f"2 clips: {told}" in capsys.readouterr().err
+    assert told in (tmp_path / "r" / "report.html").read_text()
+
+
+def test_clips_that_labels_leave_out_are_counted(
+    table: Path, numpy_bundle: Bundle, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call = ["evaluate", str(numpy_bundle.path), "--corpus", str(table), "--engine", "numpy", "-o", "json"]
+    assert main([*call, "--labels", numpy_bundle.labels[0]]) == 0
+    left = json.loads(capsys.readouterr().out)["left_out"]
+    assert left == [
+        {"what": "2 clips of noise", "reason": f"{label} is not among --labels"}
+        for label in (numpy_bundle.labels[1], "homesick")
+    ]
 
 
 def test_some_folds_are_scored_by_themselves(

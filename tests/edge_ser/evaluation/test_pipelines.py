@@ -1,11 +1,14 @@
 """Pipelines by their description: fitted per split, unreadable clips stated, pickles and unknown steps refused."""
 
+import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from edge_ser.audio import write_wav
+from edge_ser.cli import main
 from edge_ser.corpora import Corpus, load_csv
 from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.pipelines import KINDS, evaluate_pipeline, read_pipeline
@@ -13,6 +16,12 @@ from edge_ser.evaluation.pipelines import KINDS, evaluate_pipeline, read_pipelin
 pytest.importorskip("sklearn")
 
 TOML = 'name = "lr"\nfeatures = "{features}"\nsteps = [{{kind = "standardise"}}, {{kind = "logistic", C = 1.0}}]\n'
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("EDGE_SER_FEATURES", "numpy")  # nothing is compiled
 
 
 @pytest.fixture
@@ -36,11 +45,7 @@ def described(tmp_path: Path, text: str) -> Path:
     return path
 
 
-def test_a_pipeline_is_fitted_on_the_other_speakers(
-    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("EDGE_SER_FEATURES", "numpy")  # nothing is compiled
+def test_a_pipeline_is_fitted_on_the_other_speakers(corpus: Corpus, tmp_path: Path) -> None:
     spec = read_pipeline(described(tmp_path, TOML.format(features="classic")))
     result, answers = evaluate_pipeline(spec, corpus, "speaker", curve=True)
     assert result["uar"]["mean"] == 1.0 and result["baseline_uar"] == 0.5 and not result["leaks"]
@@ -49,6 +54,37 @@ def test_a_pipeline_is_fitted_on_the_other_speakers(
     assert [row["speakers"] for row in result["learning_curve"]] == [2, 3]
     leaking, _ = evaluate_pipeline(spec, corpus, "random")
     assert leaking["leaks"] and "LEAKS" in leaking["protocol"]
+
+
+def test_a_side_of_which_nothing_can_be_read_is_stated(corpus: Corpus, tmp_path: Path) -> None:
+    spec = read_pipeline(described(tmp_path, TOML.format(features="classic")))
+    broken = corpus.clips[-1].path
+
+    def silenced(unheard: str) -> Corpus:
+        clips = (dataclasses.replace(c, path=broken) if c.speaker == unheard else c for c in corpus.clips)
+        return dataclasses.replace(corpus, clips=tuple(clips))
+
+    result, answers = evaluate_pipeline(spec, silenced("s3"), "speaker")
+    assert result["left_out"] == [{"what": "s3", "reason": "none of its 4 clips could be read"}]
+    assert len(answers) == 12 and "s3" in result["splits"]
+    two = silenced("s0").keep(lambda clip: clip.speaker in ("s0", "s1"))
+    with pytest.raises(EdgeSerError, match=r"4 clips of s1: none of the clips to train on .*bad\.wav"):
+        evaluate_pipeline(spec, two, "speaker")
+
+
+def test_figures_of_a_split_that_leaks_are_marked_and_not_fitted_to_others(
+    corpus: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("matplotlib")
+    path = described(tmp_path, TOML.format(features="classic"))
+    call = ["evaluate", "--pipeline", str(path), "--corpus", str(tmp_path / "t.csv"), "--protocol", "random"]
+    assert main([*call, "--out", str(tmp_path / "f.json"), "--report", str(tmp_path / "r")]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("LEAKS") and "not fitted" in printed
+    result = json.loads((tmp_path / "f.json").read_text())
+    assert result["leaks"] and len(result["folds"]) == 5
+    assert "leaks speakers" in result["calibration"]["not_fitted"] and "fitted" not in result["calibration"]
+    assert "Calibration is not fitted" in (tmp_path / "r" / "report.html").read_text()
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Protocols: nobody stands on both sides, the random split says that it leaks, exclusions are stated."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,30 @@ def test_speakers_are_apart_and_every_clip_is_tested_once(protocol: str) -> None
         assert not {c.speaker for c in split.train} & {c.speaker for c in split.test}
     tested = [clip.path for split in made.splits for clip in split.test]
     assert sorted(tested) == sorted(clip.path for clip in whole.clips)
+
+
+def with_folds(whole: Corpus, n: int) -> Corpus:
+    return dataclasses.replace(
+        whole, clips=tuple(dataclasses.replace(c, fold=int(c.speaker[-1]) % n) for c in whole.clips)
+    )
+
+
+def test_the_statement_says_whose_folds_they_are() -> None:
+    assert plan(corpus()).statement.startswith("5 folds of whole speakers, dealt out here")
+    assert plan(corpus(speakers=3)).statement.startswith("3 folds of whole speakers")
+    own = plan(with_folds(corpus(), 3))
+    assert own.statement == "the corpus's own 3 folds" and len(own.splits) == 3
+    assert (
+        "dealt out" in plan(with_folds(corpus(), 1)).statement
+    )  # all in one fold: nothing could be held out
+
+
+def test_folds_of_some_clips_only_are_refused() -> None:
+    mixed = merged([with_folds(corpus("a"), 3), corpus("b")])
+    with pytest.raises(EdgeSerError, match=r"those of b none; take another --protocol"):
+        plan(mixed, "folds")
+    tested = [clip.path for split in plan(mixed, "speaker").splits for clip in split.test]
+    assert sorted(tested) == sorted(clip.path for clip in mixed.clips)
 
 
 def test_the_random_split_says_that_it_leaks() -> None:

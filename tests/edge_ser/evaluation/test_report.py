@@ -10,7 +10,7 @@ import pytest
 from edge_ser.audio import write_wav
 from edge_ser.cli import main
 from edge_ser.evaluation.answers import Answers
-from edge_ser.evaluation.report import all_figures, write_report
+from edge_ser.evaluation.report import _left_out, all_figures, write_report
 from edge_ser.evaluation.score import Scored, summarise
 from tests.edge_ser.evaluation.making import make
 
@@ -46,6 +46,17 @@ def test_the_page_is_whole_offline_and_the_same_twice(tmp_path: Path) -> None:
     assert len(Answers.read(tmp_path / "one")) == 90
 
 
+def test_what_the_stream_left_out_stands_on_the_page() -> None:
+    a = make(30)
+    excluded = [{"file": "short.wav", "reason": "its speech is too short for two answers"}]
+    stream = {"protocol": "joined", "figures": {"turns": 1}, "by_seconds": [], "excluded": excluded}
+    page = "".join(_left_out({**figures_of(a), "streaming": stream}))
+    assert "short.wav" in page and "of the stream: its speech is too short" in page
+    assert "Nothing" in "".join(
+        _left_out({"streaming": {"figures": {}}})
+    )  # as written before these were counted
+
+
 def test_names_cannot_become_markup(tmp_path: Path) -> None:
     a = make(30)
     page = write_report(tmp_path, a, figures_of(a, model="<b>x</b>")).read_text()
@@ -68,5 +79,6 @@ def test_two_reports_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert main(["compare", str(tmp_path / "a"), str(tmp_path / "b"), "-o", "json"]) == 0
     assert json.loads(capsys.readouterr().out)["uar"]["difference"] > 0.2
     assert main(["compare", str(tmp_path / "a"), str(tmp_path / "b")]) == 0
-    assert "| uar" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "| uar" in printed and "A is of seed 0, B of seed 0" in printed
     assert main(["compare", str(tmp_path / "a"), str(tmp_path)]) == 2

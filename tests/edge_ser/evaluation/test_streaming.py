@@ -30,13 +30,33 @@ def clips(tmp_path: Path) -> list[Clip]:
 def test_turns_lie_where_the_speech_is(clips: list[Clip]) -> None:
     one = joined(clips)
     assert len(one.turns) == 3  # silence has no turn
+    assert [Path(x.file).name for x in one.excluded] == ["silent.wav"] and "silent" in one.excluded[0].reason
     for turn in one.turns:
         assert turn.end - turn.start == pytest.approx(32000, abs=640)
         assert np.abs(one.wave[turn.start : turn.end]).max() > 0.15
         assert np.abs(one.wave[turn.start - 4000 : turn.start - 400]).max() < 0.05
     assert (joined(clips).wave == one.wave).all() and (joined(clips, seed=1).wave[:9] != one.wave[:9]).any()
-    with pytest.raises(EdgeSerError, match="no clips"):
-        joined(clips[3:])
+
+
+def test_clips_without_a_turn_are_named(tmp_path: Path, clips: list[Clip]) -> None:
+    write_wav(tmp_path / "short.wav", np.full(1600, 0.1, np.float32))
+    (tmp_path / "broken.wav").write_bytes(b"RIFF nonsense")
+    beep = np.zeros(16000, np.float32)
+    beep[8000:9000] = 0.2
+    write_wav(tmp_path / "beep.wav", beep)
+    odd = [
+        Clip(tmp_path / f"{name}.wav", "made", "s", "sad") for name in ("silent", "short", "broken", "beep")
+    ]
+    one, nothing = joined([*clips[:2], odd[3]]), joined(odd[:3])
+    assert not nothing.turns and len(nothing.excluded) == 3
+    heard = [(Scripted(part.turns, 8000), part) for part in (nothing, one)]
+    result = stream_quality(heard, ("angry", "sad"))  # type: ignore[arg-type]
+    assert result["figures"]["turns"] == 2
+    reasons = {Path(row["file"]).stem: row["reason"] for row in result["excluded"]}
+    assert set(reasons) == {"silent", "short", "broken", "beep"}
+    assert "half a second" in reasons["short"] and "two answers" in reasons["beep"]
+    with pytest.raises(EdgeSerError, match="no turn was long enough"):
+        stream_quality([(Scripted((), 0), nothing)], ("angry", "sad"))  # type: ignore[list-item]
 
 
 @dataclasses.dataclass

@@ -6,10 +6,12 @@ import dataclasses
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("torch")
 
+from edge_ser.audio import write_wav
 from edge_ser.cli import main
 from edge_ser.corpora import load_csv
 from edge_ser.evaluation.evaluate import evaluate_checkpoints
@@ -33,8 +35,16 @@ def test_a_corpus_that_the_training_left_out(
     own = [clip for clip in load_csv(folds).clips if clip.fold == 0]
     part = evaluate_unheard(path, dataclasses.replace(load_csv(folds), clips=tuple(own)))
     assert part["uar"]["mean"] == pytest.approx(next(one["uar"] for one in by_folds if one["seed"] == 1))
+    write_wav(tmp_path / "short.wav", np.full(1600, 0.1, np.float32))
+    clips = list(load_csv(folds).clips)
+    clips[0] = dataclasses.replace(clips[0], path=tmp_path / "short.wav")
+    clips[1] = dataclasses.replace(clips[1], emotion=None, arousal=None)
+    odd = evaluate_unheard(path, dataclasses.replace(load_csv(folds), clips=tuple(clips)))
+    assert [Path(one["file"]).name for one in odd["excluded"]] == ["short.wav"] and odd["adv"]["n"] == 14
+    assert odd["left_out"] == [{"what": "1 clips", "reason": "they have neither an emotion nor ratings"}]
     assert main([*call, "--labels", "sad,happy"]) == 0
     alone = json.loads(capsys.readouterr().out)
+    assert alone["left_out"] == [{"what": "8 clips of folds", "reason": "angry is not among --labels"}]
     assert alone["labels"] == ["sad"] and alone["folds"][0]["n"] == 8 and alone["uar"]["mean"] == 1.0
     for words, message in (
         (["--labels", "bored"], "none of bored"),
