@@ -137,7 +137,9 @@ def unsure_threshold(confidence: Floats, coverage: float) -> float:
         raise EdgeSerError(f"a coverage lies above 0 and is at most 1, not {coverage:g}")
     if not len(confidence):
         raise EdgeSerError("a threshold of confidence needs answers")
-    return float(np.sort(confidence)[::-1][int(np.ceil(coverage * len(confidence))) - 1])
+    kept = np.arange(1, len(confidence) + 1) / len(confidence)
+    # not the ceiling of coverage times answers: 0.28 * 25 is a little over 7
+    return float(np.sort(confidence)[::-1][np.searchsorted(kept, coverage)])
 
 
 def cross_fitted(answers: Answers, coverage: float) -> tuple[Floats, NDArray[np.bool_]]:

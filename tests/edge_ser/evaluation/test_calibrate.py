@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from edge_ser.errors import EdgeSerError
@@ -55,6 +55,15 @@ def test_the_rule_keeps_at_least_its_coverage(confidence: list[float], coverage:
     values = np.array(confidence)
     kept, _ = accuracy_at(values, np.ones(len(values), bool), unsure_threshold(values, coverage))
     assert kept >= coverage - 1e-9
+
+
+@example(25, 28, 0)  # as floats 0.28 * 25 is more than 7, and 0.55 * 100 more than 55
+@example(100, 55, 0)
+@given(st.integers(1, 300), st.integers(1, 100), st.integers(0, 2**32 - 1))
+def test_no_larger_confidence_keeps_the_share(count: int, percent: int, seed: int) -> None:
+    values = np.random.default_rng(seed).permutation(count) / count  # no two alike
+    kept = int(np.sum(values >= unsure_threshold(values, percent / 100)))
+    assert kept == -(-percent * count // 100)
 
 
 def test_risk_coverage_ends_at_the_accuracy() -> None:
