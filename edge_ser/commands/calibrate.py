@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -154,38 +155,42 @@ def _calibration(
         known = np.tile([label in part.labels for label in bundle.labels], (len(part), 1))
         speakers = np.array([f"{part.about['corpus']}/{speaker}" for speaker in part.speakers])
         parts.append((wide, truth, known, speakers, part.about["corpus"]))
-    plain, right, whose = (np.concatenate([part[i] for part in parts]) for i in (0, 1, 3))
-    most = max(len(part[1]) for part in parts)
-    scores, truths, known, named = (
-        np.concatenate([np.resize(part[i], (most, *part[i].shape[1:])) for part in parts]) for i in range(4)
-    )
-    crossed = _crossed(scores, truths, named, coverage)
+    scores, truths, known, named = (np.concatenate([part[i] for part in parts]) for i in range(4))
+    corpora = [part[4] for part in parts for _ in part[1]]
+    sizes = Counter(corpora)
+    # of mean 1, so that the clips of one corpus count as they do by themselves
+    weights = np.array([len(corpora) / len(sizes) / sizes[name] for name in corpora])
+    crossed = _crossed(scores, truths, named, coverage, weights)
     if crossed is not None:
-        crossed |= {"clips": len(right), "by_clips": _crossed(plain, right, whose, coverage)}
-    before = _before(bundle, scores, truths)
-    before |= {"clips": len(right), "by_clips": _before(bundle, plain, right)}
+        crossed["by_clips"] = _crossed(scores, truths, named, coverage)
+    before = _before(bundle, scores, truths, weights)
+    before["by_clips"] = _before(bundle, scores, truths)
     worth = {"speakers_left_out": crossed, "as_it_was": before}
-    temperature = round(fit_temperature(scores, truths), 4)
+    temperature = round(fit_temperature(scores, truths, weights), 4)
     confidence = with_temperature(scores, temperature).max(1)
     # rounded down, so that the stated share stays sure
-    unsure_below = int(unsure_threshold(confidence, coverage) * 10_000) / 10_000
-    names = ", ".join(part[4] for part in parts)
+    unsure_below = int(unsure_threshold(confidence, coverage, weights) * 10_000) / 10_000
+    names = ", ".join(sizes)
     fitted = {
         "temperature": temperature,
         "unsure_below": unsure_below,
-        "coverage": round(float(np.mean(confidence >= unsure_below)), 4),
+        "coverage": round(float(np.average(confidence >= unsure_below, weights=weights)), 4),
         "fitted_on": f"clips of {names}, each answered by a model that never heard its speaker",
     }
     covered = np.any(known, axis=0).tolist()
     if missing := [label for label, some in zip(bundle.labels, covered, strict=True) if not some]:
         print(f"no typical answers for listen --adapt: no clip knows {', '.join(missing)}", file=sys.stderr)
         return fitted, worth
-    typical = typical_answers(scores, truths, known)
+    typical = typical_answers(scores, truths, known, weights)
     return fitted | {"typical": typical.round(4).tolist()}, worth
 
 
 def _crossed(
-    scores: NDArray[np.float64], truth: NDArray[np.int64], speakers: NDArray[np.str_], coverage: float
+    scores: NDArray[np.float64],
+    truth: NDArray[np.int64],
+    speakers: NDArray[np.str_],
+    coverage: float,
+    weights: NDArray[np.float64] | None = None,
 ) -> dict[str, Any] | None:
     from edge_ser.evaluation.calibrate import abstention, by_others
 
@@ -194,19 +199,24 @@ def _crossed(
     if groups < 2:
         return None
     group = np.searchsorted(names, speakers) % groups
-    calibrated, sure = by_others(scores, truth, group, coverage)
+    calibrated, sure = by_others(scores, truth, group, coverage, weights)
     protocol = f"other speakers, {len(names)} in {groups} groups"
-    return {"protocol": protocol, "clips": len(truth), **abstention(calibrated, truth, sure)}
+    return {"protocol": protocol, "clips": len(truth), **abstention(calibrated, truth, sure, weights)}
 
 
-def _before(bundle: Bundle, scores: NDArray[np.float64], truth: NDArray[np.int64]) -> dict[str, Any]:
+def _before(
+    bundle: Bundle,
+    scores: NDArray[np.float64],
+    truth: NDArray[np.int64],
+    weights: NDArray[np.float64] | None = None,
+) -> dict[str, Any]:
     from edge_ser.evaluation.calibrate import abstention, with_temperature
 
     own = bundle.calibration
     shares = with_temperature(scores, own.temperature)
     protocol = f"the bundle, fitted on {own.fitted_on}" if own.fitted_on else "the bundle, fitted on nothing"
     sure = shares.max(1) >= own.unsure_below
-    return {"protocol": protocol, "clips": len(truth), **abstention(shares, truth, sure)}
+    return {"protocol": protocol, "clips": len(truth), **abstention(shares, truth, sure, weights)}
 
 
 def _detector(bundle: Bundle, args: argparse.Namespace) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""How far probabilities can be believed: their error, the temperature that mends it, and when to be unsure."""
+"""How far probabilities can be believed: their error, the temperature that mends it, and when to be unsure.
+
+Where a function takes `weights`, they say how much each clip counts, (n,); without them clips count alike.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,7 @@ def with_temperature(scores: Floats, temperature: float) -> Floats:
     return np.asarray(powers / powers.sum(1, keepdims=True))
 
 
-def fit_temperature(scores: Floats, truth: NDArray[np.int64]) -> float:
+def fit_temperature(scores: Floats, truth: NDArray[np.int64], weights: Floats | None = None) -> float:
     """The temperature of the least negative log-likelihood (Guo et al., ICML 2017).
 
     Parameters
@@ -48,6 +51,8 @@ def fit_temperature(scores: Floats, truth: NDArray[np.int64]) -> float:
     scores : (n, labels) float64
         Probabilities of speakers that the model did not learn from.
     truth : (n,) int64
+    weights : (n,) float64, optional
+        How much each clip counts; alike when left out.
 
     Returns
     -------
@@ -63,7 +68,8 @@ def fit_temperature(scores: Floats, truth: NDArray[np.int64]) -> float:
 
     def loss(log_t: float) -> float:
         shares = with_temperature(scores, float(np.exp(log_t)))
-        return float(-np.log(np.maximum(shares[np.arange(len(truth)), truth], 1e-300)).mean())
+        logs = np.log(np.maximum(shares[np.arange(len(truth)), truth], 1e-300))
+        return -float(np.average(logs, weights=weights))
 
     low, high = np.log(0.05), np.log(20.0)
     golden = (np.sqrt(5) - 1) / 2
@@ -85,8 +91,7 @@ def reliability(scores: Floats, truth: NDArray[np.int64], bins: int = 15) -> lis
         ``low``, ``high``, ``clips``, ``confidence`` (mean), ``accuracy``.
     """
     _checked(scores, truth)
-    confidence, right = scores.max(1), scores.argmax(1) == truth
-    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    confidence, right, place = _in_bins(scores, truth, bins)
     return [
         {
             "low": b / bins,
@@ -100,10 +105,14 @@ def reliability(scores: Floats, truth: NDArray[np.int64], bins: int = 15) -> lis
     ]
 
 
-def expected_calibration_error(scores: Floats, truth: NDArray[np.int64], bins: int = 15) -> float:
+def expected_calibration_error(
+    scores: Floats, truth: NDArray[np.int64], bins: int = 15, weights: Floats | None = None
+) -> float:
     """Mean distance of confidence from accuracy over bins, weighted by clips (Naeini et al., AAAI 2015); 0..1."""
-    rows = reliability(scores, truth, bins)
-    return sum(row["clips"] * abs(row["confidence"] - row["accuracy"]) for row in rows) / len(truth)
+    _checked(scores, truth)
+    confidence, right, place = _in_bins(scores, truth, bins)
+    weights = _alike(len(truth)) if weights is None else weights
+    return float(np.abs(np.bincount(place, weights * (confidence - right))).sum() / weights.sum())
 
 
 def risk_coverage(confidence: Floats, right: NDArray[np.bool_]) -> tuple[Floats, Floats]:
@@ -125,7 +134,7 @@ def accuracy_at(confidence: Floats, right: NDArray[np.bool_], threshold: float) 
     return float(sure.mean()), float(right[sure].mean()) if sure.any() else None
 
 
-def unsure_threshold(confidence: Floats, coverage: float) -> float:
+def unsure_threshold(confidence: Floats, coverage: float, weights: Floats | None = None) -> float:
     """The largest confidence that leaves at least this share of answers at or above it.
 
     Raises
@@ -137,9 +146,11 @@ def unsure_threshold(confidence: Floats, coverage: float) -> float:
         raise EdgeSerError(f"a coverage lies above 0 and is at most 1, not {coverage:g}")
     if not len(confidence):
         raise EdgeSerError("a threshold of confidence needs answers")
-    kept = np.arange(1, len(confidence) + 1) / len(confidence)
-    # not the ceiling of coverage times answers: 0.28 * 25 is a little over 7
-    return float(np.sort(confidence)[::-1][np.searchsorted(kept, coverage)])
+    weights = _alike(len(confidence)) if weights is None else weights
+    order = np.argsort(-confidence, kind="stable")
+    kept = np.cumsum(weights[order]) / weights.sum()
+    # Not the ceiling of coverage times answers, as 0.28 * 25 is a little over 7. Sums of weights are rounded too.
+    return float(confidence[order[np.searchsorted(kept, coverage - 1e-9)]])
 
 
 def cross_fitted(answers: Answers, coverage: float) -> tuple[Floats, NDArray[np.bool_]]:
@@ -175,27 +186,36 @@ def cross_fitted(answers: Answers, coverage: float) -> tuple[Floats, NDArray[np.
 
 
 def by_others(
-    scores: Floats, truth: NDArray[np.int64], groups: NDArray[np.int64], coverage: float
+    scores: Floats,
+    truth: NDArray[np.int64],
+    groups: NDArray[np.int64],
+    coverage: float,
+    weights: Floats | None = None,
 ) -> tuple[Floats, NDArray[np.bool_]]:
     """As `cross_fitted`, of probabilities (n, labels), classes (n,) and groups (n,) of whole speakers."""
+    weights = _alike(len(truth)) if weights is None else weights
     calibrated, sure = np.empty_like(scores), np.empty(len(scores), bool)
     for group in np.unique(groups):
         inside, outside = groups == group, groups != group
-        temperature = fit_temperature(scores[outside], truth[outside])
+        temperature = fit_temperature(scores[outside], truth[outside], weights[outside])
         calibrated[inside] = with_temperature(scores[inside], temperature)
         others = with_temperature(scores[outside], temperature).max(1)
-        sure[inside] = calibrated[inside].max(1) >= unsure_threshold(others, coverage)
+        sure[inside] = calibrated[inside].max(1) >= unsure_threshold(others, coverage, weights[outside])
     return calibrated, sure
 
 
-def abstention(scores: Floats, truth: NDArray[np.int64], sure: NDArray[np.bool_]) -> dict[str, Any]:
+def abstention(
+    scores: Floats, truth: NDArray[np.int64], sure: NDArray[np.bool_], weights: Floats | None = None
+) -> dict[str, Any]:
     """Of calibrated answers, some of them sure: ``ece``, ``coverage``, and ``accuracy`` and ``gain`` of the sure."""
+    weights = _alike(len(truth)) if weights is None else weights
     right = scores.argmax(1) == truth
+    accuracy = float(np.average(right[sure], weights=weights[sure])) if sure.any() else None
     return {
-        "ece": expected_calibration_error(scores, truth),
-        "coverage": float(sure.mean()),
-        "accuracy": float(right[sure].mean()) if sure.any() else None,
-        "gain": float(right[sure].mean() - right.mean()) if sure.any() else None,
+        "ece": expected_calibration_error(scores, truth, weights=weights),
+        "coverage": float(np.average(sure, weights=weights)),
+        "accuracy": accuracy,
+        "gain": None if accuracy is None else accuracy - float(np.average(right, weights=weights)),
     }
 
 
@@ -231,6 +251,18 @@ def calibration(answers: Answers, coverage: float = 0.8) -> dict[str, Any]:
             "unsure_below": unsure_threshold(confidence, coverage),
         }
     return result
+
+
+def _in_bins(
+    scores: Floats, truth: NDArray[np.int64], bins: int
+) -> tuple[Floats, NDArray[np.bool_], NDArray[np.int64]]:
+    """Confidence of each clip, whether it is right, and its bin."""
+    confidence = scores.max(1)
+    return confidence, scores.argmax(1) == truth, np.minimum((confidence * bins).astype(int), bins - 1)
+
+
+def _alike(count: int) -> Floats:
+    return np.ones(count)
 
 
 def _checked(scores: Floats, truth: NDArray[np.int64]) -> None:

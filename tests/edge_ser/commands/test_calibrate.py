@@ -114,6 +114,36 @@ def test_corpora_count_alike_in_what_is_fitted_and_in_what_it_is_worth(
     )
 
 
+def test_the_order_of_clips_changes_nothing(
+    numpy_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    many = predictions(tmp_path / "many", numpy_bundle.labels)
+    few = predictions(tmp_path / "few", numpy_bundle.labels, N * 2 // 3, corpus="other")
+    document = json.loads((few / "predictions.json").read_text())
+    made = []
+    for name in ("as it was", "reversed"):
+        call = ["calibrate", str(numpy_bundle.path), "--no-detector", "--out", str(tmp_path / name)]
+        assert main([*call, "--predictions", str(few), str(many), "-o", "json"]) == 0
+        told = json.loads(capsys.readouterr().out)
+        made.append((np.array(told["calibration"].pop("typical")), told["calibration"]))
+        document["answers"].reverse()
+        (few / "predictions.json").write_text(json.dumps(document))
+    assert made[0][1] == made[1][1] and made[0][0] == pytest.approx(made[1][0], abs=2e-4)
+
+
+def test_two_reports_of_one_corpus_are_one_corpus(
+    numpy_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    many = predictions(tmp_path / "many", numpy_bundle.labels)
+    halves = [predictions(tmp_path / f"half{i}", numpy_bundle.labels, N // 2, corpus="other") for i in "ab"]
+    call = ["calibrate", str(numpy_bundle.path), "--no-detector", "-o", "json", "--predictions", str(many)]
+    made = []
+    for given in (halves[:1], halves):  # the same answers twice over
+        assert main([*call, *map(str, given), "--out", str(tmp_path / f"b{len(given)}")]) == 0
+        made.append(json.loads(capsys.readouterr().out)["calibration"])
+    assert made[0] == made[1] and "clips of made, other," in made[0]["fitted_on"]
+
+
 @pytest.mark.parametrize("about", [{"seen_in_training": True}, {"leaks": True}])
 def test_answers_to_known_speakers_are_refused(
     numpy_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str], about: dict[str, bool]

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.calibrate import (
+    abstention,
     accuracy_at,
+    by_others,
     calibration,
     cross_fitted,
     expected_calibration_error,
@@ -85,6 +87,25 @@ def test_a_fold_is_calibrated_by_the_others() -> None:
     assert 0.6 < sure.mean() < 0.95
     fitted = calibration(a)["fitted"]
     assert fitted["coverage"] == pytest.approx(sure.mean()) and fitted["gain"] > 0
+
+
+def test_a_clip_that_weighs_three_counts_as_three_in_any_order() -> None:
+    scores, truth = drawn(1.6, 300)
+    groups, weights = np.arange(300) % 4, np.tile([1.0, 3.0, 2.0], 100)
+    mixed = np.random.default_rng(0).permutation(300)
+    often = np.repeat(np.arange(300), weights.astype(int))
+
+    def figures(rows: np.ndarray, weights: np.ndarray | None = None) -> list[float]:
+        scores_of, truth_of = scores[rows], truth[rows]
+        threshold = unsure_threshold(scores_of.max(1), 0.7, weights)
+        calibrated, sure = by_others(scores_of, truth_of, groups[rows], 0.7, weights)
+        told = abstention(calibrated, truth_of, sure, weights)
+        return [fit_temperature(scores_of, truth_of, weights), threshold, *told.values()]
+
+    expected = figures(often)
+    assert figures(np.arange(300), weights) == pytest.approx(expected)
+    assert figures(mixed, weights[mixed]) == pytest.approx(expected)
+    assert figures(np.arange(300)) != pytest.approx(expected, rel=1e-3)
 
 
 def test_a_speaker_in_two_folds_is_refused() -> None:
