@@ -134,7 +134,12 @@ def _calibration(
     in fitting and in figures.
     """
     from edge_ser.evaluation.answers import Answers
-    from edge_ser.evaluation.calibrate import fit_temperature, unsure_threshold, with_temperature
+    from edge_ser.evaluation.calibrate import (
+        fit_temperature,
+        unsure_threshold,
+        with_temperature,
+        without_temperature,
+    )
     from edge_ser.evaluation.session import typical_answers
 
     parts = []
@@ -150,7 +155,7 @@ def _calibration(
             )
         part = answers.take(answers.truth >= 0)
         wide = np.full((len(part), len(bundle.labels)), 1e-12)
-        wide[:, [bundle.labels.index(label) for label in part.labels]] = part.scores
+        wide[:, [bundle.labels.index(label) for label in part.labels]] = without_temperature(part)
         truth = np.array([bundle.labels.index(part.labels[i]) for i in part.truth])
         known = np.tile([label in part.labels for label in bundle.labels], (len(part), 1))
         speakers = np.array([f"{part.about['corpus']}/{speaker}" for speaker in part.speakers])

@@ -26,6 +26,7 @@ __all__ = [
     "risk_coverage",
     "unsure_threshold",
     "with_temperature",
+    "without_temperature",
 ]
 
 Floats = NDArray[np.float64]
@@ -41,6 +42,24 @@ def with_temperature(scores: Floats, temperature: float) -> Floats:
     logs = logarithms(scores) / temperature
     powers = np.exp(logs - logs.max(1, keepdims=True))
     return np.asarray(powers / powers.sum(1, keepdims=True))
+
+
+def without_temperature(answers: Answers) -> Floats:
+    """Probabilities (n, labels) as the model itself gives them, before the temperature of a bundle that answered.
+
+    Raises
+    ------
+    EdgeSerError
+        A bundle's answers that do not say their temperature, as they were written once.
+    """
+    if "temperature" not in answers.about and "seen_in_training" in answers.about:
+        raise EdgeSerError(
+            f"the answers of {answers.about['model']} to {answers.about['corpus']} do not say with which temperature "
+            "the bundle gave them; run edge-ser evaluate --report again"
+        )
+    # what says none was never a bundle: networks and pipelines answer with their own probabilities
+    temperature = answers.about.get("temperature", 1.0)
+    return answers.scores if temperature == 1.0 else with_temperature(answers.scores, 1 / temperature)
 
 
 def fit_temperature(scores: Floats, truth: NDArray[np.int64], weights: Floats | None = None) -> float:
@@ -227,7 +246,8 @@ def calibration(answers: Answers, coverage: float = 0.8) -> dict[str, Any]:
     dict
         ``ece`` and ``reliability`` as answered, ``accuracy``, ``risk_coverage`` (at tenths). With two folds or more
         ``fitted``, each fold by the others: ``ece``, ``reliability``, ``coverage``, ``accuracy`` of the sure
-        ones, ``gain`` of that over all; and ``temperature`` and ``unsure_below`` fitted on all, for a bundle.
+        ones, ``gain`` of that over all; and ``temperature`` and ``unsure_below`` fitted on all, for a bundle (not on
+        top of the temperature that one answered with, but in its place).
     """
     known = answers.take(answers.truth >= 0)
     truth, right = known.truth, known.said == known.truth
@@ -241,8 +261,9 @@ def calibration(answers: Answers, coverage: float = 0.8) -> dict[str, Any]:
     }
     if len(set(known.folds.tolist())) > 1:
         scores, sure = cross_fitted(known, coverage)
-        temperature = fit_temperature(known.scores, truth)
-        confidence = with_temperature(known.scores, temperature).max(1)
+        own = without_temperature(known)
+        temperature = fit_temperature(own, truth)
+        confidence = with_temperature(own, temperature).max(1)
         result["fitted"] = {
             **abstention(scores, truth, sure),
             "reliability": reliability(scores, truth),

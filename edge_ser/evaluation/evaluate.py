@@ -70,9 +70,10 @@ def evaluate_checkpoints(
     Returns
     -------
     dict
-        ``corpus``, ``protocol``, ``model``, ``params``, ``seeds``, what `summarise` gives, and `by_seed`'s list. With
-        `device` also ``quantisation``: ``engine``, ``precision``, ``fp32_uar``, ``drop`` (that less the mean of
-        ``uar``) and ``same_label`` (share of clips); and ``fp32_uar`` in each row of ``folds``.
+        ``corpus``, ``protocol``, ``model``, ``params``, ``temperature`` (that probabilities were given with),
+        ``seeds``, what `summarise` gives, and `by_seed`'s list. With `device` also ``quantisation``: ``engine``,
+        ``precision``, ``fp32_uar``, ``drop`` (that less the mean of ``uar``) and ``same_label`` (share of clips); and
+        ``fp32_uar`` in each row of ``folds``.
 
     Raises
     ------
@@ -84,7 +85,7 @@ def evaluate_checkpoints(
     wanted = sorted({*corpus.folds(), *(f for _, f in found)} if folds is None else set(folds))
     scored: list[Scored] = []
     plain: list[Scored] = []
-    how = ""
+    how, temperature = "", 1.0
     for seed, held_out in itertools.product(seeds, wanted):
         path = _found(found, folder, seed, held_out)
         model, meta = load_fold(path, held_out)
@@ -99,6 +100,7 @@ def evaluate_checkpoints(
                     answer_clip(recognizer, clip, corpus.labels, held_out, seed) for clip in progress(test)
                 ]
                 engine, precision = recognizer.engine.name, recognizer.engine.precision
+                temperature = recognizer.bundle.calibration.temperature
             how = f"audio through {engine} {precision} streaming"
     if folds is None:
         which = f"{len(wanted)} speaker-disjoint folds, each model"
@@ -113,6 +115,7 @@ def evaluate_checkpoints(
         "protocol": f"{which} on the speakers it never heard, last epoch, {how}",
         "model": meta["architecture"],
         "params": model.count_parameters(),
+        "temperature": temperature,
         "seeds": seeds,
         **summarise(plain if device is None else scored, corpus.labels),
     }
@@ -280,6 +283,7 @@ def evaluate_bundle(
         + ("; the model was TRAINED on this corpus" if seen else ""),
         "model": bundle.name,
         "params": bundle.parameters,
+        "temperature": bundle.calibration.temperature,
         "seen_in_training": seen,
         "not_scored": unknown_classes(corpus, labels),
         "excluded": excluded,

@@ -73,6 +73,7 @@ def evaluate_unheard(
         "protocol": f"all of a corpus that the model was not trained on, last epoch, {answered_as(model)}",
         "model": meta["architecture"],
         "params": model.count_parameters(),
+        "temperature": 1.0,
         "seeds": [seed],
         "trained_on": heard,
         "not_scored": unknown_classes(corpus, labels),

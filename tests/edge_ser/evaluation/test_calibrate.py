@@ -20,6 +20,7 @@ from edge_ser.evaluation.calibrate import (
     risk_coverage,
     unsure_threshold,
     with_temperature,
+    without_temperature,
 )
 from tests.edge_ser.evaluation.making import make
 
@@ -106,6 +107,24 @@ def test_a_clip_that_weighs_three_counts_as_three_in_any_order() -> None:
     assert figures(np.arange(300), weights) == pytest.approx(expected)
     assert figures(mixed, weights[mixed]) == pytest.approx(expected)
     assert figures(np.arange(300)) != pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 3.0])
+def test_what_a_bundle_did_to_probabilities_is_undone(temperature: float) -> None:
+    a = make(240)
+    sharper = dataclasses.replace(
+        a,
+        scores=with_temperature(a.scores, temperature),
+        about={**a.about, "temperature": temperature, "seen_in_training": False},
+    )
+    assert without_temperature(a) == pytest.approx(a.scores)
+    assert without_temperature(sharper) == pytest.approx(a.scores)
+    found, same = (calibration(one)["fitted"] for one in (a, sharper))
+    for name in ("temperature", "unsure_below", "ece", "coverage"):
+        assert same[name] == pytest.approx(found[name], rel=1e-4)
+    of_before = dataclasses.replace(a, about={**a.about, "seen_in_training": False})
+    with pytest.raises(EdgeSerError, match="evaluate --report again"):
+        without_temperature(of_before)
 
 
 def test_a_speaker_in_two_folds_is_refused() -> None:
