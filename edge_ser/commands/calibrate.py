@@ -27,13 +27,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.description = (
         "Write a copy of a bundle that says how far it can be believed. The temperature of its probabilities and the "
-        "confidence under which it is unsure come from answers to speakers that the answering models never heard "
-        "(predictions of edge-ser evaluate --checkpoints DIR --report DIR, of models of the same recipe). The detector "
-        "of speech is fitted on speech and other sounds and measured on held-out ones. Model files stay as they are."
+        "confidence under which it is unsure come from answers to speakers that the answering models never heard: "
+        "those of edge-ser evaluate --checkpoints DIR --report DIR, of folds of the recipe that the bundle comes from, "
+        "or those of the bundle itself to recordings that are new to it. The detector of speech is "
+        "fitted on speech and other sounds and measured on held-out ones. Model files stay as they are."
     )
     parser.epilog = """\
 examples:
-  edge-ser evaluate --corpus ravdess --checkpoints runs/ravdess --report out/ravdess
+  edge-ser evaluate --corpus ravdess --checkpoints runs/stream72k-mean --report out/ravdess
   edge-ser calibrate stream72k --predictions out/ravdess --coverage 0.8 --out out/stream72k
   edge-ser calibrate stream72k --no-detector --predictions out/ravdess --out out/stream72k
   edge-ser calibrate stream72k --no-detector --figures results/ravdess.json --out out/stream72k   other figures alone
@@ -126,7 +127,7 @@ def _figures(files: list[str]) -> list[dict[str, Any]]:
 def _calibration(
     bundle: Bundle, folders: list[Path], coverage: float
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Temperature and threshold from held-out answers of one or more corpora, each corpus counting as much.
+    """Temperature and threshold from answers to one or more corpora, each corpus counting as much.
 
     With them what they are worth. ``speakers_left_out`` has figures of speakers whose answers had no part in a
     temperature and threshold fitted in the same way; None where there is one speaker only. ``as_it_was`` has those of
@@ -140,15 +141,14 @@ def _calibration(
         with_temperature,
         without_temperature,
     )
+    from edge_ser.evaluation.origin import check_fits, heard_before
     from edge_ser.evaluation.session import typical_answers
 
     parts = []
+    told: dict[str, list[str]] = {}
     for folder in folders:
         answers = Answers.read(folder)
-        if answers.about.get("seen_in_training") or answers.about.get("leaks"):
-            raise EdgeSerError(
-                f"{folder} holds answers to speakers that the model learnt from; evaluate checkpoints of folds instead"
-            )
+        told.setdefault(heard_before(answers, str(folder)), []).append(answers.about["corpus"])
         if unknown := [label for label in answers.labels if label not in bundle.labels]:
             raise EdgeSerError(
                 f"{folder} is of another model: {bundle.name} does not know {', '.join(unknown)}"
@@ -156,6 +156,7 @@ def _calibration(
         part = answers.take(answers.truth >= 0)
         wide = np.full((len(part), len(bundle.labels)), 1e-12)
         wide[:, [bundle.labels.index(label) for label in part.labels]] = without_temperature(part)
+        check_fits(answers, bundle, str(folder))
         truth = np.array([bundle.labels.index(part.labels[i]) for i in part.truth])
         known = np.tile([label in part.labels for label in bundle.labels], (len(part), 1))
         speakers = np.array([f"{part.about['corpus']}/{speaker}" for speaker in part.speakers])
@@ -175,12 +176,12 @@ def _calibration(
     confidence = with_temperature(scores, temperature).max(1)
     # rounded down, so that the stated share stays sure
     unsure_below = int(unsure_threshold(confidence, coverage, weights) * 10_000) / 10_000
-    names = ", ".join(sizes)
+    clips = (f"clips of {', '.join(dict.fromkeys(names))}, {heard}" for heard, names in told.items())
     fitted = {
         "temperature": temperature,
         "unsure_below": unsure_below,
         "coverage": round(float(np.average(confidence >= unsure_below, weights=weights)), 4),
-        "fitted_on": f"clips of {names}, each answered by a model that never heard its speaker",
+        "fitted_on": "; ".join(clips),
     }
     covered = np.any(known, axis=0).tolist()
     if missing := [label for label, some in zip(bundle.labels, covered, strict=True) if not some]:

@@ -15,6 +15,7 @@ from edge_ser.audio import load_audio
 from edge_ser.corpora import Clip, Corpus
 from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError
+from edge_ser.evaluation.origin import of_bundle, of_checkpoints
 from edge_ser.evaluation.score import Scored, answered_as, best_label, score, summarise
 from edge_ser.recognizer import Recognizer
 from firmware_py.decision import heard_as
@@ -71,9 +72,9 @@ def evaluate_checkpoints(
     -------
     dict
         ``corpus``, ``protocol``, ``model``, ``params``, ``temperature`` (that probabilities were given with),
-        ``seeds``, what `summarise` gives, and `by_seed`'s list. With `device` also ``quantisation``: ``engine``,
-        ``precision``, ``fp32_uar``, ``drop`` (that less the mean of ``uar``) and ``same_label`` (share of clips); and
-        ``fp32_uar`` in each row of ``folds``.
+        ``answered_by`` (see `edge_ser.evaluation.origin`), ``seeds``, what `summarise` gives, and `by_seed`'s list.
+        With `device` also ``quantisation``: ``engine``, ``precision``, ``fp32_uar``, ``drop`` (that less the mean of
+        ``uar``) and ``same_label`` (share of clips); and ``fp32_uar`` in each row of ``folds``.
 
     Raises
     ------
@@ -85,10 +86,12 @@ def evaluate_checkpoints(
     wanted = sorted({*corpus.folds(), *(f for _, f in found)} if folds is None else set(folds))
     scored: list[Scored] = []
     plain: list[Scored] = []
+    metas: list[dict[str, Any]] = []
     how, temperature = "", 1.0
     for seed, held_out in itertools.product(seeds, wanted):
         path = _found(found, folder, seed, held_out)
         model, meta = load_fold(path, held_out)
+        metas.append(meta)
         spec = MelSpec.from_dict(meta["spec"])
         train, test = corpus.split(held_out)
         pairs = ((clip, model.heard(load_audio(clip.path), spec)) for clip in progress(test))
@@ -116,6 +119,7 @@ def evaluate_checkpoints(
         "model": meta["architecture"],
         "params": model.count_parameters(),
         "temperature": temperature,
+        "answered_by": of_checkpoints(metas, held_out=True),
         "seeds": seeds,
         **summarise(plain if device is None else scored, corpus.labels),
     }
@@ -284,6 +288,7 @@ def evaluate_bundle(
         "model": bundle.name,
         "params": bundle.parameters,
         "temperature": bundle.calibration.temperature,
+        "answered_by": of_bundle(recognizer),
         "seen_in_training": seen,
         "not_scored": unknown_classes(corpus, labels),
         "excluded": excluded,

@@ -15,6 +15,7 @@ from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.battery import spread_over
 from edge_ser.evaluation.evaluate import Progress, unknown_classes
+from edge_ser.evaluation.origin import of_checkpoints
 from edge_ser.evaluation.score import Scored, answered_as, score, summarise
 from edge_ser.evaluation.session import typical_answers
 from edge_ser.models.checkpoint import load_checkpoint
@@ -74,6 +75,7 @@ def evaluate_unheard(
         "model": meta["architecture"],
         "params": model.count_parameters(),
         "temperature": 1.0,
+        "answered_by": of_checkpoints([meta]),
         "seeds": [seed],
         "trained_on": heard,
         "not_scored": unknown_classes(corpus, labels),

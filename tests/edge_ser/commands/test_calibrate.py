@@ -28,9 +28,9 @@ def predictions(folder: Path, labels: tuple[str, ...], count: int = N, **about: 
         Clip(Path(f"{i}.wav"), "made", f"s{i % 6}", labels[t], fold=i % 3) for i, t in enumerate(truth)
     )
     answers = Answers(
-        {"corpus": "made", "protocol": "made up", "model": "none", "params": 1, **about}, labels, clips,
-        with_temperature(right, 0.5), np.full((count, 3), 0.5), np.arange(count) % 3, np.zeros(count, np.int64),
-        (None,) * count,
+        {"corpus": "made", "protocol": "made up", "model": "stream72k", "params": 1, "seeds": [0], **about},
+        labels, clips, with_temperature(right, 0.5), np.full((count, 3), 0.5), np.arange(count) % 3,
+        np.zeros(count, np.int64), (None,) * count,
     )  # fmt: skip
     folder.mkdir()
     (folder / "predictions.json").write_text(json.dumps(answers.to_dict()))
@@ -185,6 +185,10 @@ def test_a_bundle_that_is_calibrated_already_gets_the_same_again(
         told.append(json.loads(capsys.readouterr().out))
         bundle = load_bundle(out)
     first, again, third = (one["calibration"] for one in told)
+    assert (
+        first["fitted_on"]
+        == "clips of mine, answered by a model that does not say whose speech it learnt from"
+    )
     assert not 0.9 < first["temperature"] < 1.1  # or nothing would be seen of it
     for one in (again, third):
         assert one["temperature"] == pytest.approx(first["temperature"], rel=1e-3)
@@ -217,7 +221,7 @@ def test_a_bundles_answers_of_before_are_refused(
 ) -> None:
     report = heard(numpy_bundle, mine, tmp_path / "report")
     document = json.loads((report / "predictions.json").read_text())
-    assert document["about"].pop("temperature") == 1.0
+    assert document["about"].pop("temperature") == 1.0 and document["about"].pop("answered_by")
     (report / "predictions.json").write_text(json.dumps(document))
     call = ["calibrate", str(numpy_bundle.path), "--no-detector", "--predictions", str(report)]
     assert main([*call, "--out", str(tmp_path / "b")]) == 2
@@ -237,10 +241,18 @@ def test_answers_to_known_speakers_are_refused(
 def test_another_models_answers_and_nothing_at_all(
     numpy_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = predictions(tmp_path / "p", ("angry", "homesick"))
     call = ["calibrate", str(numpy_bundle.path), "--no-detector", "--out", str(tmp_path / "b")]
+    given = predictions(tmp_path / "p", ("angry", "homesick"))
     assert main([*call, "--predictions", str(given)]) == 2
     assert "does not know homesick" in capsys.readouterr().err
+    other = predictions(tmp_path / "q", numpy_bundle.labels, model="wav2small-17k")
+    assert main([*call, "--predictions", str(other)]) == 2
+    said = capsys.readouterr().err
+    assert (
+        "another model (wav2small-17k: wav2small-17k) than tiny (stream72k)" in said
+        and "evaluate the" in said
+    )
+    assert not (tmp_path / "b").exists()
     assert main(call) == 2 and "nothing to do" in capsys.readouterr().err
 
 
