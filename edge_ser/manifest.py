@@ -111,8 +111,8 @@ class Calibration:
     fitted_on : str
         Whose clips those were.
     typical : tuple of tuple of float or None
-        A row for each label, and in it a number for each: the mean of the logarithms of probabilities over those clips
-        of that emotion, against which a listener that gets used to a speaker sets answers (`firmware_py.adaptation`).
+        A row for each label, a number in it for each: means of the logarithms of probabilities at temperature 1 over
+        those clips of that emotion, against which a listener used to a speaker sets logits (`firmware_py.adaptation`).
     """
 
     temperature: float

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +27,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.description = (
         "Write a copy of a bundle that says how far it can be believed. The temperature of its probabilities and the "
-        "confidence under which it is unsure come from answers to speakers that the answering models never heard "
-        "(predictions of edge-ser evaluate --checkpoints DIR --report DIR, of models of the same recipe). The detector "
-        "of speech is fitted on speech and other sounds and measured on held-out ones. Model files stay as they are."
+        "confidence under which it is unsure come from answers to speakers that the answering models never heard: "
+        "those of edge-ser evaluate --checkpoints DIR --report DIR, of folds of the recipe that the bundle comes from, "
+        "or those of the bundle itself to recordings that are new to it. The detector of speech is "
+        "fitted on speech and other sounds and measured on held-out ones. Model files stay as they are."
     )
     parser.epilog = """\
 examples:
-  edge-ser evaluate --corpus ravdess --checkpoints runs/ravdess --report out/ravdess
+  edge-ser evaluate --corpus ravdess --checkpoints runs/stream72k-mean --report out/ravdess
   edge-ser calibrate stream72k --predictions out/ravdess --coverage 0.8 --out out/stream72k
   edge-ser calibrate stream72k --no-detector --predictions out/ravdess --out out/stream72k
   edge-ser calibrate stream72k --no-detector --figures results/ravdess.json --out out/stream72k   other figures alone
@@ -125,7 +127,7 @@ def _figures(files: list[str]) -> list[dict[str, Any]]:
 def _calibration(
     bundle: Bundle, folders: list[Path], coverage: float
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Temperature and threshold from held-out answers of one or more corpora, each corpus counting as much.
+    """Temperature and threshold from answers to one or more corpora, each corpus counting as much.
 
     With them what they are worth. ``speakers_left_out`` has figures of speakers whose answers had no part in a
     temperature and threshold fitted in the same way; None where there is one speaker only. ``as_it_was`` has those of
@@ -133,59 +135,68 @@ def _calibration(
     in fitting and in figures.
     """
     from edge_ser.evaluation.answers import Answers
-    from edge_ser.evaluation.calibrate import fit_temperature, unsure_threshold, with_temperature
+    from edge_ser.evaluation.calibrate import (
+        fit_temperature,
+        unsure_threshold,
+        with_temperature,
+        without_temperature,
+    )
+    from edge_ser.evaluation.origin import check_fits, heard_before
     from edge_ser.evaluation.session import typical_answers
 
     parts = []
+    told: dict[str, list[str]] = {}
     for folder in folders:
         answers = Answers.read(folder)
-        if answers.about.get("seen_in_training") or answers.about.get("leaks"):
-            raise EdgeSerError(
-                f"{folder} holds answers to speakers that the model learnt from; evaluate checkpoints of folds instead"
-            )
+        told.setdefault(heard_before(answers, str(folder)), []).append(answers.about["corpus"])
         if unknown := [label for label in answers.labels if label not in bundle.labels]:
             raise EdgeSerError(
                 f"{folder} is of another model: {bundle.name} does not know {', '.join(unknown)}"
             )
         part = answers.take(answers.truth >= 0)
         wide = np.full((len(part), len(bundle.labels)), 1e-12)
-        wide[:, [bundle.labels.index(label) for label in part.labels]] = part.scores
+        wide[:, [bundle.labels.index(label) for label in part.labels]] = without_temperature(part)
+        check_fits(answers, bundle, str(folder))
         truth = np.array([bundle.labels.index(part.labels[i]) for i in part.truth])
         known = np.tile([label in part.labels for label in bundle.labels], (len(part), 1))
         speakers = np.array([f"{part.about['corpus']}/{speaker}" for speaker in part.speakers])
         parts.append((wide, truth, known, speakers, part.about["corpus"]))
-    plain, right, whose = (np.concatenate([part[i] for part in parts]) for i in (0, 1, 3))
-    most = max(len(part[1]) for part in parts)
-    scores, truths, known, named = (
-        np.concatenate([np.resize(part[i], (most, *part[i].shape[1:])) for part in parts]) for i in range(4)
-    )
-    crossed = _crossed(scores, truths, named, coverage)
+    scores, truths, known, named = (np.concatenate([part[i] for part in parts]) for i in range(4))
+    corpora = [part[4] for part in parts for _ in part[1]]
+    sizes = Counter(corpora)
+    # of mean 1, so that the clips of one corpus count as they do by themselves
+    weights = np.array([len(corpora) / len(sizes) / sizes[name] for name in corpora])
+    crossed = _crossed(scores, truths, named, coverage, weights)
     if crossed is not None:
-        crossed |= {"clips": len(right), "by_clips": _crossed(plain, right, whose, coverage)}
-    before = _before(bundle, scores, truths)
-    before |= {"clips": len(right), "by_clips": _before(bundle, plain, right)}
+        crossed["by_clips"] = _crossed(scores, truths, named, coverage)
+    before = _before(bundle, scores, truths, weights)
+    before["by_clips"] = _before(bundle, scores, truths)
     worth = {"speakers_left_out": crossed, "as_it_was": before}
-    temperature = round(fit_temperature(scores, truths), 4)
+    temperature = round(fit_temperature(scores, truths, weights), 4)
     confidence = with_temperature(scores, temperature).max(1)
     # rounded down, so that the stated share stays sure
-    unsure_below = int(unsure_threshold(confidence, coverage) * 10_000) / 10_000
-    names = ", ".join(part[4] for part in parts)
+    unsure_below = int(unsure_threshold(confidence, coverage, weights) * 10_000) / 10_000
+    clips = (f"clips of {', '.join(dict.fromkeys(names))}, {heard}" for heard, names in told.items())
     fitted = {
         "temperature": temperature,
         "unsure_below": unsure_below,
-        "coverage": round(float(np.mean(confidence >= unsure_below)), 4),
-        "fitted_on": f"clips of {names}, each answered by a model that never heard its speaker",
+        "coverage": round(float(np.average(confidence >= unsure_below, weights=weights)), 4),
+        "fitted_on": "; ".join(clips),
     }
     covered = np.any(known, axis=0).tolist()
     if missing := [label for label, some in zip(bundle.labels, covered, strict=True) if not some]:
         print(f"no typical answers for listen --adapt: no clip knows {', '.join(missing)}", file=sys.stderr)
         return fitted, worth
-    typical = typical_answers(scores, truths, known)
+    typical = typical_answers(scores, truths, known, weights)
     return fitted | {"typical": typical.round(4).tolist()}, worth
 
 
 def _crossed(
-    scores: NDArray[np.float64], truth: NDArray[np.int64], speakers: NDArray[np.str_], coverage: float
+    scores: NDArray[np.float64],
+    truth: NDArray[np.int64],
+    speakers: NDArray[np.str_],
+    coverage: float,
+    weights: NDArray[np.float64] | None = None,
 ) -> dict[str, Any] | None:
     from edge_ser.evaluation.calibrate import abstention, by_others
 
@@ -194,19 +205,24 @@ def _crossed(
     if groups < 2:
         return None
     group = np.searchsorted(names, speakers) % groups
-    calibrated, sure = by_others(scores, truth, group, coverage)
+    calibrated, sure = by_others(scores, truth, group, coverage, weights)
     protocol = f"other speakers, {len(names)} in {groups} groups"
-    return {"protocol": protocol, "clips": len(truth), **abstention(calibrated, truth, sure)}
+    return {"protocol": protocol, "clips": len(truth), **abstention(calibrated, truth, sure, weights)}
 
 
-def _before(bundle: Bundle, scores: NDArray[np.float64], truth: NDArray[np.int64]) -> dict[str, Any]:
+def _before(
+    bundle: Bundle,
+    scores: NDArray[np.float64],
+    truth: NDArray[np.int64],
+    weights: NDArray[np.float64] | None = None,
+) -> dict[str, Any]:
     from edge_ser.evaluation.calibrate import abstention, with_temperature
 
     own = bundle.calibration
     shares = with_temperature(scores, own.temperature)
     protocol = f"the bundle, fitted on {own.fitted_on}" if own.fitted_on else "the bundle, fitted on nothing"
     sure = shares.max(1) >= own.unsure_below
-    return {"protocol": protocol, "clips": len(truth), **abstention(shares, truth, sure)}
+    return {"protocol": protocol, "clips": len(truth), **abstention(shares, truth, sure, weights)}
 
 
 def _detector(bundle: Bundle, args: argparse.Namespace) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""How far probabilities can be believed: their error, the temperature that mends it, and when to be unsure."""
+"""How far probabilities can be believed: their error, the temperature that mends it, and when to be unsure.
+
+Where a function takes `weights`, they say how much each clip counts, (n,); without them clips count alike.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,7 @@ __all__ = [
     "risk_coverage",
     "unsure_threshold",
     "with_temperature",
+    "without_temperature",
 ]
 
 Floats = NDArray[np.float64]
@@ -40,7 +44,25 @@ def with_temperature(scores: Floats, temperature: float) -> Floats:
     return np.asarray(powers / powers.sum(1, keepdims=True))
 
 
-def fit_temperature(scores: Floats, truth: NDArray[np.int64]) -> float:
+def without_temperature(answers: Answers) -> Floats:
+    """Probabilities (n, labels) as the model itself gives them, before the temperature of a bundle that answered.
+
+    Raises
+    ------
+    EdgeSerError
+        A bundle's answers that do not say their temperature, as they were written once.
+    """
+    if "temperature" not in answers.about and "seen_in_training" in answers.about:
+        raise EdgeSerError(
+            f"the answers of {answers.about['model']} to {answers.about['corpus']} do not say with which temperature "
+            "the bundle gave them; run edge-ser evaluate --report again"
+        )
+    # what says none was never a bundle: networks and pipelines answer with their own probabilities
+    temperature = answers.about.get("temperature", 1.0)
+    return answers.scores if temperature == 1.0 else with_temperature(answers.scores, 1 / temperature)
+
+
+def fit_temperature(scores: Floats, truth: NDArray[np.int64], weights: Floats | None = None) -> float:
     """The temperature of the least negative log-likelihood (Guo et al., ICML 2017).
 
     Parameters
@@ -48,6 +70,8 @@ def fit_temperature(scores: Floats, truth: NDArray[np.int64]) -> float:
     scores : (n, labels) float64
         Probabilities of speakers that the model did not learn from.
     truth : (n,) int64
+    weights : (n,) float64, optional
+        How much each clip counts; alike when left out.
 
     Returns
     -------
@@ -63,7 +87,8 @@ def fit_temperature(scores: Floats, truth: NDArray[np.int64]) -> float:
 
     def loss(log_t: float) -> float:
         shares = with_temperature(scores, float(np.exp(log_t)))
-        return float(-np.log(np.maximum(shares[np.arange(len(truth)), truth], 1e-300)).mean())
+        logs = np.log(np.maximum(shares[np.arange(len(truth)), truth], 1e-300))
+        return -float(np.average(logs, weights=weights))
 
     low, high = np.log(0.05), np.log(20.0)
     golden = (np.sqrt(5) - 1) / 2
@@ -85,8 +110,7 @@ def reliability(scores: Floats, truth: NDArray[np.int64], bins: int = 15) -> lis
         ``low``, ``high``, ``clips``, ``confidence`` (mean), ``accuracy``.
     """
     _checked(scores, truth)
-    confidence, right = scores.max(1), scores.argmax(1) == truth
-    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    confidence, right, place = _in_bins(scores, truth, bins)
     return [
         {
             "low": b / bins,
@@ -100,10 +124,14 @@ def reliability(scores: Floats, truth: NDArray[np.int64], bins: int = 15) -> lis
     ]
 
 
-def expected_calibration_error(scores: Floats, truth: NDArray[np.int64], bins: int = 15) -> float:
+def expected_calibration_error(
+    scores: Floats, truth: NDArray[np.int64], bins: int = 15, weights: Floats | None = None
+) -> float:
     """Mean distance of confidence from accuracy over bins, weighted by clips (Naeini et al., AAAI 2015); 0..1."""
-    rows = reliability(scores, truth, bins)
-    return sum(row["clips"] * abs(row["confidence"] - row["accuracy"]) for row in rows) / len(truth)
+    _checked(scores, truth)
+    confidence, right, place = _in_bins(scores, truth, bins)
+    weights = _alike(len(truth)) if weights is None else weights
+    return float(np.abs(np.bincount(place, weights * (confidence - right))).sum() / weights.sum())
 
 
 def risk_coverage(confidence: Floats, right: NDArray[np.bool_]) -> tuple[Floats, Floats]:
@@ -125,7 +153,7 @@ def accuracy_at(confidence: Floats, right: NDArray[np.bool_], threshold: float) 
     return float(sure.mean()), float(right[sure].mean()) if sure.any() else None
 
 
-def unsure_threshold(confidence: Floats, coverage: float) -> float:
+def unsure_threshold(confidence: Floats, coverage: float, weights: Floats | None = None) -> float:
     """The largest confidence that leaves at least this share of answers at or above it.
 
     Raises
@@ -137,7 +165,11 @@ def unsure_threshold(confidence: Floats, coverage: float) -> float:
         raise EdgeSerError(f"a coverage lies above 0 and is at most 1, not {coverage:g}")
     if not len(confidence):
         raise EdgeSerError("a threshold of confidence needs answers")
-    return float(np.sort(confidence)[::-1][int(np.ceil(coverage * len(confidence))) - 1])
+    weights = _alike(len(confidence)) if weights is None else weights
+    order = np.argsort(-confidence, kind="stable")
+    kept = np.cumsum(weights[order]) / weights.sum()
+    # Not the ceiling of coverage times answers, as 0.28 * 25 is a little over 7. Sums of weights are rounded too.
+    return float(confidence[order[np.searchsorted(kept, coverage - 1e-9)]])
 
 
 def cross_fitted(answers: Answers, coverage: float) -> tuple[Floats, NDArray[np.bool_]]:
@@ -173,27 +205,36 @@ def cross_fitted(answers: Answers, coverage: float) -> tuple[Floats, NDArray[np.
 
 
 def by_others(
-    scores: Floats, truth: NDArray[np.int64], groups: NDArray[np.int64], coverage: float
+    scores: Floats,
+    truth: NDArray[np.int64],
+    groups: NDArray[np.int64],
+    coverage: float,
+    weights: Floats | None = None,
 ) -> tuple[Floats, NDArray[np.bool_]]:
     """As `cross_fitted`, of probabilities (n, labels), classes (n,) and groups (n,) of whole speakers."""
+    weights = _alike(len(truth)) if weights is None else weights
     calibrated, sure = np.empty_like(scores), np.empty(len(scores), bool)
     for group in np.unique(groups):
         inside, outside = groups == group, groups != group
-        temperature = fit_temperature(scores[outside], truth[outside])
+        temperature = fit_temperature(scores[outside], truth[outside], weights[outside])
         calibrated[inside] = with_temperature(scores[inside], temperature)
         others = with_temperature(scores[outside], temperature).max(1)
-        sure[inside] = calibrated[inside].max(1) >= unsure_threshold(others, coverage)
+        sure[inside] = calibrated[inside].max(1) >= unsure_threshold(others, coverage, weights[outside])
     return calibrated, sure
 
 
-def abstention(scores: Floats, truth: NDArray[np.int64], sure: NDArray[np.bool_]) -> dict[str, Any]:
+def abstention(
+    scores: Floats, truth: NDArray[np.int64], sure: NDArray[np.bool_], weights: Floats | None = None
+) -> dict[str, Any]:
     """Of calibrated answers, some of them sure: ``ece``, ``coverage``, and ``accuracy`` and ``gain`` of the sure."""
+    weights = _alike(len(truth)) if weights is None else weights
     right = scores.argmax(1) == truth
+    accuracy = float(np.average(right[sure], weights=weights[sure])) if sure.any() else None
     return {
-        "ece": expected_calibration_error(scores, truth),
-        "coverage": float(sure.mean()),
-        "accuracy": float(right[sure].mean()) if sure.any() else None,
-        "gain": float(right[sure].mean() - right.mean()) if sure.any() else None,
+        "ece": expected_calibration_error(scores, truth, weights=weights),
+        "coverage": float(np.average(sure, weights=weights)),
+        "accuracy": accuracy,
+        "gain": None if accuracy is None else accuracy - float(np.average(right, weights=weights)),
     }
 
 
@@ -205,7 +246,8 @@ def calibration(answers: Answers, coverage: float = 0.8) -> dict[str, Any]:
     dict
         ``ece`` and ``reliability`` as answered, ``accuracy``, ``risk_coverage`` (at tenths). With two folds or more
         ``fitted``, each fold by the others: ``ece``, ``reliability``, ``coverage``, ``accuracy`` of the sure
-        ones, ``gain`` of that over all; and ``temperature`` and ``unsure_below`` fitted on all, for a bundle.
+        ones, ``gain`` of that over all; and ``temperature`` and ``unsure_below`` fitted on all, for a bundle (not on
+        top of the temperature that one answered with, but in its place).
     """
     known = answers.take(answers.truth >= 0)
     truth, right = known.truth, known.said == known.truth
@@ -219,8 +261,9 @@ def calibration(answers: Answers, coverage: float = 0.8) -> dict[str, Any]:
     }
     if len(set(known.folds.tolist())) > 1:
         scores, sure = cross_fitted(known, coverage)
-        temperature = fit_temperature(known.scores, truth)
-        confidence = with_temperature(known.scores, temperature).max(1)
+        own = without_temperature(known)
+        temperature = fit_temperature(own, truth)
+        confidence = with_temperature(own, temperature).max(1)
         result["fitted"] = {
             **abstention(scores, truth, sure),
             "reliability": reliability(scores, truth),
@@ -229,6 +272,18 @@ def calibration(answers: Answers, coverage: float = 0.8) -> dict[str, Any]:
             "unsure_below": unsure_threshold(confidence, coverage),
         }
     return result
+
+
+def _in_bins(
+    scores: Floats, truth: NDArray[np.int64], bins: int
+) -> tuple[Floats, NDArray[np.bool_], NDArray[np.int64]]:
+    """Confidence of each clip, whether it is right, and its bin."""
+    confidence = scores.max(1)
+    return confidence, scores.argmax(1) == truth, np.minimum((confidence * bins).astype(int), bins - 1)
+
+
+def _alike(count: int) -> Floats:
+    return np.ones(count)
 
 
 def _checked(scores: Floats, truth: NDArray[np.int64]) -> None:

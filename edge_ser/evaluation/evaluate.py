@@ -18,6 +18,7 @@ from edge_ser.corpora import Clip, Corpus, LeftOut
 from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.answers import Exclusion
+from edge_ser.evaluation.origin import of_bundle, of_checkpoints
 from edge_ser.evaluation.score import Scored, answered_as, best_label, score, summarise
 from edge_ser.recognizer import Recognizer
 from firmware_py.decision import heard_as
@@ -76,7 +77,8 @@ def evaluate_checkpoints(
     Returns
     -------
     dict
-        ``corpus``, ``protocol``, ``model``, ``params``, ``seeds``, ``left_out`` (of the corpus, and clips with neither
+        ``corpus``, ``protocol``, ``model``, ``params``, ``temperature`` (that probabilities were given with),
+        ``answered_by`` (see `edge_ser.evaluation.origin`), ``seeds``, ``left_out`` (of the corpus, and clips with neither
         an emotion nor ratings: ``what``, ``reason``), ``excluded`` (clips that could not be answered: ``file``,
         ``reason``), what `summarise` gives, and `by_seed`'s list. With `device` also ``quantisation``: ``engine``,
         ``precision``, ``fp32_uar``, ``drop`` (that less the mean of ``uar``) and ``same_label`` (share of clips); and
@@ -95,10 +97,12 @@ def evaluate_checkpoints(
     plain: list[Scored] = []
     excluded: dict[str, str] = {}  # by file, as a clip that cannot be read is so for every seed
     clips, left_out = comparable(corpus, corpus.labels, wanted)
-    how = ""
+    metas: list[dict[str, Any]] = []
+    how, temperature = "", 1.0
     for seed, held_out in itertools.product(seeds, wanted):
         path = _found(found, folder, seed, held_out)
         model, meta = load_fold(path, held_out)
+        metas.append(meta)
         train, _ = corpus.split(held_out)
         test = [clip for clip in clips if clip.fold == held_out]
         ask = asking(model, meta, corpus.labels, fold=held_out, seed=seed)
@@ -114,6 +118,7 @@ def evaluate_checkpoints(
                     progress,
                 )
                 engine, precision = recognizer.engine.name, recognizer.engine.precision
+                temperature = recognizer.bundle.calibration.temperature
             how = f"audio through {engine} {precision} streaming"
             scored += through
             unheard += more
@@ -134,6 +139,8 @@ def evaluate_checkpoints(
         "protocol": f"{which} on the speakers it never heard, last epoch, {how}",
         "model": meta["architecture"],
         "params": model.count_parameters(),
+        "temperature": temperature,
+        "answered_by": of_checkpoints(metas, held_out=True),
         "seeds": seeds,
         "left_out": [dataclasses.asdict(one) for one in left_out],
         "excluded": [{"file": file, "reason": reason} for file, reason in excluded.items()],
@@ -370,6 +377,8 @@ def evaluate_bundle(
         + ("; the model was TRAINED on this corpus" if seen else ""),
         "model": bundle.name,
         "params": bundle.parameters,
+        "temperature": bundle.calibration.temperature,
+        "answered_by": of_bundle(recognizer),
         "seen_in_training": seen,
         "not_scored": unknown_classes(corpus, labels),
         "left_out": [dataclasses.asdict(one) for one in left_out],

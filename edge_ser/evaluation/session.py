@@ -31,7 +31,10 @@ _EVERYDAY_CLIPS = 120
 
 
 def typical_answers(
-    scores: Floats, truth: NDArray[np.int64], known: NDArray[np.bool_] | None = None
+    scores: Floats,
+    truth: NDArray[np.int64],
+    known: NDArray[np.bool_] | None = None,
+    weights: Floats | None = None,
 ) -> Floats:
     """For each emotion the mean of the logarithms of probabilities, less its own mean: the form that bundles hold.
 
@@ -44,6 +47,8 @@ def typical_answers(
     known : (n, labels) bool, optional
         Labels among which each clip was answered; all when left out. What is not known of a clip does not count, and
         clips are brought to one level by the labels that are known of all.
+    weights : (n,) float64, optional
+        How much each clip counts; alike when left out.
 
     Returns
     -------
@@ -61,13 +66,14 @@ def typical_answers(
         known = np.ones(scores.shape, bool)
     if not known.any(0).all() or not known.all(0).any():
         raise EdgeSerError("typical answers need clips of every label, and a label that all of them know")
+    weights = np.ones(len(scores)) if weights is None else weights
     logs = logarithms(scores)
     logs = logs - logs[:, known.all(0)].mean(1, keepdims=True)
 
     def mean(clips: NDArray[np.bool_]) -> Floats:
-        heard = known & clips[:, None]
+        counted = (known & clips[:, None]) * weights[:, None]
         with np.errstate(invalid="ignore"):
-            return np.asarray(np.where(heard, logs, 0.0).sum(0) / heard.sum(0))
+            return np.asarray((logs * counted).sum(0) / counted.sum(0))
 
     every = mean(np.ones(len(scores), bool))
     rows = np.stack([mean(truth == label) for label in range(scores.shape[1])])

@@ -14,6 +14,7 @@ from edge_ser.corpora import Clip, Corpus, load_corpus
 from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.battery import spread_over
 from edge_ser.evaluation.evaluate import Progress, answered, asking, comparable, unknown_classes
+from edge_ser.evaluation.origin import of_checkpoints
 from edge_ser.evaluation.score import Scored, answered_as, summarise
 from edge_ser.evaluation.session import typical_answers
 from edge_ser.models.checkpoint import load_checkpoint
@@ -71,6 +72,8 @@ def evaluate_unheard(
         "protocol": f"all of a corpus that the model was not trained on, last epoch, {answered_as(model)}",
         "model": meta["architecture"],
         "params": model.count_parameters(),
+        "temperature": 1.0,
+        "answered_by": of_checkpoints([meta]),
         "seeds": [seed],
         "trained_on": heard,
         "not_scored": unknown_classes(corpus, labels),

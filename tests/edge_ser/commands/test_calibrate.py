@@ -6,11 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edge_ser.audio import load_audio, write_wav
 from edge_ser.bundle import Bundle, load_bundle
 from edge_ser.cli import main
-from edge_ser.corpora import Clip
+from edge_ser.corpora import Clip, Corpus, load_csv
 from edge_ser.evaluation.answers import Answers
 from edge_ser.evaluation.calibrate import with_temperature
+from edge_ser.evaluation.evaluate import evaluate_bundle
+from edge_ser.evaluation.score import Scored
 from edge_ser.recognizer import Recognizer
 
 N = 300
@@ -25,9 +28,9 @@ def predictions(folder: Path, labels: tuple[str, ...], count: int = N, **about: 
         Clip(Path(f"{i}.wav"), "made", f"s{i % 6}", labels[t], fold=i % 3) for i, t in enumerate(truth)
     )
     answers = Answers(
-        {"corpus": "made", "protocol": "made up", "model": "none", "params": 1, **about}, labels, clips,
-        with_temperature(right, 0.5), np.full((count, 3), 0.5), np.arange(count) % 3, np.zeros(count, np.int64),
-        (None,) * count,
+        {"corpus": "made", "protocol": "made up", "model": "stream72k", "params": 1, "seeds": [0], **about},
+        labels, clips, with_temperature(right, 0.5), np.full((count, 3), 0.5), np.arange(count) % 3,
+        np.zeros(count, np.int64), (None,) * count,
     )  # fmt: skip
     folder.mkdir()
     (folder / "predictions.json").write_text(json.dumps(answers.to_dict()))
@@ -114,6 +117,117 @@ def test_corpora_count_alike_in_what_is_fitted_and_in_what_it_is_worth(
     )
 
 
+def test_the_order_of_clips_changes_nothing(
+    numpy_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    many = predictions(tmp_path / "many", numpy_bundle.labels)
+    few = predictions(tmp_path / "few", numpy_bundle.labels, N * 2 // 3, corpus="other")
+    document = json.loads((few / "predictions.json").read_text())
+    made = []
+    for name in ("as it was", "reversed"):
+        call = ["calibrate", str(numpy_bundle.path), "--no-detector", "--out", str(tmp_path / name)]
+        assert main([*call, "--predictions", str(few), str(many), "-o", "json"]) == 0
+        told = json.loads(capsys.readouterr().out)
+        made.append((np.array(told["calibration"].pop("typical")), told["calibration"]))
+        document["answers"].reverse()
+        (few / "predictions.json").write_text(json.dumps(document))
+    assert made[0][1] == made[1][1] and made[0][0] == pytest.approx(made[1][0], abs=2e-4)
+
+
+def test_two_reports_of_one_corpus_are_one_corpus(
+    numpy_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    many = predictions(tmp_path / "many", numpy_bundle.labels)
+    halves = [predictions(tmp_path / f"half{i}", numpy_bundle.labels, N // 2, corpus="other") for i in "ab"]
+    call = ["calibrate", str(numpy_bundle.path), "--no-detector", "-o", "json", "--predictions", str(many)]
+    made = []
+    for given in (halves[:1], halves):  # the same answers twice over
+        assert main([*call, *map(str, given), "--out", str(tmp_path / f"b{len(given)}")]) == 0
+        made.append(json.loads(capsys.readouterr().out)["calibration"])
+    assert made[0] == made[1] and "clips of made, other," in made[0]["fitted_on"]
+
+
+def heard(bundle: Bundle, corpus: Corpus, folder: Path) -> Path:
+    """What edge-ser evaluate BUNDLE --report writes, without the page."""
+    scored: list[Scored] = []
+    result = evaluate_bundle(str(bundle.path), corpus, engine="numpy", onto=scored)
+    folder.mkdir()
+    answers = Answers.of(result, scored, result["labels"])
+    (folder / "predictions.json").write_text(json.dumps(answers.to_dict()))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def mine(tmp_path_factory: pytest.TempPathFactory, numpy_bundle: Bundle) -> Corpus:
+    """Noise of four speakers, mostly of the emotion that the bundle names and of some other."""
+    folder = tmp_path_factory.mktemp("mine")
+    rng, recognizer = np.random.default_rng(0), Recognizer.load(numpy_bundle.path, engine="numpy")
+    rows = ["file,speaker,emotion"]
+    for i in range(24):
+        wave = np.convolve(rng.standard_normal(16000), rng.standard_normal(i % 8 + 1), "same")
+        write_wav(folder / f"{i}.wav", (0.1 * wave / np.abs(wave).max()).astype(np.float32))
+        said = recognizer.predict(load_audio(folder / f"{i}.wav")).ranked()[i % 3 == 0]
+        rows.append(f"{i}.wav,s{i % 4},{said[0]}")
+    (folder / "mine.csv").write_text("\n".join(rows) + "\n")
+    return load_csv(folder / "mine.csv")
+
+
+def test_a_bundle_that_is_calibrated_already_gets_the_same_again(
+    numpy_bundle: Bundle, mine: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = []
+    bundle = numpy_bundle
+    for i in range(3):
+        report = heard(bundle, mine, tmp_path / f"report{i}")
+        out = tmp_path / f"b{i}"
+        call = ["calibrate", str(bundle.path), "--no-detector", "--predictions", str(report)]
+        assert main([*call, "--out", str(out), "-o", "json"]) == 0
+        told.append(json.loads(capsys.readouterr().out))
+        bundle = load_bundle(out)
+    first, again, third = (one["calibration"] for one in told)
+    assert (
+        first["fitted_on"]
+        == "clips of mine, answered by a model that does not say whose speech it learnt from"
+    )
+    assert not 0.9 < first["temperature"] < 1.1  # or nothing would be seen of it
+    for one in (again, third):
+        assert one["temperature"] == pytest.approx(first["temperature"], rel=1e-3)
+        assert one["unsure_below"] == pytest.approx(first["unsure_below"], abs=2e-4)
+        assert one["coverage"] == first["coverage"]
+    worth = [one["as_it_was"]["ece"] for one in told]
+    assert worth[1] == pytest.approx(worth[2], abs=1e-3) and abs(worth[0] - worth[1]) > 0.01
+
+
+def test_typical_answers_are_of_the_network_whatever_the_bundle_made_of_them(
+    numpy_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain = predictions(tmp_path / "plain", numpy_bundle.labels)
+    softened = predictions(tmp_path / "softened", numpy_bundle.labels, temperature=2.0)
+    document = json.loads((softened / "predictions.json").read_text())
+    for row in document["answers"]:
+        row["scores"] = with_temperature(np.array([row["scores"]]), 2.0)[0].tolist()
+    (softened / "predictions.json").write_text(json.dumps(document))
+    made = []
+    for given in (plain, softened):
+        call = ["calibrate", str(numpy_bundle.path), "--no-detector", "--predictions", str(given)]
+        assert main([*call, "--out", str(tmp_path / f"b-{given.name}"), "-o", "json"]) == 0
+        made.append(json.loads(capsys.readouterr().out)["calibration"])
+    assert made[1]["temperature"] == pytest.approx(made[0]["temperature"], rel=1e-2)
+    assert np.array(made[1]["typical"]) == pytest.approx(np.array(made[0]["typical"]), abs=0.05)
+
+
+def test_a_bundles_answers_of_before_are_refused(
+    numpy_bundle: Bundle, mine: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = heard(numpy_bundle, mine, tmp_path / "report")
+    document = json.loads((report / "predictions.json").read_text())
+    assert document["about"].pop("temperature") == 1.0 and document["about"].pop("answered_by")
+    (report / "predictions.json").write_text(json.dumps(document))
+    call = ["calibrate", str(numpy_bundle.path), "--no-detector", "--predictions", str(report)]
+    assert main([*call, "--out", str(tmp_path / "b")]) == 2
+    assert "evaluate --report again" in capsys.readouterr().err and not (tmp_path / "b").exists()
+
+
 @pytest.mark.parametrize("about", [{"seen_in_training": True}, {"leaks": True}])
 def test_answers_to_known_speakers_are_refused(
     numpy_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str], about: dict[str, bool]
@@ -127,10 +241,18 @@ def test_answers_to_known_speakers_are_refused(
 def test_another_models_answers_and_nothing_at_all(
     numpy_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = predictions(tmp_path / "p", ("angry", "homesick"))
     call = ["calibrate", str(numpy_bundle.path), "--no-detector", "--out", str(tmp_path / "b")]
+    given = predictions(tmp_path / "p", ("angry", "homesick"))
     assert main([*call, "--predictions", str(given)]) == 2
     assert "does not know homesick" in capsys.readouterr().err
+    other = predictions(tmp_path / "q", numpy_bundle.labels, model="wav2small-17k")
+    assert main([*call, "--predictions", str(other)]) == 2
+    said = capsys.readouterr().err
+    assert (
+        "another model (wav2small-17k: wav2small-17k) than tiny (stream72k)" in said
+        and "evaluate the" in said
+    )
+    assert not (tmp_path / "b").exists()
     assert main(call) == 2 and "nothing to do" in capsys.readouterr().err
 
 

@@ -4,12 +4,14 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.calibrate import (
+    abstention,
     accuracy_at,
+    by_others,
     calibration,
     cross_fitted,
     expected_calibration_error,
@@ -18,6 +20,7 @@ from edge_ser.evaluation.calibrate import (
     risk_coverage,
     unsure_threshold,
     with_temperature,
+    without_temperature,
 )
 from tests.edge_ser.evaluation.making import make
 
@@ -57,6 +60,15 @@ def test_the_rule_keeps_at_least_its_coverage(confidence: list[float], coverage:
     assert kept >= coverage - 1e-9
 
 
+@example(25, 28, 0)  # as floats 0.28 * 25 is more than 7, and 0.55 * 100 more than 55
+@example(100, 55, 0)
+@given(st.integers(1, 300), st.integers(1, 100), st.integers(0, 2**32 - 1))
+def test_no_larger_confidence_keeps_the_share(count: int, percent: int, seed: int) -> None:
+    values = np.random.default_rng(seed).permutation(count) / count  # no two alike
+    kept = int(np.sum(values >= unsure_threshold(values, percent / 100)))
+    assert kept == -(-percent * count // 100)
+
+
 def test_risk_coverage_ends_at_the_accuracy() -> None:
     a = make()
     coverage, accuracy = risk_coverage(a.confidence, a.said == a.truth)
@@ -76,6 +88,43 @@ def test_a_fold_is_calibrated_by_the_others() -> None:
     assert 0.6 < sure.mean() < 0.95
     fitted = calibration(a)["fitted"]
     assert fitted["coverage"] == pytest.approx(sure.mean()) and fitted["gain"] > 0
+
+
+def test_a_clip_that_weighs_three_counts_as_three_in_any_order() -> None:
+    scores, truth = drawn(1.6, 300)
+    groups, weights = np.arange(300) % 4, np.tile([1.0, 3.0, 2.0], 100)
+    mixed = np.random.default_rng(0).permutation(300)
+    often = np.repeat(np.arange(300), weights.astype(int))
+
+    def figures(rows: np.ndarray, weights: np.ndarray | None = None) -> list[float]:
+        scores_of, truth_of = scores[rows], truth[rows]
+        threshold = unsure_threshold(scores_of.max(1), 0.7, weights)
+        calibrated, sure = by_others(scores_of, truth_of, groups[rows], 0.7, weights)
+        told = abstention(calibrated, truth_of, sure, weights)
+        return [fit_temperature(scores_of, truth_of, weights), threshold, *told.values()]
+
+    expected = figures(often)
+    assert figures(np.arange(300), weights) == pytest.approx(expected)
+    assert figures(mixed, weights[mixed]) == pytest.approx(expected)
+    assert figures(np.arange(300)) != pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 3.0])
+def test_what_a_bundle_did_to_probabilities_is_undone(temperature: float) -> None:
+    a = make(240)
+    sharper = dataclasses.replace(
+        a,
+        scores=with_temperature(a.scores, temperature),
+        about={**a.about, "temperature": temperature, "seen_in_training": False},
+    )
+    assert without_temperature(a) == pytest.approx(a.scores)
+    assert without_temperature(sharper) == pytest.approx(a.scores)
+    found, same = (calibration(one)["fitted"] for one in (a, sharper))
+    for name in ("temperature", "unsure_below", "ece", "coverage"):
+        assert same[name] == pytest.approx(found[name], rel=1e-4)
+    of_before = dataclasses.replace(a, about={**a.about, "seen_in_training": False})
+    with pytest.raises(EdgeSerError, match="evaluate --report again"):
+        without_temperature(of_before)
 
 
 def test_a_speaker_in_two_folds_is_refused() -> None:

@@ -341,6 +341,7 @@ def test_float32_through_a_device_is_torch(folds: Path, checkpoints: Path) -> No
 
     assert device_form("auto", "fp32") is None
     through = evaluate_checkpoints(checkpoints, load_csv(folds), device=device_form("numpy", "fp32"))
+    assert through["temperature"] == 1.0
     assert through["quantisation"]["drop"] == 0 and through["quantisation"]["same_label"] == 1
     assert through["confusion"] == evaluate_checkpoints(checkpoints, load_csv(folds))["confusion"]
 

@@ -130,6 +130,17 @@ def test_typical_answers_are_of_each_emotion_and_of_all_where_none_is_known() ->
     assert mixed[1, 2] - mixed[1, 0] == pytest.approx(mixed[0, 2] - mixed[1, 0], abs=1.1)
 
 
+def test_a_clip_that_weighs_three_is_typical_as_three() -> None:
+    scores = np.random.default_rng(0).dirichlet(np.ones(3), 30)
+    truth, weights = np.arange(30) % 3, np.repeat([1.0, 3.0], 15)
+    known = np.ones((30, 3), bool)
+    known[20:, 2] = False
+    often = np.repeat(np.arange(30), weights.astype(int))
+    weighed = typical_answers(scores, truth, known, weights)
+    assert weighed == pytest.approx(typical_answers(scores[often], truth[often], known[often]))
+    assert weighed != pytest.approx(typical_answers(scores, truth, known), abs=1e-2)
+
+
 def test_a_day_is_mostly_neutral() -> None:
     """What is expected of that mood is not taken for the voice, as it is where one typical answer stands for all."""
     answers = coloured(0.0)
