@@ -78,8 +78,8 @@ def evaluate_checkpoints(
     -------
     dict
         ``corpus``, ``protocol``, ``model``, ``params``, ``temperature`` (that probabilities were given with),
-        ``answered_by`` (see `edge_ser.evaluation.origin`), ``seeds``, ``left_out`` (of the corpus, and clips with neither
-        an emotion nor ratings: ``what``, ``reason``), ``excluded`` (clips that could not be answered: ``file``,
+        ``answered_by`` (see `edge_ser.evaluation.origin`), ``seeds``, ``left_out`` (of the corpus, and clips with
+        neither an emotion nor ratings: ``what``, ``reason``), ``excluded`` (clips that could not be answered: ``file``,
         ``reason``), what `summarise` gives, and `by_seed`'s list. With `device` also ``quantisation``: ``engine``,
         ``precision``, ``fp32_uar``, ``drop`` (that less the mean of ``uar``) and ``same_label`` (share of clips); and
         ``fp32_uar`` in each row of ``folds``.
