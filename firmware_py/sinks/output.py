@@ -95,8 +95,9 @@ class Descriptor:
         return len(text)
 
     def flush(self) -> None:
-        """Write what was kept."""
+        """Complete a line that was begun, and write what was kept."""
         text, self._buffer = self._buffer, ""
+        self._send()
         if text:
             self.put(text)
 
@@ -154,6 +155,8 @@ class RotatingFile:
 
     def put(self, line: str, head: str = "") -> None:
         """See `LineOutput.put`."""
+        if self._descriptor < 0:  # it could not be rotated, or not be opened after that
+            self._open()
         text = line if self._size else head + line
         size = len(text.encode())
         if self._size and self._size + size > self._limit:
@@ -164,8 +167,8 @@ class RotatingFile:
         self._size += size
 
     def _rotate(self) -> None:
-        self._out.close()
-        os.close(self._descriptor)
+        self._out.flush()
+        self.close()  # whatever fails from here on, a number that is somebody else's by then is not closed again
         for number in range(self._keep, 0, -1):
             older = self._name(number - 1)
             if older.exists():

@@ -5,9 +5,11 @@ import io
 import json
 import os
 import resource
+import shutil
 import signal
 import threading
 import time
+from contextlib import contextmanager
 
 import pytest
 from hypothesis import given, settings
@@ -136,21 +138,28 @@ def test_the_latency_holds_the_waiting():
 # --- lines
 
 
-def test_a_line_that_a_full_disk_cut_is_completed_first(tmp_path):
+@contextmanager
+def no_file_over(size):
+    """A limit on files' size stands for the disk."""
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_a_line_that_a_full_disk_cut_is_completed_first(tmp_path):
     descriptor = os.open(tmp_path / "lines", os.O_WRONLY | os.O_CREAT)
     out = Descriptor(descriptor)
-    try:
-        out.put("first\n")
-        resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))  # stands for the disk
+    out.put("first\n")
+    with no_file_over(10):
         out.put("second\n")  # four bytes of it fit; the rest comes later
         for _ in range(3):
             with pytest.raises(OSError, match="too large"):
                 out.put("lost\n")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, handler)
     out.put("third\n")
     os.close(descriptor)
     assert (tmp_path / "lines").read_text() == "first\nsecond\nthird\n"
@@ -177,6 +186,39 @@ def test_rotation_keeps_the_last_lines_whole(tmp_path_factory, sizes, limit, kee
                 assert head == "head\n" and (len(text) <= limit or len(rest) == 1)
                 kept += rest
     assert kept == lines[len(lines) - len(kept) :] and (not lines or kept)
+
+
+def test_a_rotation_that_fails_is_tried_again_and_touches_no_other_file(tmp_path):
+    lines = [letter * 90 + "\n" for letter in "abc"]
+    out = RotatingFile(tmp_path / "log", limit=100, keep=1)
+    out.put(lines[0])
+    (tmp_path / "log.1" / "in the way").mkdir(
+        parents=True
+    )  # the renaming fails, as on a disk that went read-only
+    with pytest.raises(OSError, match="directory"):
+        out.put(lines[1])
+    others = [
+        os.open(tmp_path / "other", os.O_WRONLY | os.O_CREAT) for _ in range(2)
+    ]  # one gets the log's number
+    with pytest.raises(OSError, match="directory"):
+        out.put(lines[1])
+    for other in others:
+        os.close(other)  # still open
+    shutil.rmtree(tmp_path / "log.1")
+    out.put(lines[2])
+    out.close()
+    assert [(tmp_path / name).read_text() for name in ("log.1", "log")] == [lines[0], lines[2]]
+
+
+def test_a_log_is_not_rotated_within_a_line(tmp_path):
+    out = RotatingFile(tmp_path / "log", limit=10, keep=1)
+    with no_file_over(4):
+        out.put("second\n")
+        with pytest.raises(OSError, match="too large"):
+            out.put("lost\n")
+    out.put("third\n")
+    out.close()
+    assert [(tmp_path / name).read_text() for name in ("log.1", "log")] == ["second\n", "third\n"]
 
 
 def test_a_log_goes_on_where_it_was_and_its_name_tells_its_form(tmp_path):
