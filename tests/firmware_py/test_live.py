@@ -49,6 +49,32 @@ def test_a_stop_while_it_is_away():
     assert position == source.devices[0].taken == pytest.approx(20 * 16_000, abs=3 * 16_000)
 
 
+def test_what_is_missed_is_booked_as_it_passes_and_once():
+    world = World()
+    source = open_microphone("", backend=world, clock=world.clock, capture=world.capture, rate=world.rate)
+    world.later(3.0, world.unplug)
+    world.later(60.0, world.plug)
+    stop, begin, position = Stop(), world.time, 0
+    for block in source.blocks(stop):
+        position += len(block.samples) + sum(block.lost.values())
+        assert position == pytest.approx((world.time - begin) * 16_000, abs=2.5 * 16_000)  # the longest pause
+        if world.time - begin > 70:
+            stop.request("signal")
+    assert position == source.devices[0].taken == world.heard
+
+
+def test_a_stop_between_finding_it_and_its_first_audio():
+    world = World()
+
+    def plug_and_hang():
+        world.plug()
+        world.hangs_until = world.time + 60
+
+    source, events, position, _ = listen(world, (3.0, world.unplug), (5.0, plug_and_hang), seconds=6.5)
+    assert [event.kind for event in events] == ["microphone-lost"]
+    assert position == source.devices[0].taken == pytest.approx(6.5 * 16_000, abs=16_000)
+
+
 def test_a_muted_one_is_told_and_when_it_is_over():
     world = World()
     moments = [(2.0, lambda: setattr(world, "muted", True)), (20.0, lambda: setattr(world, "muted", False))]
