@@ -209,8 +209,8 @@ class LiveSource:
         samples = self._one_channel(chunk.samples)
         lost: dict[str, int] = {}
         if self._away and len(samples):
-            self._event("microphone-found", f"{self.name} is heard again")
             yield from self._missed(chunk.arrival - len(samples) / self._timeline.rate)
+            self._event("microphone-found", f"{self.name} is heard again")  # behind the gap
             self._away = False
         if chunk.dropped:
             lost[RING] = chunk.dropped

@@ -35,8 +35,10 @@ def test_nothing_happens():
 
 def test_an_unplugged_one_is_told_once_however_long():
     world = World()
-    source, events, position, _ = listen(world, (3.0, world.unplug), (123.0, world.plug), seconds=130)
+    source, events, position, positions = listen(world, (3.0, world.unplug), (123.0, world.plug), seconds=130)
     assert [event.kind for event in events] == ["microphone-lost", "microphone-found"]
+    lost, found = (event.at for event in events)
+    assert found - lost == source.devices[0].lost["microphone"] and positions == [lost, found]
     assert "stopped giving audio" in events[0].text
     assert source.devices[0].lost["microphone"] == pytest.approx(120 * 16_000, abs=3 * 16_000)
     assert position == source.devices[0].taken == world.heard
