@@ -267,6 +267,33 @@ class PortAudioOpening:
             stream.close(ignore_errors=True)
 
 
+class _PortAudio:
+    """The library, which was started when the package was imported."""
+
+    def __init__(self, sounddevice: Any) -> None:
+        self._sounddevice = sounddevice
+        self._running = True
+
+    def start_anew(self) -> None:
+        """It lists devices once, and keeps talking to a server that is dead, until it is started anew.
+
+        Raises
+        ------
+        EdgeSerError
+            It does not start; it can be tried again.
+        """
+        try:
+            if self._running:
+                self._running = False  # what did not start must not be ended again
+                self._sounddevice._terminate()
+            self._sounddevice._initialize()
+        except self._sounddevice.PortAudioError as error:
+            raise EdgeSerError(
+                f"PortAudio does not start anew ({_reason(error)}); see `edge-ser devices`"
+            ) from error
+        self._running = True
+
+
 def open_microphone(
     name: str = "",
     *,
@@ -304,12 +331,11 @@ def open_microphone(
     clock = clock if clock is not None else Clock()
     ring = {"capture": capture, "now": clock.now}
     opened: list[str] = []  # the full name of the one that was opened first: no other is opened in its place
+    portaudio = _PortAudio(sounddevice)
 
     def open_again() -> PortAudioOpening:
         if opened:
-            # PortAudio lists devices once, and keeps talking to a server that is dead, until it starts anew.
-            sounddevice._terminate()
-            sounddevice._initialize()
+            portaudio.start_anew()
         devices = input_devices(sounddevice)
         device = find_device(devices, opened[0] if opened else name)
         rates = [rate] if rate else rates_to_try(device, devices)

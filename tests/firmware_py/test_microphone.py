@@ -84,7 +84,8 @@ class FakeSound:
     def __init__(self, script, fails=None, channels=1, rates=(16_000,), name="USB: Audio (hw:1,0)"):
         self.script, self.fails, self.channels, self.rates, self.name = script, fails, channels, rates, name
         self.default = SimpleNamespace(device=[0, 0])
-        self.restarts = 0
+        self.restarts = self.fail_to_start = 0
+        self.running = True
 
     def query_devices(self):
         entry = {"name": self.name, "hostapi": 0, "max_input_channels": self.channels}
@@ -94,10 +95,16 @@ class FakeSound:
         return [{"name": "ALSA"}]
 
     def _terminate(self):
+        if not self.running:
+            raise self.PortAudioError("PortAudio not initialized", -10000)
+        self.running = False
         self.restarts += 1
 
     def _initialize(self):
-        pass
+        if self.fail_to_start:
+            self.fail_to_start -= 1
+            raise self.PortAudioError("Unanticipated host error", -9999)
+        self.running = True
 
     def RawInputStream(self, **options):
         if self.fails == "open" or options["samplerate"] not in self.rates:
@@ -230,6 +237,18 @@ def test_one_that_breaks_off_is_opened_anew(monkeypatch):
     assert events[:4] == ["microphone-lost", "microphone-found"] * 2
     assert sound.restarts >= 2  # PortAudio was started anew each time
     assert source.devices[0].read == samples
+
+
+def test_a_portaudio_that_does_not_start_at_once_is_tried_again(monkeypatch):
+    monkeypatch.setattr(live, "_RETRY_S", (0.01, 0.01))
+    sound = FakeSound([(np.arange(1000), 5.0, False)], "ends")
+    sound.fail_to_start = 3  # its sound server is away
+    source, stop, events = open_microphone(backend=sound), Stop(), []
+    for block in source.blocks(stop):
+        events += [event.kind for event in block.events]
+        if "microphone-found" in events:
+            stop.request("signal")
+    assert events[:2] == ["microphone-lost", "microphone-found"] and sound.fail_to_start == 0
 
 
 def test_a_stop_gives_what_is_in_the_ring():
