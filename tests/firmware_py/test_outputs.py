@@ -7,6 +7,7 @@ import os
 import resource
 import shutil
 import signal
+import subprocess
 import threading
 import time
 from contextlib import contextmanager
@@ -273,6 +274,36 @@ def test_only_the_last_change_is_told_to_a_slow_one(tmp_path):
     sink.prediction(prediction("sad"))
     sink.close()
     assert (tmp_path / "log").read_text().split() == ["calm", "sad"]
+
+
+def test_the_change_that_waits_is_told_when_the_source_ends(tmp_path):
+    sink = ExecSink(f'sleep 0.2; echo "$EDGE_SER_BEFORE>$EDGE_SER_LABEL" >> {tmp_path}/log', io.StringIO())
+    for label in ("calm", "angry", "sad"):
+        sink.prediction(prediction(label))
+    sink.close()
+    sink.close()
+    assert (tmp_path / "log").read_text().split() == [">calm", "calm>sad"] and sink.runs == 2
+
+
+def test_a_change_that_cannot_be_told_now_is_told_later(tmp_path, monkeypatch):
+    def full(*args, **options):
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    words = io.StringIO()
+    sink = ExecSink(f'echo "$EDGE_SER_BEFORE>$EDGE_SER_LABEL" >> {tmp_path}/log', words)
+    with monkeypatch.context() as system:
+        system.setattr(subprocess, "Popen", full)
+        with pytest.raises(OSError, match="temporarily"):  # the queue before it tells that once
+            sink.prediction(prediction("calm"))
+    sink.prediction(prediction("calm"))
+    wait_for(lambda: not sink._busy())
+    with monkeypatch.context() as system:
+        system.setattr(subprocess, "Popen", full)
+        with pytest.raises(OSError, match="temporarily"):
+            sink.prediction(prediction("sad"))
+        sink.close()
+    assert (tmp_path / "log").read_text().split() == [">calm"] and sink.runs == 1
+    assert "cannot be started (Resource temporarily unavailable)" in words.getvalue()
 
 
 def test_commands_that_fail_or_hang_are_told():
