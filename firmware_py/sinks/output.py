@@ -116,7 +116,8 @@ class Descriptor:
 
 
 class RotatingFile:
-    """A file that is put aside when it is large: ``FILE.1`` is the last one, ``FILE.2`` the one before it.
+    """A file that is put aside when it is large, or begins with another head than its lines need: ``FILE.1`` is the
+    last one, ``FILE.2`` the one before it.
 
     Parameters
     ----------
@@ -151,20 +152,30 @@ class RotatingFile:
             self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, permissions_from_umask(0o666)
         )
         self._size = os.fstat(self._descriptor).st_size
+        self._head: str | None = None  # what its first line is, once that was looked at
         self._out = Descriptor(self._descriptor)
 
     def put(self, line: str, head: str = "") -> None:
         """See `LineOutput.put`."""
         if self._descriptor < 0:  # it could not be rotated, or not be opened after that
             self._open()
-        text = line if self._size else head + line
-        size = len(text.encode())
-        if self._size and self._size + size > self._limit:
+        full = self._size + len(line.encode()) > self._limit
+        if self._size and (full or not self._begins_with(head)):
             self._rotate()
-            text = head + line
-            size = len(text.encode())
+        text = line if self._size else head + line
         self._out.put(text)
-        self._size += size
+        self._size += len(text.encode())
+        self._head = head
+
+    def _begins_with(self, head: str) -> bool:
+        """Whether lines that belong under `head` can be added: a table of another model has other columns."""
+        if head and self._head is None:
+            try:
+                with self.path.open("rb") as file:
+                    self._head = file.read(len(head.encode())).decode(errors="replace")
+            except FileNotFoundError:  # somebody moved it away: a new one begins
+                return False
+        return not head or self._head == head
 
     def _rotate(self) -> None:
         self._out.flush()
@@ -174,7 +185,7 @@ class RotatingFile:
             if older.exists():
                 older.replace(self._name(number))
         if self._keep == 0:
-            self.path.unlink()
+            self.path.unlink(missing_ok=True)
         self._open()
 
     def _name(self, number: int) -> Path:

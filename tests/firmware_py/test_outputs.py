@@ -239,6 +239,25 @@ def test_a_log_goes_on_where_it_was_and_its_name_tells_its_form(tmp_path):
         open_log(str(tmp_path / "absent" / "a.csv"))
 
 
+def test_a_table_of_another_model_begins_a_file_of_its_own(tmp_path):
+    for emotion in ({"calm": 0.5, "sad": 0.5}, {"happy": 1.0}, {"happy": 1.0}):
+        sink = open_log(str(tmp_path / "a.csv"))
+        for end in (4000, 8000):
+            sink.prediction(prediction(emotion=emotion, end=end))
+        sink.close()
+    older, newer = ((tmp_path / name).read_text().splitlines() for name in ("a.csv.1", "a.csv"))
+    assert "emotion.sad" in older[0] and len(older) == 3 and "emotion.happy" in newer[0] and len(newer) == 5
+    for lines in (older, newer):
+        assert len({line.count(",") for line in lines}) == 1
+    assert not (tmp_path / "a.csv.2").exists()
+    for keep in (1, 0):
+        sink = open_log(str(tmp_path / "a.csv"), keep=keep)
+        (tmp_path / "a.csv").unlink()  # by somebody else
+        sink.prediction(prediction())
+        sink.close()
+        assert len((tmp_path / "a.csv").read_text().splitlines()) == 2
+
+
 def test_events_go_beside_the_table():
     words, table = io.StringIO(), io.StringIO()
     from firmware_py.events import Event
