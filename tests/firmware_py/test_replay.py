@@ -2,6 +2,7 @@
 
 import io
 import json
+import signal
 import time
 
 import numpy as np
@@ -106,6 +107,22 @@ def test_others_are_told(recorded, numpy_bundle, capsys):
     path.write_bytes(data)
     assert main(["replay", str(path), "--model", str(numpy_bundle.path)]) == 1
     assert "NOT those of the recording" in capsys.readouterr().err
+
+
+def test_an_interruption_is_no_difference(recorded, numpy_bundle, capsys, monkeypatch):
+    path, live = recorded()
+    hear = RecordingSource.blocks
+
+    def interrupted(source, stop):
+        for i, block in enumerate(hear(source, stop)):
+            yield block
+            if i == 20:
+                signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(RecordingSource, "blocks", interrupted)
+    assert main(["replay", str(path), "--model", str(numpy_bundle.path)]) == 130
+    said = capsys.readouterr().err
+    assert f" of {len(live) - 1} answers, too early to compare" in said and "NOT" not in said
 
 
 def test_players_hear_the_samples_alone(recorded):
