@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     recording = Recording.read(args.file)
     settings = recording.settings
     try:
-        bundle = load_bundle(args.model or settings["model"])
+        bundle = load_bundle(args.model or recording.model)
         engine = open_engine(
             bundle, args.engine or settings["engine"], args.precision or settings["precision"]
         )

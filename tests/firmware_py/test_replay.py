@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from edge_ser.audio import load_audio, write_wav
+from edge_ser.bundle import load_bundle
 from edge_ser.cli import main
 from edge_ser.errors import EdgeSerError
 from firmware_py.blocks import Block
@@ -107,6 +108,24 @@ def test_others_are_told(recorded, numpy_bundle, capsys):
     path.write_bytes(data)
     assert main(["replay", str(path), "--model", str(numpy_bundle.path)]) == 1
     assert "NOT those of the recording" in capsys.readouterr().err
+
+
+def test_the_folder_of_a_model_of_ones_own_is_remembered(recorded, numpy_bundle, capsys):
+    path, _ = recorded()
+    assert main(["replay", str(path)]) == 0
+    assert "are the same" in capsys.readouterr().err
+    recording = Recording.read(path)
+    assert recording.model == str(numpy_bundle.path.resolve())
+    recording.settings["folder"] = "/moved/elsewhere"
+    with pytest.raises(EdgeSerError, match=r"was in /moved/elsewhere, which is not there; say with --model"):
+        _ = recording.model
+    shipped = load_bundle("stream72k")
+    how = {"every": 1, "gate": "level", "doze": False, "adapt": False, "turns": True, "source": "mic"}
+    settings = recording_settings(shipped, open_engine(shipped, "numpy"), **how)
+    assert (settings["model"], settings["folder"]) == ("stream72k", None)
+    recording.settings.clear()
+    recording.settings["model"] = "stream72k"  # as recordings were before
+    assert recording.model == "stream72k"
 
 
 def test_an_interruption_is_no_difference(recorded, numpy_bundle, capsys, monkeypatch):
