@@ -81,10 +81,15 @@ class ArecordOpening:
     def start(self) -> None:
         """See `Opening.start`; that the device cannot be opened is told by `read`."""
         # A session of its own: Ctrl-C is for us, and we end it when what it heard has been read.
-        self._process = subprocess.Popen(
-            self._command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            bufsize=0, start_new_session=True, env={**os.environ, "LC_ALL": "C"},
-        )  # fmt: skip
+        try:
+            self._process = subprocess.Popen(
+                self._command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                bufsize=0, start_new_session=True, env={**os.environ, "LC_ALL": "C"},
+            )  # fmt: skip
+        except OSError as error:
+            raise EdgeSerError(
+                f"{self._command[0]} cannot be run ({error.strerror or error}); end other programs, or wait"
+            ) from error
         out, _ = self._pipes()
         if hasattr(fcntl, "F_SETPIPE_SZ"):
             with contextlib.suppress(

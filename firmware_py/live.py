@@ -136,6 +136,8 @@ class LiveSource:
             yield self._block(self._timeline.flush(), self._clock.now())
             yield from self._gap({DRIVER: self._tracker.settle()}, self._clock.now())
             if reason is None:
+                if self._away:  # found, and stopped before its first audio
+                    yield from self._missed(self._clock.now())
                 return
             if self._heard_upto is None:  # it never worked: that is the caller's to mend, not time's
                 raise EdgeSerError(
@@ -147,7 +149,7 @@ class LiveSource:
             self.close()
             found = yield from self._find(stop)
             if found is None:
-                yield from self._gap(self._missed(self._clock.now()), self._clock.now())
+                yield from self._missed(self._clock.now())
                 return
             opening = found
 
@@ -184,6 +186,8 @@ class LiveSource:
         """Wait for the microphone; the opening that runs again, or None where it was stopped first."""
         while not stop.requested:
             yield self._block(_NOTHING, self._clock.now())
+            # As it passes: who listens for so many seconds is told when they are over.
+            yield from self._missed(self._clock.now())
             if self._looks:  # the first look is at once
                 self._clock.sleep(self._clock.now() + _RETRY_S[self._looks > 10], stop)
             self._looks += 1
@@ -205,8 +209,8 @@ class LiveSource:
         samples = self._one_channel(chunk.samples)
         lost: dict[str, int] = {}
         if self._away and len(samples):
-            lost = self._missed(chunk.arrival - len(samples) / self._timeline.rate)
-            self._event("microphone-found", f"{self.name} is heard again")
+            yield from self._missed(chunk.arrival - len(samples) / self._timeline.rate)
+            self._event("microphone-found", f"{self.name} is heard again")  # behind the gap
             self._away = False
         if chunk.dropped:
             lost[RING] = chunk.dropped
@@ -242,11 +246,14 @@ class LiveSource:
             account[place] = account.get(place, 0) + samples
         yield self._block(_NOTHING, arrival, self._timeline.skip(lost))
 
-    def _missed(self, upto: float) -> dict[str, int]:
-        """What would have come between the last sample and `upto`."""
+    def _missed(self, upto: float) -> Iterator[Block]:
+        """What would have come between the last sample, or what was booked since, and `upto`."""
         if self._heard_upto is None:
-            return {}
-        return {MICROPHONE: max(0, round((upto - self._heard_upto) * self._timeline.rate))}
+            return
+        rate = self._timeline.rate
+        samples = max(0, round((upto - self._heard_upto) * rate))
+        self._heard_upto += samples / rate  # and not `upto`, so that rounding never adds up
+        yield from self._gap({MICROPHONE: samples}, upto)
 
     def _one_channel(self, samples: np.ndarray) -> np.ndarray:
         if samples.shape[1] == 1:

@@ -6,16 +6,24 @@ import ctypes
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from edge_ser.audio import SAMPLE_RATE
-from edge_ser.errors import EdgeSerError, MissingExtraError, require
+from edge_ser.errors import EdgeSerError
 
 from .capture import Capture, Chunk
+from .devices import (
+    InputDevice,
+    find_again,
+    find_device,
+    input_devices,
+    load_sounddevice,
+    portaudio_words,
+    rates_to_try,
+)
 from .live import Clock, LiveSource
 
-__all__ = ["InputDevice", "PortAudioOpening", "find_device", "input_devices", "open_microphone"]
+__all__ = ["PortAudioOpening", "open_microphone"]
 
 # Waking up is what capture costs (PulseAudio, x86-64: 1.1 % of a core with blocks of 25 ms, 0.45 % with 62.5 ms), so at
 # 16 kHz a block is a step, and ends when the step ends. At another rate the resampler is a few samples behind, and a
@@ -23,47 +31,6 @@ __all__ = ["InputDevice", "PortAudioOpening", "find_device", "input_devices", "o
 _BLOCK_S = {SAMPLE_RATE: 0.25}
 _SHORT_BLOCK_S = 0.0625
 _RING_S = 8.0
-# Sound servers bring any rate to any other with good filters, and to theirs 16 kHz is one more client.
-_SERVERS = ("pulse", "pipewire", "jack")
-
-
-@dataclass(frozen=True, slots=True)
-class InputDevice:
-    """A microphone as PortAudio lists it.
-
-    Attributes
-    ----------
-    index : int
-        PortAudio's number; it may change when devices come and go.
-    name : str
-        What ``mic:NAME`` is compared with.
-    host : str
-        The host interface, for instance ``ALSA``.
-    channels : int
-        Input channels at most.
-    sample_rate : int
-        The device's own rate in Hz.
-    default : bool
-        It is what ``mic`` opens.
-    """
-
-    index: int
-    name: str
-    host: str
-    channels: int
-    sample_rate: int
-    default: bool
-
-
-def _sounddevice() -> Any:
-    try:
-        return require("sounddevice", extra="mic", purpose="hearing a microphone")
-    except MissingExtraError as error:
-        if "PortAudio" in str(error):
-            raise EdgeSerError(
-                "the library PortAudio is not installed; on Debian and Raspberry Pi OS: apt install libportaudio2"
-            ) from error
-        raise
 
 
 def _forget_plugins() -> None:
@@ -77,97 +44,6 @@ def _forget_plugins() -> None:
     except (OSError, AttributeError):  # PortAudio has loaded no ALSA, or the system knows no such thing
         return
     alsa.snd_config_update_free_global()
-
-
-def input_devices(backend: Any = None) -> list[InputDevice]:
-    """All microphones that PortAudio finds, in its order; an empty list where there is none.
-
-    Parameters
-    ----------
-    backend : module, optional
-        What stands for ``sounddevice`` in tests.
-
-    Raises
-    ------
-    MissingExtraError
-        The package sounddevice is not installed.
-    EdgeSerError
-        PortAudio is not installed or fails.
-    """
-    sounddevice = backend if backend is not None else _sounddevice()
-    try:
-        devices, hosts = sounddevice.query_devices(), sounddevice.query_hostapis()
-        default = sounddevice.default.device[0]
-    except sounddevice.PortAudioError as error:
-        raise EdgeSerError(f"PortAudio cannot list the microphones: {_reason(error)}") from error
-    return [
-        InputDevice(
-            index=index,
-            name=device["name"],
-            host=hosts[device["hostapi"]]["name"],
-            channels=device["max_input_channels"],
-            sample_rate=round(device["default_samplerate"]),
-            default=index == default,
-        )
-        for index, device in enumerate(devices)
-        if device["max_input_channels"] > 0
-    ]
-
-
-def find_device(devices: list[InputDevice], name: str) -> InputDevice:
-    """The one microphone that a name means.
-
-    Parameters
-    ----------
-    devices : list of InputDevice
-        Those there are.
-    name : str
-        A name or a part of one, in any case, or PortAudio's number; empty for the default.
-
-    Raises
-    ------
-    EdgeSerError
-        None or several fit; the sentence lists them.
-    """
-    if not devices:
-        raise EdgeSerError(
-            "no microphone was found; plug one in and see `edge-ser devices`, or name a sound file instead"
-        )
-    if not name:
-        return next((device for device in devices if device.default), devices[0])
-    wanted = name.casefold()
-    exact = [device for device in devices if device.name.casefold() == wanted or str(device.index) == name]
-    found = exact or [device for device in devices if wanted in device.name.casefold()]
-    if len(found) == 1:
-        return found[0]
-    listed = ", ".join(f"{device.name!r} ({device.index})" for device in found or devices)
-    if found:
-        raise EdgeSerError(
-            f"several microphones fit {name!r}: {listed}; give more of the name, or the number"
-        )
-    raise EdgeSerError(f"there is no microphone {name!r}; there are: {listed}")
-
-
-def rates_to_try(device: InputDevice, devices: list[InputDevice]) -> list[int]:
-    """The rates to open a microphone with, the best first.
-
-    A sound server is asked for 16 kHz. Hardware (``hw:``) is too, since what it accepts it does itself, and else for
-    its own rate. Whatever else ALSA lists would convert by drawing straight lines between samples, so it is asked
-    for its own rate and we resample.
-    """
-    served = any(server in other.name.casefold() for other in devices for server in _SERVERS)
-    name = device.name.casefold()
-    server = any(word in name for word in _SERVERS) or (name == "default" and served)
-    if device.host != "ALSA" or server or "hw:" in name:
-        rates = [SAMPLE_RATE, device.sample_rate, 48_000, 44_100]
-    else:
-        rates = [device.sample_rate, 48_000, 44_100, SAMPLE_RATE]
-    return list(dict.fromkeys(rates))
-
-
-def _reason(error: Exception) -> str:
-    """PortAudio's words without its codes."""
-    return str(error.args[0]) if error.args else str(error)
 
 
 class PortAudioOpening:
@@ -225,7 +101,7 @@ class PortAudioOpening:
             )
         except sounddevice.PortAudioError as error:
             raise EdgeSerError(
-                f"{name} cannot be opened at {rate} Hz ({_reason(error)}); is it in use, "
+                f"{name} cannot be opened at {rate} Hz ({portaudio_words(error)}); is it in use, "
                 "or its audio server down? `edge-ser devices` lists others"
             ) from error
 
@@ -242,7 +118,7 @@ class PortAudioOpening:
             self._stream.start()
         except self._sounddevice.PortAudioError as error:
             raise EdgeSerError(
-                f"{self.name} does not start ({_reason(error)}); see `edge-ser devices`"
+                f"{self.name} does not start ({portaudio_words(error)}); see `edge-ser devices`"
             ) from error
 
     def read(self, timeout: float) -> Chunk | None:
@@ -265,6 +141,33 @@ class PortAudioOpening:
         stream, self._stream = self._stream, None
         if stream is not None:
             stream.close(ignore_errors=True)
+
+
+class _PortAudio:
+    """The library, which was started when the package was imported."""
+
+    def __init__(self, sounddevice: Any) -> None:
+        self._sounddevice = sounddevice
+        self._running = True
+
+    def start_anew(self) -> None:
+        """It lists devices once, and keeps talking to a server that is dead, until it is started anew.
+
+        Raises
+        ------
+        EdgeSerError
+            It does not start; it can be tried again.
+        """
+        try:
+            if self._running:
+                self._running = False  # what did not start must not be ended again
+                self._sounddevice._terminate()
+            self._sounddevice._initialize()
+        except self._sounddevice.PortAudioError as error:
+            raise EdgeSerError(
+                f"PortAudio does not start anew ({portaudio_words(error)}); see `edge-ser devices`"
+            ) from error
+        self._running = True
 
 
 def open_microphone(
@@ -300,23 +203,25 @@ def open_microphone(
     EdgeSerError
         PortAudio or the microphone is not there.
     """
-    sounddevice = backend if backend is not None else _sounddevice()
+    sounddevice = backend if backend is not None else load_sounddevice()
     clock = clock if clock is not None else Clock()
     ring = {"capture": capture, "now": clock.now}
-    opened: list[str] = []  # the full name of the one that was opened first: no other is opened in its place
+    first: InputDevice | None = None  # no other is opened in its place, but for the default, which may change
+    beside: set[str] = set()
+    portaudio = _PortAudio(sounddevice)
 
     def open_again() -> PortAudioOpening:
-        if opened:
-            # PortAudio lists devices once, and keeps talking to a server that is dead, until it starts anew.
-            sounddevice._terminate()
-            sounddevice._initialize()
+        nonlocal first
+        if first is not None:
+            portaudio.start_anew()
         devices = input_devices(sounddevice)
-        device = find_device(devices, opened[0] if opened else name)
+        device = find_again(devices, first, beside) if first and name else find_device(devices, name)
         rates = [rate] if rate else rates_to_try(device, devices)
         opening = _open(sounddevice, device, rates, channel, ring)
         _forget_plugins()
-        if not opened:
-            opened.append(device.name if name else "")
+        if first is None:
+            first = device
+            beside.update(other.name for other in devices)
         return opening
 
     return LiveSource(open_again, channel=channel, clock=clock)

@@ -84,7 +84,7 @@ class Recorder:
             The disk refuses, or the file is full; what was written before stays.
         """
         if lost:
-            self._gaps.append((self._bytes // 2, dict(lost)))
+            self._note_gap(lost)
         pcm = float_to_pcm16(samples)
         data = memoryview(pcm)
         if self._bytes + len(data) > _LARGEST:
@@ -97,6 +97,14 @@ class Recorder:
             self._bytes += written
             data = data[written:]
         return pcm16_to_float(pcm)
+
+    def _note_gap(self, lost: Mapping[str, int]) -> None:
+        at = self._bytes // 2
+        if not self._gaps or self._gaps[-1][0] != at:
+            self._gaps.append((at, {}))
+        here = self._gaps[-1][1]  # one entry, however often a microphone that is away is looked for
+        for place, samples in lost.items():
+            here[place] = here.get(place, 0) + samples
 
     def answer(self, prediction: Prediction) -> None:
         """Take note of an answer."""

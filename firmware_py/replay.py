@@ -8,9 +8,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 from edge_ser.audio import pcm16_to_float
+from edge_ser.bundle import SHIPPED, Bundle
 from edge_ser.errors import EdgeSerError
 from edge_ser.files import parse_json_object, sha256
 
@@ -18,9 +19,6 @@ from .blocks import Block
 from .engines import Engine
 from .recorder import CHUNK
 from .stop import Stop
-
-if TYPE_CHECKING:
-    from edge_ser.bundle import Bundle
 
 __all__ = ["Recording", "RecordingSource", "recording_settings"]
 
@@ -38,10 +36,15 @@ def recording_settings(
     turns: bool,
     source: str,
 ) -> dict[str, Any]:
-    """What a recording says of the run that made it: enough to answer again in the same way."""
+    """What a recording says of the run that made it: enough to answer again in the same way.
+
+    Of a model that came with the package its name is enough; of any other its folder is told.
+    """
+    shipped = bundle.path.parent == SHIPPED
     digest = sha256(bundle.file(engine.name, engine.precision).read_bytes()).hexdigest()
     return {
-        "model": bundle.name, "model_sha256": digest, "engine": engine.name, "precision": engine.precision,
+        "model": bundle.name, "folder": None if shipped else str(bundle.path.resolve()), "model_sha256": digest,
+        "engine": engine.name, "precision": engine.precision,
         "every": every, "gate": gate, "doze": doze, "adapt": adapt, "turns": turns,
         "source": source,
     }  # fmt: skip
@@ -71,6 +74,25 @@ class Recording:
     settings: dict[str, Any]
     gaps: list[tuple[int, dict[str, int]]]
     answers: dict[str, Any]
+
+    @property
+    def model(self) -> str:
+        """The name or folder of the model that listened.
+
+        Raises
+        ------
+        EdgeSerError
+            Its folder is not there.
+        """
+        folder = self.settings.get("folder")  # recordings of before know names alone
+        if folder is None:
+            return str(self.settings["model"])
+        if not Path(folder).is_dir():
+            raise EdgeSerError(
+                f"the model that listened to {self.path} was in {folder}, which is not there; say with --model where "
+                "it is now"
+            )
+        return str(folder)
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Recording:

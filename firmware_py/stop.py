@@ -41,7 +41,10 @@ class Stop:
 
 @contextmanager
 def stop_on_signals() -> Iterator[Stop]:
-    """A `Stop` that Ctrl-C and SIGTERM request; a second Ctrl-C interrupts as usual. Main thread only."""
+    """A `Stop` that Ctrl-C, SIGTERM and a terminal that hangs up request, the last where ``nohup`` does not forbid it.
+
+    A second Ctrl-C interrupts as usual. Main thread only.
+    """
     stop = Stop()
 
     def handle(number: int, frame: FrameType | None) -> None:
@@ -49,7 +52,10 @@ def stop_on_signals() -> Iterator[Stop]:
             raise KeyboardInterrupt
         stop.request("signal")
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    ends = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        ends.append(signal.SIGHUP)
+    before = {number: signal.signal(number, handle) for number in ends}
     try:
         yield stop
     finally:

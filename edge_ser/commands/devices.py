@@ -7,7 +7,7 @@ import dataclasses
 import sys
 
 from edge_ser.commands._output import add_output_argument, write_table
-from firmware_py.microphone import input_devices
+from firmware_py.devices import input_devices
 
 __all__ = ["add_arguments", "run"]
 

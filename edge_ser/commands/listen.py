@@ -152,7 +152,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Listen; 0 when the source ended, the duration was reached, or Ctrl-C or SIGTERM came."""
+    """Listen; 0 when the source ended, the duration was reached, or Ctrl-C, SIGTERM or SIGHUP came."""
     meter = Meter()
     meter.mark("start")
     bundle = load_bundle(args.model)

@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "whether every answer is the same, bit for bit."
     )
     parser.epilog = (
-        "Exit status: 0 the same answers, 1 others.\n\n"
+        "Exit status: 0 the same answers, 1 others, 130 interrupted.\n\n"
         "examples:\n"
         "  edge-ser listen --record heard.wav --duration 60\n"
         "  edge-ser replay heard.wav                         the answers again, and whether they are the same\n"
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     recording = Recording.read(args.file)
     settings = recording.settings
     try:
-        bundle = load_bundle(args.model or settings["model"])
+        bundle = load_bundle(args.model or recording.model)
         engine = open_engine(
             bundle, args.engine or settings["engine"], args.precision or settings["precision"]
         )
@@ -98,6 +98,12 @@ def run(args: argparse.Namespace) -> int:
         Listener(source, pipeline, [sink, again], steady=Steady()).run(stop)
     same = again.to_json() == recording.answers
     count = recording.answers.get("count")
+    if stop.requested and not same:
+        print(
+            f"edge-ser: interrupted after {again.count} of {count} answers, too early to compare",
+            file=sys.stderr,
+        )
+        raise KeyboardInterrupt
     words = (
         f"all {count} answers are the same"
         if same

@@ -38,6 +38,7 @@ class ExecSink:
     def __init__(self, command: str, words: IO[str], *, limit_s: float = 10.0) -> None:
         self._command, self._words, self._limit_s = command, words, limit_s
         self._told = ""
+        self._last: Prediction | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._started = 0.0
         self.runs = self.failures = 0
@@ -46,21 +47,32 @@ class ExecSink:
         """Nothing to do yet."""
 
     def prediction(self, prediction: Prediction) -> None:
-        """Run the command where the label is another one than it was told last; never waits for it."""
+        """Run the command where the label is another one than it was told last; never waits for it.
+
+        Raises
+        ------
+        OSError
+            It cannot be started now; the change is told with the next answer.
+        """
+        self._last = prediction
+        if not self._busy():
+            self._tell_change(prediction)
+
+    def _tell_change(self, prediction: Prediction) -> None:
         label = prediction.steady or ""
-        if self._busy() or label == self._told:
+        if label == self._told:
             return
-        before, self._told = self._told, label
         answer = prediction.to_json()
         values = {name.upper(): answer[name] for name in ("arousal", "dominance", "valence")}
-        env = os.environ | {"EDGE_SER_LABEL": label, "EDGE_SER_BEFORE": before}
+        env = os.environ | {"EDGE_SER_LABEL": label, "EDGE_SER_BEFORE": self._told}
         env |= {f"EDGE_SER_{name}": "" if value is None else f"{value:.4f}" for name, value in values.items()}
-        self.runs += 1
-        self._started = time.monotonic()
         self._process = subprocess.Popen(
             self._command, shell=True, env=env, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
             start_new_session=True,
         )  # fmt: skip
+        self._started = time.monotonic()
+        self._told = label
+        self.runs += 1
         self._tell((json.dumps(answer, ensure_ascii=False) + "\n").encode())
 
     def _tell(self, line: bytes) -> None:
@@ -100,6 +112,15 @@ class ExecSink:
         """Not told."""
 
     def close(self) -> None:
-        """Wait for the command that runs, as long as it may."""
+        """Wait for the command that runs, as long as it may; then tell it the change that waited, if one did."""
+        self._wait()
+        if self._last is not None:
+            try:
+                self._tell_change(self._last)
+            except OSError as error:
+                self._failed(f"cannot be started ({error.strerror or error})")
+            self._wait()
+
+    def _wait(self) -> None:
         while self._busy():
             time.sleep(0.02)

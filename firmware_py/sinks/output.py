@@ -95,8 +95,9 @@ class Descriptor:
         return len(text)
 
     def flush(self) -> None:
-        """Write what was kept."""
+        """Complete a line that was begun, and write what was kept."""
         text, self._buffer = self._buffer, ""
+        self._send()
         if text:
             self.put(text)
 
@@ -115,7 +116,8 @@ class Descriptor:
 
 
 class RotatingFile:
-    """A file that is put aside when it is large: ``FILE.1`` is the last one, ``FILE.2`` the one before it.
+    """A file that is put aside when it is large, or begins with another head than its lines need: ``FILE.1`` is the
+    last one, ``FILE.2`` the one before it.
 
     Parameters
     ----------
@@ -150,28 +152,40 @@ class RotatingFile:
             self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, permissions_from_umask(0o666)
         )
         self._size = os.fstat(self._descriptor).st_size
+        self._head: str | None = None  # what its first line is, once that was looked at
         self._out = Descriptor(self._descriptor)
 
     def put(self, line: str, head: str = "") -> None:
         """See `LineOutput.put`."""
-        text = line if self._size else head + line
-        size = len(text.encode())
-        if self._size and self._size + size > self._limit:
+        if self._descriptor < 0:  # it could not be rotated, or not be opened after that
+            self._open()
+        full = self._size + len(line.encode()) > self._limit
+        if self._size and (full or not self._begins_with(head)):
             self._rotate()
-            text = head + line
-            size = len(text.encode())
+        text = line if self._size else head + line
         self._out.put(text)
-        self._size += size
+        self._size += len(text.encode())
+        self._head = head
+
+    def _begins_with(self, head: str) -> bool:
+        """Whether lines that belong under `head` can be added: a table of another model has other columns."""
+        if head and self._head is None:
+            try:
+                with self.path.open("rb") as file:
+                    self._head = file.read(len(head.encode())).decode(errors="replace")
+            except FileNotFoundError:  # somebody moved it away: a new one begins
+                return False
+        return not head or self._head == head
 
     def _rotate(self) -> None:
-        self._out.close()
-        os.close(self._descriptor)
+        self._out.flush()
+        self.close()  # whatever fails from here on, a number that is somebody else's by then is not closed again
         for number in range(self._keep, 0, -1):
             older = self._name(number - 1)
             if older.exists():
                 older.replace(self._name(number))
         if self._keep == 0:
-            self.path.unlink()
+            self.path.unlink(missing_ok=True)
         self._open()
 
     def _name(self, number: int) -> Path:

@@ -1,5 +1,6 @@
 """arecord as a source, with a program of ours in its place; named pipes."""
 
+import errno
 import json
 import os
 import signal
@@ -91,6 +92,26 @@ def test_one_that_breaks_off_is_started_anew(arecord, tmp_path, monkeypatch):
     assert events[:4] == ["microphone-lost", "microphone-found"] * 2
     [device] = source.devices
     assert device.read == len(heard) >= 6_000 and device.lost["microphone"] > 0
+
+
+def test_one_that_cannot_be_run_now_is_tried_again(arecord, tmp_path, monkeypatch):
+    monkeypatch.setattr(live, "_RETRY_S", (0.01, 0.01))
+    (tmp_path / "pcm").write_bytes(np.ones(2_000, "<i2").tobytes())
+    popen, runs = subprocess.Popen, []
+
+    def sometimes(*args, **options):
+        runs.append(args)
+        if len(runs) == 2:
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+        return popen(*args, **options)
+
+    monkeypatch.setattr(subprocess, "Popen", sometimes)
+    source = open_arecord(command=arecord(f"cat {tmp_path}/pcm"))
+    _, events = hear(source, enough=lambda count: count >= 4_000)
+    assert events[:2] == ["microphone-lost", "microphone-found"] and len(runs) >= 3
+    monkeypatch.setattr(subprocess, "Popen", lambda *args, **options: popen(["/absent"]))
+    with pytest.raises(EdgeSerError, match="cannot be run .No such file"):
+        hear(open_arecord(command=arecord("")))
 
 
 def test_a_program_that_hangs_is_started_anew(arecord, tmp_path, monkeypatch):

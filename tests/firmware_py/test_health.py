@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.simulated import World
 from edge_ser.audio import load_audio, write_wav
 from edge_ser.cli import main
 from firmware_py.blocks import Block
 from firmware_py.health import Checkup
 from firmware_py.ledger import DeviceAccount
+from firmware_py.microphone import open_microphone
 
 RNG = np.random.default_rng(0)
 
@@ -74,6 +76,23 @@ def test_the_command_on_a_file(tmp_path, capsys):
     assert main(["mic", str(tmp_path / "mute.wav")]) == 1
     assert "NOT healthy: it gave one and the same value" in capsys.readouterr().out
     assert main(["mic", str(tmp_path / "a.wav"), "--seconds", "0"]) == 2
+
+
+def test_the_command_ends_though_the_microphone_is_lost_for_good(monkeypatch, capsys):
+    world = World()
+
+    def open_world(text, **options):
+        return open_microphone("", backend=world, clock=world.clock, capture=world.capture, rate=world.rate)
+
+    monkeypatch.setattr("edge_ser.commands.mic.open_source", open_world)
+    began = world.time
+    world.later(3.0, world.unplug)
+    world.later(600.0, world.plug)  # so that the test ends
+    assert main(["mic", "-o", "json"]) == 1
+    assert world.time - began == pytest.approx(10, abs=2)
+    report = json.loads(capsys.readouterr().out)
+    assert report["lost_samples"] == pytest.approx(7 * 16_000, abs=2 * 16_000)
+    assert any("looking for it" in event for event in report["events"])
 
 
 @pytest.mark.microphone

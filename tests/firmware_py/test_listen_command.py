@@ -1,10 +1,13 @@
 """``edge-ser listen`` as people run it: in its own process."""
 
+import fcntl
 import json
+import os
 import shutil
 import signal
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -113,7 +116,8 @@ def test_memory_and_modules(speech, numpy_bundle, tmp_path, kind):
 
 
 @pytest.mark.parametrize(
-    ("signum", "source"), [(signal.SIGINT, "file"), (signal.SIGTERM, "file"), (signal.SIGINT, "-")]
+    ("signum", "source"),
+    [(signal.SIGINT, "file"), (signal.SIGTERM, "file"), (signal.SIGHUP, "file"), (signal.SIGINT, "-")],
 )
 def test_a_signal_ends_with_the_summary(speech, numpy_bundle, signum, source):
     args = [speech, "--realtime"] if source == "file" else ["-"]
@@ -134,6 +138,34 @@ def test_a_signal_ends_with_the_summary(speech, numpy_bundle, signum, source):
     assert lines[-1]["type"] == "summary" and lines[-1]["ended"] == "signal"
     assert lines[-1]["predictions"] == len(lines) - 1
     process.stdin.close(), process.stdout.close(), process.stderr.close()
+
+
+def test_a_terminal_that_hangs_up_ends_with_the_recording(speech, numpy_bundle, tmp_path):
+    """As an ssh session that drops: SIGHUP, and nothing can be written any more."""
+    master, slave = os.openpty()
+    process = subprocess.Popen(
+        command("listen", speech, "--realtime", "--record", tmp_path / "heard.wav", "--model", numpy_bundle.path),
+        stdin=slave, stdout=slave, stderr=slave, cwd=ROOT, start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )  # fmt: skip
+    os.close(slave)
+    while b"arousal" not in os.read(master, 1 << 16):
+        pass
+    os.close(master)
+    assert process.wait(timeout=20) == 0
+    assert [entry.name for entry in tmp_path.iterdir()] == ["heard.wav"]
+    assert len(load_audio(tmp_path / "heard.wav")) >= 4_000
+
+
+def test_nohup_is_respected(speech, numpy_bundle):
+    process = subprocess.Popen(
+        command("listen", speech, "--realtime", "-o", "jsonl", "--model", numpy_bundle.path),
+        stdout=subprocess.PIPE, cwd=ROOT, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+    )  # fmt: skip
+    process.stdout.readline()
+    process.send_signal(signal.SIGHUP)
+    stdout, _ = process.communicate(timeout=20)
+    assert process.returncode == 0 and json.loads(stdout.splitlines()[-1])["ended"] == "end"
 
 
 def test_a_file_at_its_own_pace(listen, speech):

@@ -7,12 +7,14 @@ import time
 import numpy as np
 import pytest
 
+from benchmarks.simulated import World
 from edge_ser.audio import load_audio, write_wav
 from edge_ser.errors import EdgeSerError
 from firmware_py.blocks import Block
 from firmware_py.engines import open_engine
 from firmware_py.ledger import DRIVER, RING
 from firmware_py.listener import Listener
+from firmware_py.microphone import open_microphone
 from firmware_py.pipeline import Pipeline
 from firmware_py.recorder import Recorder
 from firmware_py.sinks.lines import JsonlSink
@@ -99,6 +101,17 @@ def test_a_duration_counts_what_was_lost(numpy_bundle):
     source = Played(block(4000), block(4000, {RING: 6000}))
     (*predictions, summary), _ = listen(numpy_bundle, source, duration_s=0.5)
     assert summary["samples"]["processed"] == 4000 and len(predictions) == 1
+
+
+def test_a_duration_ends_though_the_microphone_is_lost_for_good(numpy_bundle):
+    world = World()
+    source = open_microphone("", backend=world, clock=world.clock, capture=world.capture, rate=world.rate)
+    world.later(5.0, world.unplug)
+    world.later(600.0, lambda: stop.request("signal"))  # so that the test ends
+    stop, began = Stop(), world.time
+    (*_, summary), _ = listen(numpy_bundle, source, stop, duration_s=10.0)
+    assert summary["ended"] == "duration" and world.time - began == pytest.approx(10, abs=2)
+    assert balanced(summary["samples"])
 
 
 def test_a_recording_gives_the_same_answers(numpy_bundle, tmp_path):

@@ -35,8 +35,10 @@ def test_nothing_happens():
 
 def test_an_unplugged_one_is_told_once_however_long():
     world = World()
-    source, events, position, _ = listen(world, (3.0, world.unplug), (123.0, world.plug), seconds=130)
+    source, events, position, positions = listen(world, (3.0, world.unplug), (123.0, world.plug), seconds=130)
     assert [event.kind for event in events] == ["microphone-lost", "microphone-found"]
+    lost, found = (event.at for event in events)
+    assert found - lost == source.devices[0].lost["microphone"] and positions == [lost, found]
     assert "stopped giving audio" in events[0].text
     assert source.devices[0].lost["microphone"] == pytest.approx(120 * 16_000, abs=3 * 16_000)
     assert position == source.devices[0].taken == world.heard
@@ -47,6 +49,32 @@ def test_a_stop_while_it_is_away():
     source, events, position, _ = listen(world, (3.0, world.unplug), seconds=20)
     assert [event.kind for event in events] == ["microphone-lost"]
     assert position == source.devices[0].taken == pytest.approx(20 * 16_000, abs=3 * 16_000)
+
+
+def test_what_is_missed_is_booked_as_it_passes_and_once():
+    world = World()
+    source = open_microphone("", backend=world, clock=world.clock, capture=world.capture, rate=world.rate)
+    world.later(3.0, world.unplug)
+    world.later(60.0, world.plug)
+    stop, begin, position = Stop(), world.time, 0
+    for block in source.blocks(stop):
+        position += len(block.samples) + sum(block.lost.values())
+        assert position == pytest.approx((world.time - begin) * 16_000, abs=2.5 * 16_000)  # the longest pause
+        if world.time - begin > 70:
+            stop.request("signal")
+    assert position == source.devices[0].taken == world.heard
+
+
+def test_a_stop_between_finding_it_and_its_first_audio():
+    world = World()
+
+    def plug_and_hang():
+        world.plug()
+        world.hangs_until = world.time + 60
+
+    source, events, position, _ = listen(world, (3.0, world.unplug), (5.0, plug_and_hang), seconds=6.5)
+    assert [event.kind for event in events] == ["microphone-lost"]
+    assert position == source.devices[0].taken == pytest.approx(6.5 * 16_000, abs=16_000)
 
 
 def test_a_muted_one_is_told_and_when_it_is_over():

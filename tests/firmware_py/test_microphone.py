@@ -15,64 +15,15 @@ import numpy as np
 import pytest
 
 from edge_ser.audio import load_audio, write_wav
-from edge_ser.errors import EdgeSerError, MissingExtraError
-from firmware_py import live, microphone
+from edge_ser.errors import EdgeSerError
+from firmware_py import live
 from firmware_py.capture import Capture
 from firmware_py.ledger import RING
-from firmware_py.microphone import (
-    InputDevice,
-    find_device,
-    input_devices,
-    open_microphone,
-    rates_to_try,
-)
+from firmware_py.microphone import open_microphone
 from firmware_py.stop import Stop
 from tests.support import corpus_folder
 
 ROOT = Path(__file__).parents[2]
-
-
-def device(index, name, default=False):
-    return InputDevice(index, name, "ALSA", 1, 48000, default)
-
-
-DEVICES = [device(0, "USB Microphone: Audio (hw:1,0)"), device(3, "pulse"), device(4, "default", True)]
-
-
-@pytest.mark.parametrize(
-    ("name", "index"), [("", 4), ("usb", 0), ("PULSE", 3), ("default", 4), ("3", 3), ("hw:1,0", 0)]
-)
-def test_a_name_means_one_device(name, index):
-    assert find_device(DEVICES, name).index == index
-
-
-def test_names_that_mean_none_or_several():
-    with pytest.raises(
-        EdgeSerError, match=r"no microphone 'webcam'; there are: 'USB .*' \(0\), 'pulse' \(3\)"
-    ):
-        find_device(DEVICES, "webcam")
-    with pytest.raises(
-        EdgeSerError, match=r"several microphones fit 'u': 'USB .*' \(0\), 'pulse' \(3\), 'default'"
-    ):
-        find_device(DEVICES, "u")
-    with pytest.raises(EdgeSerError, match="no microphone was found"):
-        find_device([], "")
-    assert find_device(DEVICES[:2], "").index == 0  # no default: the first
-    # an exact name goes before a longer one that holds it
-    assert find_device([device(0, "mic two"), device(1, "mic")], "mic").index == 1
-
-
-def test_missing_packages(monkeypatch):
-    monkeypatch.setitem(sys.modules, "sounddevice", None)
-    with pytest.raises(MissingExtraError, match=r"hearing a microphone: pip install 'edge-ser\[mic\]'"):
-        open_microphone()
-
-    def broken(*args, **options):
-        raise MissingExtraError("sounddevice does not load (PortAudio library not found); ...")
-
-    monkeypatch.setattr(microphone, "require", broken)
-    with pytest.raises(EdgeSerError, match="apt install libportaudio2"):
-        input_devices()
 
 
 class FakeSound:
@@ -84,7 +35,8 @@ class FakeSound:
     def __init__(self, script, fails=None, channels=1, rates=(16_000,), name="USB: Audio (hw:1,0)"):
         self.script, self.fails, self.channels, self.rates, self.name = script, fails, channels, rates, name
         self.default = SimpleNamespace(device=[0, 0])
-        self.restarts = 0
+        self.restarts = self.fail_to_start = 0
+        self.running = True
 
     def query_devices(self):
         entry = {"name": self.name, "hostapi": 0, "max_input_channels": self.channels}
@@ -94,10 +46,16 @@ class FakeSound:
         return [{"name": "ALSA"}]
 
     def _terminate(self):
+        if not self.running:
+            raise self.PortAudioError("PortAudio not initialized", -10000)
+        self.running = False
         self.restarts += 1
 
     def _initialize(self):
-        pass
+        if self.fail_to_start:
+            self.fail_to_start -= 1
+            raise self.PortAudioError("Unanticipated host error", -9999)
+        self.running = True
 
     def RawInputStream(self, **options):
         if self.fails == "open" or options["samplerate"] not in self.rates:
@@ -165,23 +123,6 @@ def test_a_rate_that_it_does_itself_and_ours():
     np.testing.assert_array_equal(wave * 32768, np.rint(wave * 32768))  # so that a recording is exact
 
 
-@pytest.mark.parametrize(
-    ("name", "host", "served", "rates"),
-    [
-        ("USB: Audio (hw:1,0)", "ALSA", False, [16_000, 44_100, 48_000]),
-        ("sysdefault", "ALSA", False, [44_100, 48_000, 16_000]),
-        ("default", "ALSA", False, [44_100, 48_000, 16_000]),
-        ("default", "ALSA", True, [16_000, 44_100, 48_000]),
-        ("pulse", "ALSA", True, [16_000, 44_100, 48_000]),
-        ("Built-in Microphone", "Core Audio", False, [16_000, 44_100, 48_000]),
-    ],
-)
-def test_rates_to_try(name, host, served, rates):
-    one = InputDevice(0, name, host, 1, 44_100, True)
-    others = [InputDevice(1, "pulse", "ALSA", 32, 44_100, False)] if served else []
-    assert rates_to_try(one, [one, *others]) == rates
-
-
 def test_channels():
     pair = np.array([[100, 300], [200, 400]], np.int16)
     wanted = {1: [100, 200], 2: [300, 400], "mix": [200, 300]}
@@ -230,6 +171,30 @@ def test_one_that_breaks_off_is_opened_anew(monkeypatch):
     assert events[:4] == ["microphone-lost", "microphone-found"] * 2
     assert sound.restarts >= 2  # PortAudio was started anew each time
     assert source.devices[0].read == samples
+
+
+def test_a_portaudio_that_does_not_start_at_once_is_tried_again(monkeypatch):
+    monkeypatch.setattr(live, "_RETRY_S", (0.01, 0.01))
+    sound = FakeSound([(np.arange(1000), 5.0, False)], "ends")
+    sound.fail_to_start = 3  # its sound server is away
+    source, stop, events = open_microphone(backend=sound), Stop(), []
+    for block in source.blocks(stop):
+        events += [event.kind for event in block.events]
+        if "microphone-found" in events:
+            stop.request("signal")
+    assert events[:2] == ["microphone-lost", "microphone-found"] and sound.fail_to_start == 0
+
+
+def test_one_that_is_plugged_in_elsewhere_is_heard_again(monkeypatch):
+    monkeypatch.setattr(live, "_RETRY_S", (0.01, 0.01))
+    sound = FakeSound([(np.arange(1000), 5.0, False)], "ends")
+    source, stop, events, began = open_microphone("usb", backend=sound), Stop(), [], time.monotonic()
+    for block in source.blocks(stop):
+        events += [event.kind for event in block.events]
+        sound.name = "USB: Audio (hw:2,0)"
+        if "microphone-found" in events or time.monotonic() > began + 10:
+            stop.request("signal")
+    assert events[:2] == ["microphone-lost", "microphone-found"]
 
 
 def test_a_stop_gives_what_is_in_the_ring():

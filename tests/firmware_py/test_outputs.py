@@ -5,9 +5,12 @@ import io
 import json
 import os
 import resource
+import shutil
 import signal
+import subprocess
 import threading
 import time
+from contextlib import contextmanager
 
 import pytest
 from hypothesis import given, settings
@@ -136,21 +139,28 @@ def test_the_latency_holds_the_waiting():
 # --- lines
 
 
-def test_a_line_that_a_full_disk_cut_is_completed_first(tmp_path):
+@contextmanager
+def no_file_over(size):
+    """A limit on files' size stands for the disk."""
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_a_line_that_a_full_disk_cut_is_completed_first(tmp_path):
     descriptor = os.open(tmp_path / "lines", os.O_WRONLY | os.O_CREAT)
     out = Descriptor(descriptor)
-    try:
-        out.put("first\n")
-        resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))  # stands for the disk
+    out.put("first\n")
+    with no_file_over(10):
         out.put("second\n")  # four bytes of it fit; the rest comes later
         for _ in range(3):
             with pytest.raises(OSError, match="too large"):
                 out.put("lost\n")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, handler)
     out.put("third\n")
     os.close(descriptor)
     assert (tmp_path / "lines").read_text() == "first\nsecond\nthird\n"
@@ -179,6 +189,39 @@ def test_rotation_keeps_the_last_lines_whole(tmp_path_factory, sizes, limit, kee
     assert kept == lines[len(lines) - len(kept) :] and (not lines or kept)
 
 
+def test_a_rotation_that_fails_is_tried_again_and_touches_no_other_file(tmp_path):
+    lines = [letter * 90 + "\n" for letter in "abc"]
+    out = RotatingFile(tmp_path / "log", limit=100, keep=1)
+    out.put(lines[0])
+    (tmp_path / "log.1" / "in the way").mkdir(
+        parents=True
+    )  # the renaming fails, as on a disk that went read-only
+    with pytest.raises(OSError, match="directory"):
+        out.put(lines[1])
+    others = [
+        os.open(tmp_path / "other", os.O_WRONLY | os.O_CREAT) for _ in range(2)
+    ]  # one gets the log's number
+    with pytest.raises(OSError, match="directory"):
+        out.put(lines[1])
+    for other in others:
+        os.close(other)  # still open
+    shutil.rmtree(tmp_path / "log.1")
+    out.put(lines[2])
+    out.close()
+    assert [(tmp_path / name).read_text() for name in ("log.1", "log")] == [lines[0], lines[2]]
+
+
+def test_a_log_is_not_rotated_within_a_line(tmp_path):
+    out = RotatingFile(tmp_path / "log", limit=10, keep=1)
+    with no_file_over(4):
+        out.put("second\n")
+        with pytest.raises(OSError, match="too large"):
+            out.put("lost\n")
+    out.put("third\n")
+    out.close()
+    assert [(tmp_path / name).read_text() for name in ("log.1", "log")] == ["second\n", "third\n"]
+
+
 def test_a_log_goes_on_where_it_was_and_its_name_tells_its_form(tmp_path):
     for end in (4000, 8000):
         sink = open_log(str(tmp_path / "a.csv"))
@@ -194,6 +237,25 @@ def test_a_log_goes_on_where_it_was_and_its_name_tells_its_form(tmp_path):
         open_log(str(tmp_path / "a.txt"))
     with pytest.raises(EdgeSerError, match="cannot write the log"):
         open_log(str(tmp_path / "absent" / "a.csv"))
+
+
+def test_a_table_of_another_model_begins_a_file_of_its_own(tmp_path):
+    for emotion in ({"calm": 0.5, "sad": 0.5}, {"happy": 1.0}, {"happy": 1.0}):
+        sink = open_log(str(tmp_path / "a.csv"))
+        for end in (4000, 8000):
+            sink.prediction(prediction(emotion=emotion, end=end))
+        sink.close()
+    older, newer = ((tmp_path / name).read_text().splitlines() for name in ("a.csv.1", "a.csv"))
+    assert "emotion.sad" in older[0] and len(older) == 3 and "emotion.happy" in newer[0] and len(newer) == 5
+    for lines in (older, newer):
+        assert len({line.count(",") for line in lines}) == 1
+    assert not (tmp_path / "a.csv.2").exists()
+    for keep in (1, 0):
+        sink = open_log(str(tmp_path / "a.csv"), keep=keep)
+        (tmp_path / "a.csv").unlink()  # by somebody else
+        sink.prediction(prediction())
+        sink.close()
+        assert len((tmp_path / "a.csv").read_text().splitlines()) == 2
 
 
 def test_events_go_beside_the_table():
@@ -231,6 +293,36 @@ def test_only_the_last_change_is_told_to_a_slow_one(tmp_path):
     sink.prediction(prediction("sad"))
     sink.close()
     assert (tmp_path / "log").read_text().split() == ["calm", "sad"]
+
+
+def test_the_change_that_waits_is_told_when_the_source_ends(tmp_path):
+    sink = ExecSink(f'sleep 0.2; echo "$EDGE_SER_BEFORE>$EDGE_SER_LABEL" >> {tmp_path}/log', io.StringIO())
+    for label in ("calm", "angry", "sad"):
+        sink.prediction(prediction(label))
+    sink.close()
+    sink.close()
+    assert (tmp_path / "log").read_text().split() == [">calm", "calm>sad"] and sink.runs == 2
+
+
+def test_a_change_that_cannot_be_told_now_is_told_later(tmp_path, monkeypatch):
+    def full(*args, **options):
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    words = io.StringIO()
+    sink = ExecSink(f'echo "$EDGE_SER_BEFORE>$EDGE_SER_LABEL" >> {tmp_path}/log', words)
+    with monkeypatch.context() as system:
+        system.setattr(subprocess, "Popen", full)
+        with pytest.raises(OSError, match="temporarily"):  # the queue before it tells that once
+            sink.prediction(prediction("calm"))
+    sink.prediction(prediction("calm"))
+    wait_for(lambda: not sink._busy())
+    with monkeypatch.context() as system:
+        system.setattr(subprocess, "Popen", full)
+        with pytest.raises(OSError, match="temporarily"):
+            sink.prediction(prediction("sad"))
+        sink.close()
+    assert (tmp_path / "log").read_text().split() == [">calm"] and sink.runs == 1
+    assert "cannot be started (Resource temporarily unavailable)" in words.getvalue()
 
 
 def test_commands_that_fail_or_hang_are_told():

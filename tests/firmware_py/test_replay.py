@@ -2,12 +2,14 @@
 
 import io
 import json
+import signal
 import time
 
 import numpy as np
 import pytest
 
 from edge_ser.audio import load_audio, write_wav
+from edge_ser.bundle import load_bundle
 from edge_ser.cli import main
 from edge_ser.errors import EdgeSerError
 from firmware_py.blocks import Block
@@ -108,6 +110,40 @@ def test_others_are_told(recorded, numpy_bundle, capsys):
     assert "NOT those of the recording" in capsys.readouterr().err
 
 
+def test_the_folder_of_a_model_of_ones_own_is_remembered(recorded, numpy_bundle, capsys):
+    path, _ = recorded()
+    assert main(["replay", str(path)]) == 0
+    assert "are the same" in capsys.readouterr().err
+    recording = Recording.read(path)
+    assert recording.model == str(numpy_bundle.path.resolve())
+    recording.settings["folder"] = "/moved/elsewhere"
+    with pytest.raises(EdgeSerError, match=r"was in /moved/elsewhere, which is not there; say with --model"):
+        _ = recording.model
+    shipped = load_bundle("stream72k")
+    how = {"every": 1, "gate": "level", "doze": False, "adapt": False, "turns": True, "source": "mic"}
+    settings = recording_settings(shipped, open_engine(shipped, "numpy"), **how)
+    assert (settings["model"], settings["folder"]) == ("stream72k", None)
+    recording.settings.clear()
+    recording.settings["model"] = "stream72k"  # as recordings were before
+    assert recording.model == "stream72k"
+
+
+def test_an_interruption_is_no_difference(recorded, numpy_bundle, capsys, monkeypatch):
+    path, live = recorded()
+    hear = RecordingSource.blocks
+
+    def interrupted(source, stop):
+        for i, block in enumerate(hear(source, stop)):
+            yield block
+            if i == 20:
+                signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(RecordingSource, "blocks", interrupted)
+    assert main(["replay", str(path), "--model", str(numpy_bundle.path)]) == 130
+    said = capsys.readouterr().err
+    assert f" of {len(live) - 1} answers, too early to compare" in said and "NOT" not in said
+
+
 def test_players_hear_the_samples_alone(recorded):
     path, live = recorded()
     assert len(load_audio(path)) == live[-1]["samples"]["processed"] + live[-1]["samples"]["tail"]
@@ -117,10 +153,12 @@ def test_gaps_lie_where_they_were(tmp_path):
     recorder = Recorder(tmp_path / "a.wav", {"model": "x"})
     recorder.write(np.zeros(10, np.float32), {"ring": 3})
     recorder.write(np.zeros(5_000, np.float32))
-    recorder.write(np.zeros(0, np.float32), {"driver": 4})
+    for lost in (3, 1):  # one gap, however often it was told
+        recorder.write(np.zeros(0, np.float32), {"driver": lost})
     recorder.close()
     recording = Recording.read(tmp_path / "a.wav")
     assert recording.settings == {"model": "x"} and recording.samples == 5_010
+    assert recording.gaps == [(0, {"ring": 3}), (5_010, {"driver": 4})]
     got = [(len(block.samples), dict(block.lost)) for block in RecordingSource(recording).blocks(Stop())]
     assert got == [(4_000, {"ring": 3}), (1_010, {}), (0, {"driver": 4})]
 
