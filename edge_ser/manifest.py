@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from edge_ser.calibration import Calibration
 from edge_ser.detector import SpeechDetector
 from edge_ser.dsp import MelSpec
 from edge_ser.entries import MAX_ELEMENTS, Entries
@@ -94,32 +95,6 @@ class AdvScale:
     range: tuple[float, float]
     source: str
     learnt: bool = True
-
-
-@dataclasses.dataclass(frozen=True)
-class Calibration:
-    """How logits become probabilities.
-
-    Attributes
-    ----------
-    temperature : float
-        Logits are divided by it before the softmax; above 0.
-    unsure_below : float
-        A best probability under it is reported as unsure; 0..1, and 0 never is.
-    coverage : float or None
-        Share of clips of the speakers it was fitted on that stay sure.
-    fitted_on : str
-        Whose clips those were.
-    typical : tuple of tuple of float or None
-        A row for each label, and in it a number for each: the mean of the logarithms of probabilities over those clips
-        of that emotion, against which a listener that gets used to a speaker sets answers (`firmware_py.adaptation`).
-    """
-
-    temperature: float
-    unsure_below: float
-    coverage: float | None = None
-    fitted_on: str = ""
-    typical: tuple[tuple[float, ...], ...] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -217,7 +192,7 @@ class Manifest:
             outputs=tuple(_tensor(entry) for entry in top.items("outputs")),
             labels=top.texts("labels"),
             adv=_adv(top.child("adv")),
-            calibration=_calibration(top.child("calibration"), len(top.texts("labels"))),
+            calibration=Calibration.parse(top.child("calibration"), len(top.texts("labels"))),
             parameters=top.count("parameters"),
             macs_per_second=top.count("macs_per_second"),
             training=top.mapping("training"),
@@ -266,16 +241,6 @@ def _adv(entry: Entries) -> AdvScale:
         raise entry.wrong("range", "two numbers, the lower first")
     learnt = entry.get("learnt", bool, "true or false") if "learnt" in entry.raw else True
     return AdvScale(order, (float(limits[0]), float(limits[1])), entry.text("source"), learnt)
-
-
-def _calibration(entry: Entries, labels: int) -> Calibration:
-    return Calibration(
-        entry.number("temperature", 1e-3, 1e3),
-        entry.number("unsure_below", 0.0, 1.0),
-        entry.number("coverage", 0.0, 1.0) if entry.raw.get("coverage") is not None else None,
-        entry.text("fitted_on") if entry.raw.get("fitted_on") else "",
-        entry.square("typical", labels) if entry.raw.get("typical") is not None else None,
-    )
 
 
 def _window(entry: Entries) -> Window:
