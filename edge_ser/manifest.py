@@ -337,6 +337,15 @@ def _check_agreement(manifest: Manifest, top: Entries) -> None:
     fitting = fitting if manifest.vector is None else ("vector",)
     if any(form not in fitting for _, _, form in variants):
         raise top.wrong("files", f"of the form {' or '.join(map(repr, fitting))}, as the rest says")
+    said = {
+        "labels": [*manifest.labels],
+        "step_frames": manifest.step_frames,
+        "spec.n_mels": manifest.spec.n_mels,
+    }
+    for place, value in said.items():
+        key = place.rpartition(".")[2]
+        if manifest.config.get(key, value) != value:  # a network's own; others have none of them
+            raise top.wrong(f"config.{key}", f"the same as {place}")
 
 
 def _check_interface(manifest: Manifest, interface: Interface, top: Entries) -> None:

@@ -268,11 +268,20 @@ def test_entries_that_contradict_each_other(folder):
         "batch of one": lambda e: e["states"][0].update(shape=[2, 1, 2, 64]),
         "at most": lambda e: e["states"][0].update(shape=[1, 1 << 20, 1 << 20]),
         "points": lambda e: e["spec"].update(n_fft=1 << 20),
+        "config.labels must be the same as labels": lambda e: e["labels"].reverse(),
+        "config.labels": lambda e: e["config"].update(labels=e["config"]["labels"][::-1]),
+        "config.step_frames": lambda e: e["config"].update(step_frames=10**8),
+        "config.n_mels must be the same as spec.n_mels": lambda e: e["config"].update(n_mels=None),
     }
     for word, change in changes.items():
         (folder / "bundle.json").write_text(whole)
         edit(folder, change)
         refused(folder, word)
+
+
+def test_a_config_may_be_silent_on_what_the_rest_says(folder):
+    edit(folder, lambda entries: entries.update(config={"layers": 3}))
+    assert load_bundle(folder).config == {"layers": 3}
 
 
 def test_write_refuses_what_exists(folder):
