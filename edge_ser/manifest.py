@@ -225,6 +225,8 @@ def _spec(top: Entries) -> MelSpec:
         raise top.wrong("spec", f"a front end's description: {error}") from error
     if spec.n_fft > _MAX_FFT or spec.n_mels > spec.n_fft:
         raise top.wrong("spec", f"a front end of at most {_MAX_FFT} points and no more bands than points")
+    if spec.n_mels * (spec.n_fft // 2 + 1) > MAX_ELEMENTS:  # the filters are made as a whole
+        raise top.wrong("spec", f"a front end whose bands times bins are at most {MAX_ELEMENTS}")
     return spec
 
 
