@@ -181,6 +181,7 @@ class Manifest:
             raise EdgeSerError(
                 f"{what} is of version {version} and this edge-ser reads up to {VERSION}; update edge-ser"
             )
+        top.require_shown()
         manifest = cls(
             name=top.matching("name", _MODEL_NAME),
             architecture=top.text("architecture"),
