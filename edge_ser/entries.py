@@ -108,6 +108,14 @@ class Entries:
             raise self.wrong(key, f"from {least} to {most}")
         return value
 
+    def counts(self, key: str, least: int, most: int) -> tuple[int, ...]:
+        """A list of whole numbers of a range."""
+        wanted = f"a list of whole numbers from {least} to {most}"
+        value = self.get(key, list, wanted)
+        if not all(type(item) is int and least <= item <= most for item in value):
+            raise self.wrong(key, wanted)
+        return tuple(value)
+
     def number(self, key: str, least: float, most: float) -> float:
         """A finite number of a range."""
         value = self.raw.get(key)

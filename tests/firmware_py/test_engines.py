@@ -157,6 +157,30 @@ def test_numpy_refuses_weights_that_do_not_fit():
         Stream72kNet(weights | {"extra": np.zeros(1, np.float32)}, CONFIG)
 
 
+@pytest.mark.parametrize("key", [*CONFIG, "halve", "phases"])
+def test_numpy_names_what_is_wrong_in_config(key):
+    weights = random_weights()
+    if key in CONFIG:
+        with pytest.raises(EdgeSerError, match=rf"bundle\.json is damaged \(config\.{key} must be"):
+            Stream72kNet(weights, {name: value for name, value in CONFIG.items() if name != key})
+    wrong = [None, True, -5, 1e300, 10**9, "ab", [], [0], [2.5], [10**9], ["a", "a"], {}, {"a": 1}]
+    for value in wrong:
+        if value == [] and key in ("stem", "dilations"):
+            continue  # the weights hold more than that
+        with pytest.raises(EdgeSerError, match=rf"bundle\.json is damaged \(config\.{key} must be"):
+            Stream72kNet(weights, CONFIG | {key: value})
+
+
+def test_numpy_refuses_what_config_cannot_ask_for():
+    with pytest.raises(EdgeSerError, match=r"config\.heads must be a divisor of channels, 96"):
+        Stream72kNet(random_weights(), CONFIG | {"heads": 5})
+    with pytest.raises(EdgeSerError, match=r"config\.bound must be a number from 0\.001 to 80"):
+        Stream72kNet(random_weights(), CONFIG | {"bound": 0})
+    wide = CONFIG | {"stem": [256], "step_frames": 4096}  # each is possible, and both are gigabytes in places
+    with pytest.raises(EdgeSerError, match=r"33554432 numbers at once: its step_frames, .* at most 16777216"):
+        Stream72kNet(random_weights(0, wide), wide)
+
+
 def test_unknown_engine_and_precision(numpy_bundle):
     with pytest.raises(
         EdgeSerError,
