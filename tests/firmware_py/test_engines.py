@@ -1,6 +1,8 @@
 """Every engine: the same answers within float32's rounding, the same bits each time, errors that say what to do."""
 
 import dataclasses
+import os
+import subprocess
 import sys
 
 import numpy as np
@@ -242,6 +244,21 @@ def test_a_file_that_is_no_model_is_refused(full_bundle, tmp_path, name, capfd):
 def test_litert_is_quiet(full_bundle, capfd):
     open_engine(full_bundle, "litert").initial_state()
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="closes a descriptor as a POSIX shell does")
+@pytest.mark.parametrize("closing", ["pass", "os.close(2)"], ids=["open", "closed"])
+def test_litert_loads_where_there_is_no_standard_error(closing):
+    pytest.importorskip("ai_edge_litert", reason="ai_edge_litert is not installed (extra 'litert')")
+    code = (
+        f"import os, sys; sys.stderr = None; {closing}\n"
+        "from edge_ser.bundle import load_bundle; from firmware_py.engines import open_engine\n"
+        "print(open_engine(load_bundle('stream72k'), 'litert').name)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (run.returncode, run.stdout.strip(), run.stderr) == (0, "litert", "")
 
 
 def test_a_bundle_of_unknown_architecture(numpy_bundle):
