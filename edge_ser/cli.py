@@ -168,6 +168,19 @@ def _run(argv: Sequence[str]) -> int:
     return status
 
 
+def _open_closed_streams() -> None:
+    """Point standard streams that the caller closed (``2>&-``, some supervisors) at the null device.
+
+    Python has None for them, on which `print` writes words for people to standard output, and the next file that is
+    opened gets the descriptor, to which libraries then write what they have to say.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_RDWR)  # takes the lowest descriptor that is free: the closed one
+            os.set_inheritable(null, True)  # for the programs that are started, as any standard stream
+            setattr(sys, name, os.fdopen(null, mode, encoding="utf-8", errors="replace"))
+
+
 def _silence_stdout() -> None:
     """Point standard output at nothing, so that Python's own flush at exit does not complain of the pipe again."""
     try:
@@ -180,7 +193,7 @@ def _silence_stdout() -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run ``edge-ser``.
+    """Run ``edge-ser``; standard streams that the caller closed are the null device.
 
     Parameters
     ----------
@@ -193,6 +206,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         Exit status: 0 done, 1 a check or a budget failed, 2 bad use or bad input, 130 interrupted,
         141 the reader of standard output went away.
     """
+    _open_closed_streams()
     argv = sys.argv[1:] if argv is None else list(argv)
     # Only where an option can stand: `-- --debug` would be a file of that name.
     debug = "--debug" in (argv[: argv.index("--")] if "--" in argv else argv)

@@ -15,6 +15,9 @@ __all__ = ["MAX_ELEMENTS", "Entries"]
 
 #: 64 MB of float32: no state of a model for small boards comes near.
 MAX_ELEMENTS = 1 << 24
+# What terminals obey or cannot show: control characters but for tab and newline, those that turn the direction of
+# writing, halves of characters.
+_UNSHOWN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 T = TypeVar("T")
 
@@ -50,6 +53,23 @@ class Entries:
         return EdgeSerError(
             f"{self._what} is damaged ({place} must be {wanted}); get a fresh copy of the bundle"
         )
+
+    def require_shown(self) -> None:
+        """Refuse control characters in any text and key, however deep: what is kept as it is gets printed, too."""
+        wanted = "text without control characters"
+        left: list[tuple[str, Any]] = [("", self.raw)]
+        while left:
+            place, value = left.pop()
+            named = isinstance(value, Mapping)
+            if named and any(_UNSHOWN.search(key) for key in value):
+                raise self.wrong(place, wanted)
+            for key, item in value.items() if named else enumerate(value):
+                if isinstance(item, str | list | Mapping):
+                    where = f"{place}.{key}".strip(".") if named else f"{place}[{key}]"
+                    if not isinstance(item, str):
+                        left.append((where, item))
+                    elif _UNSHOWN.search(item):
+                        raise self.wrong(where, wanted)
 
     def get(self, key: str, kind: type[T], wanted: str) -> T:
         """An entry that is exactly of a type."""
@@ -87,6 +107,14 @@ class Entries:
         if not least <= value <= most:
             raise self.wrong(key, f"from {least} to {most}")
         return value
+
+    def counts(self, key: str, least: int, most: int) -> tuple[int, ...]:
+        """A list of whole numbers of a range."""
+        wanted = f"a list of whole numbers from {least} to {most}"
+        value = self.get(key, list, wanted)
+        if not all(type(item) is int and least <= item <= most for item in value):
+            raise self.wrong(key, wanted)
+        return tuple(value)
 
     def number(self, key: str, least: float, most: float) -> float:
         """A finite number of a range."""

@@ -15,11 +15,13 @@ from typing import Any, NoReturn, Protocol
 from edge_ser.errors import EdgeSerError
 
 __all__ = [
+    "expand_user",
     "fsync_folder",
     "parse_json_object",
     "parse_toml",
     "permissions_from_umask",
     "sha256",
+    "user_cache",
     "write_atomic",
     "write_json",
     "write_synced",
@@ -47,6 +49,21 @@ def sha256(data: bytes = b"") -> Digest:
     import hashlib
 
     return hashlib.sha256(data)
+
+
+def expand_user(path: str | os.PathLike[str]) -> Path:
+    """A path whose ``~`` is replaced, and as it is where that is nobody's home: as shells do, where pathlib raises."""
+    return Path(os.path.expanduser(path))
+
+
+def user_cache() -> Path | None:
+    """``$XDG_CACHE_HOME`` or ``~/.cache``; None for a user without a home folder, as a container's bare number is."""
+    root = os.environ.get("XDG_CACHE_HOME")
+    # A relative path is to be ignored, says the specification of XDG's folders.
+    if root and Path(root).is_absolute():
+        return Path(root)
+    home = expand_user("~")
+    return None if home == Path("~") else home / ".cache"
 
 
 def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:

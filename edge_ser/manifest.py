@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from edge_ser.calibration import Calibration
 from edge_ser.detector import SpeechDetector
 from edge_ser.dsp import MelSpec
 from edge_ser.entries import MAX_ELEMENTS, Entries
@@ -97,32 +98,6 @@ class AdvScale:
 
 
 @dataclasses.dataclass(frozen=True)
-class Calibration:
-    """How logits become probabilities.
-
-    Attributes
-    ----------
-    temperature : float
-        Logits are divided by it before the softmax; above 0.
-    unsure_below : float
-        A best probability under it is reported as unsure; 0..1, and 0 never is.
-    coverage : float or None
-        Share of clips of the speakers it was fitted on that stay sure.
-    fitted_on : str
-        Whose clips those were.
-    typical : tuple of tuple of float or None
-        A row for each label, a number in it for each: means of the logarithms of probabilities at temperature 1 over
-        those clips of that emotion, against which a listener used to a speaker sets logits (`firmware_py.adaptation`).
-    """
-
-    temperature: float
-    unsure_below: float
-    coverage: float | None = None
-    fitted_on: str = ""
-    typical: tuple[tuple[float, ...], ...] | None = None
-
-
-@dataclasses.dataclass(frozen=True)
 class BundleFile:
     """One file of a bundle; `engine` and `precision` are None for what no engine runs."""
 
@@ -206,6 +181,7 @@ class Manifest:
             raise EdgeSerError(
                 f"{what} is of version {version} and this edge-ser reads up to {VERSION}; update edge-ser"
             )
+        top.require_shown()
         manifest = cls(
             name=top.matching("name", _MODEL_NAME),
             architecture=top.text("architecture"),
@@ -217,7 +193,7 @@ class Manifest:
             outputs=tuple(_tensor(entry) for entry in top.items("outputs")),
             labels=top.texts("labels"),
             adv=_adv(top.child("adv")),
-            calibration=_calibration(top.child("calibration"), len(top.texts("labels"))),
+            calibration=Calibration.parse(top.child("calibration"), len(top.texts("labels"))),
             parameters=top.count("parameters"),
             macs_per_second=top.count("macs_per_second"),
             training=top.mapping("training"),
@@ -250,6 +226,8 @@ def _spec(top: Entries) -> MelSpec:
         raise top.wrong("spec", f"a front end's description: {error}") from error
     if spec.n_fft > _MAX_FFT or spec.n_mels > spec.n_fft:
         raise top.wrong("spec", f"a front end of at most {_MAX_FFT} points and no more bands than points")
+    if spec.n_mels * (spec.n_fft // 2 + 1) > MAX_ELEMENTS:  # the filters are made as a whole
+        raise top.wrong("spec", f"a front end whose bands times bins are at most {MAX_ELEMENTS}")
     return spec
 
 
@@ -266,16 +244,6 @@ def _adv(entry: Entries) -> AdvScale:
         raise entry.wrong("range", "two numbers, the lower first")
     learnt = entry.get("learnt", bool, "true or false") if "learnt" in entry.raw else True
     return AdvScale(order, (float(limits[0]), float(limits[1])), entry.text("source"), learnt)
-
-
-def _calibration(entry: Entries, labels: int) -> Calibration:
-    return Calibration(
-        entry.number("temperature", 1e-3, 1e3),
-        entry.number("unsure_below", 0.0, 1.0),
-        entry.number("coverage", 0.0, 1.0) if entry.raw.get("coverage") is not None else None,
-        entry.text("fitted_on") if entry.raw.get("fitted_on") else "",
-        entry.square("typical", labels) if entry.raw.get("typical") is not None else None,
-    )
 
 
 def _window(entry: Entries) -> Window:
@@ -372,6 +340,15 @@ def _check_agreement(manifest: Manifest, top: Entries) -> None:
     fitting = fitting if manifest.vector is None else ("vector",)
     if any(form not in fitting for _, _, form in variants):
         raise top.wrong("files", f"of the form {' or '.join(map(repr, fitting))}, as the rest says")
+    said = {
+        "labels": [*manifest.labels],
+        "step_frames": manifest.step_frames,
+        "spec.n_mels": manifest.spec.n_mels,
+    }
+    for place, value in said.items():
+        key = place.rpartition(".")[2]
+        if manifest.config.get(key, value) != value:  # a network's own; others have none of them
+            raise top.wrong(f"config.{key}", f"the same as {place}")
 
 
 def _check_interface(manifest: Manifest, interface: Interface, top: Entries) -> None:

@@ -37,3 +37,16 @@ def host_bundle(tmp_path_factory):
         pytest.importorskip(module, reason=f"{module} is not installed (extras 'export' and 'micro')")
     formats = ("numpy", "tflite-int8-full", "c-int8-full", "pt2")
     return make_bundle(tmp_path_factory.mktemp("bundles") / "host", formats=formats)
+
+
+@pytest.fixture
+def homeless(monkeypatch):
+    """A user without a home folder, as a bare number in a container is."""
+    pwd = pytest.importorskip("pwd", reason="users are looked up otherwise here")
+
+    def unknown(user):
+        raise KeyError(f"nobody is called {user}")
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    for name in ("HOME", "XDG_CACHE_HOME", "NUMBA_CACHE_DIR"):
+        monkeypatch.delenv(name, raising=False)

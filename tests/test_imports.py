@@ -16,6 +16,7 @@ SHARED = {
     "edge_ser",  # the version
     "edge_ser.audio",
     "edge_ser.bundle",
+    "edge_ser.calibration",
     "edge_ser.detector",
     "edge_ser.entries",
     "edge_ser.dsp",
@@ -36,10 +37,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "edge_ser.tensors": {"edge_ser.errors", "edge_ser.files"},
     "edge_ser.dsp": {"edge_ser.errors", "edge_ser.tensors", "edge_ser.files"},
     "edge_ser.entries": {"edge_ser.errors"},
+    "edge_ser.calibration": {"edge_ser.entries"},
     "edge_ser.detector": {"edge_ser.entries", "edge_ser.errors"},
     "edge_ser.interface": {"edge_ser.entries", "edge_ser.errors"},
     "edge_ser.vector_input": {"edge_ser.entries"},
     "edge_ser.manifest": {
+        "edge_ser.calibration",
         "edge_ser.detector",
         "edge_ser.dsp",
         "edge_ser.entries",

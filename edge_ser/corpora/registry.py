@@ -11,6 +11,7 @@ from edge_ser.corpora.official import SOUND_SUFFIXES, load_official, sound_files
 from edge_ser.corpora.roots import data_root, find_folder
 from edge_ser.corpora.tables import load_csv
 from edge_ser.errors import EdgeSerError
+from edge_ser.files import expand_user
 
 __all__ = ["corpus_names", "corpus_of", "load_corpus"]
 
@@ -52,8 +53,8 @@ def load_corpus(name: str | Path, root: str | Path | None = None) -> Corpus:
     >>> mine = load_corpus("recordings/table.csv").speaker_folds(5)   # doctest: +SKIP
     """
     if isinstance(name, str) and name in CORPORA:
-        return _named(CORPORA[name], None if root is None else Path(root).expanduser())
-    path = Path(name).expanduser()
+        return _named(CORPORA[name], None if root is None else expand_user(root))
+    path = expand_user(name)
     if path.is_file():
         return load_csv(path)
     if path.is_dir():

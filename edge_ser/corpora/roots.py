@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from edge_ser.errors import EdgeSerError
+from edge_ser.files import expand_user
 
 __all__ = ["data_root", "find_folder"]
 
@@ -25,7 +26,7 @@ def data_root() -> Path:
     """
     named = os.environ.get(VARIABLE)
     if named:
-        root = Path(named).expanduser()
+        root = expand_user(named)
         if not root.is_dir():
             raise EdgeSerError(
                 f"{VARIABLE} is {named!r}, which is not a folder; it should hold one folder per corpus"

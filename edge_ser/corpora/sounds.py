@@ -12,6 +12,7 @@ from edge_ser.corpora.official import SOUND_SUFFIXES, sound_files
 from edge_ser.corpora.roots import data_root, find_folder
 from edge_ser.corpora.tables import number, read_rows
 from edge_ser.errors import EdgeSerError
+from edge_ser.files import expand_user
 
 __all__ = ["Sound", "SoundCollection", "load_classes", "load_sounds", "sound_names"]
 
@@ -216,14 +217,14 @@ def load_sounds(name: str | Path, root: str | Path | None = None) -> SoundCollec
     """
     if isinstance(name, str) and name in SOUNDS:
         facts = SOUNDS[name]
-        base = data_root() if root is None else Path(root).expanduser()
+        base = data_root() if root is None else expand_user(root)
         folder = find_folder(base, name) or (base if root is not None else None)
         if folder is None or not folder.is_dir():
             raise EdgeSerError(
                 f"the sounds {name} are not in {base}; get them from {facts.where} and lay them out as {facts.layout}"
             )
     else:
-        folder = Path(name).expanduser()
+        folder = expand_user(name)
         if not folder.is_dir():
             raise EdgeSerError(
                 f"{str(name)!r} is neither a collection of sounds ({', '.join(SOUNDS)}) nor a folder"
@@ -268,7 +269,7 @@ def load_classes(folder: str | Path) -> SoundCollection:
     EdgeSerError
         No such folder, or no sound in a folder of it.
     """
-    root = Path(folder).expanduser()
+    root = expand_user(folder)
     if not root.is_dir():
         raise EdgeSerError(
             f"there is no folder {root}; it should hold one folder of sound files for each class"

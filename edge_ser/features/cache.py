@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_ser.errors import EdgeSerError
+from edge_ser.files import expand_user, user_cache
 
 __all__ = ["Cache", "CacheError", "DamagedEntryError", "cache_root"]
 
@@ -32,10 +33,19 @@ class DamagedEntryError(Exception):
 
 
 def cache_root() -> Path:
-    """``$XDG_CACHE_HOME/edge-ser/features``, or the same in ``~/.cache``."""
-    root = os.environ.get("XDG_CACHE_HOME")
-    # A relative path is to be ignored, says the specification of XDG's folders.
-    base = Path(root) if root and Path(root).is_absolute() else Path.home() / ".cache"
+    """``$XDG_CACHE_HOME/edge-ser/features``, or the same in ``~/.cache``.
+
+    Raises
+    ------
+    CacheError
+        The user has no home folder.
+    """
+    base = user_cache()
+    if base is None:
+        raise CacheError(
+            "there is no home folder to keep a cache in; name another with --cache or XDG_CACHE_HOME, or do without "
+            "(--no-cache)"
+        )
     return base / "edge-ser" / "features"
 
 
@@ -52,7 +62,7 @@ class Cache:
     """
 
     def __init__(self, folder: str | os.PathLike[str] | None = None) -> None:
-        self.folder = cache_root() if folder is None else Path(folder).expanduser()
+        self.folder = cache_root() if folder is None else expand_user(folder)
 
     def __repr__(self) -> str:
         return f"Cache({str(self.folder)!r})"

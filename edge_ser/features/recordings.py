@@ -11,6 +11,7 @@ from edge_ser.corpora import Clip, LeftOut, Sound, corpus_names, load_corpus, lo
 from edge_ser.corpora.official import SOUND_SUFFIXES, sound_files
 from edge_ser.corpora.registry import TABLE, corpus_of
 from edge_ser.errors import EdgeSerError
+from edge_ser.files import expand_user
 
 __all__ = ["Recording", "find_recordings"]
 
@@ -63,7 +64,7 @@ def _of(source: str | Path) -> tuple[list[Recording], Sequence[LeftOut]]:
     if isinstance(source, str) and source in sound_names():
         sounds = load_sounds(source)
         return [_sound(sounds.name, sound) for sound in sounds.sounds], sounds.left_out
-    path = Path(source).expanduser()
+    path = expand_user(source)
     named = isinstance(source, str) and source in corpus_names()
     if not named and path.is_dir() and not (path / TABLE).is_file():
         files = sound_files(path)

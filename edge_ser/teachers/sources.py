@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from edge_ser.errors import EdgeSerError, require
-from edge_ser.files import parse_json_object
+from edge_ser.files import expand_user, parse_json_object
 
 __all__ = [
     "Source",
@@ -55,7 +55,7 @@ class Source:
 
     def __init__(self, name: str | Path) -> None:
         self.name = str(name)
-        self.folder = Path(name).expanduser()
+        self.folder = expand_user(name)
         if not self.folder.is_dir() and not _HUB_NAME.fullmatch(self.name):
             raise EdgeSerError(
                 f"there is no folder {name}; give a model's folder, or its name on the hub (owner/model)"

@@ -40,8 +40,16 @@ def _interpreter_module(precision: str) -> Any:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """LiteRT tells standard error which delegate it made, past Python; its errors come as exceptions as well."""
-    sys.stderr.flush()
-    kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    if sys.stderr is not None:  # a program without a console has none
+        sys.stderr.flush()
+    try:
+        kept = os.dup(2)
+    except OSError:  # closed: nobody is told anything
+        kept = None
+    if kept is None:
+        yield
+        return
+    null = os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(null, 2)
         yield

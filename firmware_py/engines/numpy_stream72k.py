@@ -6,12 +6,14 @@ input gives the same bits at every step and in every process on the same machine
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+from edge_ser.entries import MAX_ELEMENTS, Entries
 from edge_ser.errors import EdgeSerError
 
 from .base import Outputs, State
@@ -19,11 +21,18 @@ from .base import Outputs, State
 __all__ = ["Stream72kNet"]
 
 _ALIGN = 64  # a cache line, the widest vector register: where a buffer lies must not change a result
+_MOST = 1 << 12  # of anything that config counts; a model for small boards has far less
+_MOST_BOUND = 80.0  # its exponential and a step's sum of them stay in float32
 
 
 def _buffer(*shape: int) -> np.ndarray:
     """An aligned float32 array of zeros."""
-    count = int(np.prod(shape))
+    count = math.prod(shape)
+    if count > MAX_ELEMENTS:  # the weights' shapes are held by their file, those over time by config alone
+        raise EdgeSerError(
+            f"bundle.json is damaged (config asks for {count} numbers at once: its step_frames, window_segments and "
+            f"dilations must need at most {MAX_ELEMENTS}); get a fresh copy of the bundle"
+        )
     raw = np.zeros(count * 4 + _ALIGN, np.uint8)
     offset = -raw.ctypes.data % _ALIGN
     return raw[offset : offset + count * 4].view(np.float32).reshape(shape)
@@ -245,36 +254,41 @@ class Stream72kNet:
     """
 
     def __init__(self, tensors: Mapping[str, np.ndarray], config: Mapping[str, Any]) -> None:
-        weights = _Weights(tensors)
-        channels, taps, frames = int(config["channels"]), int(config["kernel"]), int(config["step_frames"])
-        labels, bands = len(config["labels"]), int(config["n_mels"])
+        weights, shape = _Weights(tensors), Entries(config, "bundle.json", "config")
+        labels, bands = len(shape.texts("labels")), shape.count("n_mels", 1, _MOST)
+        channels, taps = shape.count("channels", 1, _MOST), shape.count("kernel", 2, _MOST)
+        heads, frames = shape.count("heads", 1, channels), shape.count("step_frames", 2, _MOST)
+        if channels % heads:
+            raise shape.wrong("heads", f"a divisor of channels, {channels}")
+        widths = shape.counts("stem", 1, _MOST)
         # Bundles from before there were these have neither.
-        halve, phases = int(config.get("halve", -1)), int(config.get("phases", 1))
+        halve = shape.count("halve", -1, len(widths) - 1) if "halve" in config else -1
+        phases = shape.count("phases", 1, 2) if "phases" in config else 1
         every = phases if halve >= 0 else 1
         self._stems, inputs = [], 1
-        for index, outputs in enumerate(config["stem"]):
+        for index, outputs in enumerate(widths):
             stride = 2 if index == halve and phases == 1 else 1
-            self._stems.append(_Stem(weights, index, frames, bands, inputs, int(outputs), stride=stride))
-            inputs, bands, frames = int(outputs), bands // 2, frames // stride
+            self._stems.append(_Stem(weights, index, frames, bands, inputs, outputs, stride=stride))
+            inputs, bands, frames = outputs, bands // 2, frames // stride
         self._mix = _Mix(weights, frames, bands, inputs, channels)
         stride = 2 if halve < 0 and phases == 1 else 1
         self._down = _Depthwise(weights, "down", frames, channels, taps, stride=stride, dilation=every)
         frames = frames // stride
         self._blocks = [
-            _Block(weights, index, frames, channels, taps, int(dilation) * phases)
-            for index, dilation in enumerate(config["dilations"])
+            _Block(weights, index, frames, channels, taps, dilation * phases)
+            for index, dilation in enumerate(shape.counts("dilations", 1, _MOST))
         ]
         self._pool = _AttentivePool(
-            weights, frames, channels, int(config["heads"]), int(config["window_segments"]),
-            float(config["bound"]), float(config["eps"]),
+            weights, frames, channels, heads, shape.count("window_segments", 1, _MOST),
+            shape.number("bound", 1e-3, _MOST_BOUND), shape.number("eps", 0.0, 1.0),
         )  # fmt: skip
         # Both heads in one product; the first `labels` columns are the emotion's.
-        heads = [
+        last = [
             (weights.take(f"{name}.weight", (rows, 2 * channels)), weights.take(f"{name}.bias", (rows,)))
             for name, rows in (("emotion", labels), ("adv", 3))
         ]
-        self._heads = _aligned(np.concatenate([weight for weight, _ in heads]).T)
-        self._heads_bias = _aligned(np.concatenate([bias for _, bias in heads]))
+        self._heads = _aligned(np.concatenate([weight for weight, _ in last]).T)
+        self._heads_bias = _aligned(np.concatenate([bias for _, bias in last]))
         self._labels = labels
         self._out = _buffer(1, labels + 3)
         weights.finish()

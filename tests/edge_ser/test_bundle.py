@@ -268,11 +268,41 @@ def test_entries_that_contradict_each_other(folder):
         "batch of one": lambda e: e["states"][0].update(shape=[2, 1, 2, 64]),
         "at most": lambda e: e["states"][0].update(shape=[1, 1 << 20, 1 << 20]),
         "points": lambda e: e["spec"].update(n_fft=1 << 20),
+        "bands times bins": lambda e: e["spec"].update(n_fft=1 << 15, n_mels=1 << 15),
+        "config.labels must be the same as labels": lambda e: e["labels"].reverse(),
+        "config.labels": lambda e: e["config"].update(labels=e["config"]["labels"][::-1]),
+        "config.step_frames": lambda e: e["config"].update(step_frames=10**8),
+        "config.n_mels must be the same as spec.n_mels": lambda e: e["config"].update(n_mels=None),
     }
     for word, change in changes.items():
         (folder / "bundle.json").write_text(whole)
         edit(folder, change)
         refused(folder, word)
+
+
+@pytest.mark.parametrize("hidden", ["\x1b[31m", "\r", "\x7f", "\x9b2J", "\u202e", "\ud800"], ids=ascii)
+def test_text_that_terminals_would_obey_is_refused_wherever_it_is(folder, hidden):
+    whole = (folder / "bundle.json").read_text()
+    changes = {
+        "figures[0].corpus must be": lambda e: e["figures"].append(
+            {"protocol": "x", "corpus": f"{hidden}red"}
+        ),
+        "training.data[0].name must be": lambda e: e["training"]["data"][0].update(name=hidden),
+        "training.data must be": lambda e: e.update(training={"data": {f"a{hidden}": hidden}}),
+        "more[0][0] must be": lambda e: e.update(more=[[hidden]]),
+    }
+    for words, change in changes.items():
+        (folder / "bundle.json").write_text(whole)
+        edit(folder, change)
+        refused(folder, words, "control characters")
+    (folder / "bundle.json").write_text(whole)
+    edit(folder, lambda e: e["training"].update(citation="A. Müller,\n\tيك ر‌ا\u00a0… 音声"))
+    load_bundle(folder)
+
+
+def test_a_config_may_be_silent_on_what_the_rest_says(folder):
+    edit(folder, lambda entries: entries.update(config={"layers": 3}))
+    assert load_bundle(folder).config == {"layers": 3}
 
 
 def test_write_refuses_what_exists(folder):

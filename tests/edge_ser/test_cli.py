@@ -1,7 +1,9 @@
 """The command's frame: lazy, helpful, and honest in its exit status."""
 
 import argparse
+import json
 import os
+import shlex
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -157,6 +159,33 @@ def test_a_reader_that_leaves_is_no_error() -> None:
         process.stdout.close()
         assert process.stderr.read() == ""
         assert process.wait() == cli.EXIT_BROKEN_PIPE
+
+
+def shell(command: str) -> subprocess.CompletedProcess[str]:
+    """Run ``edge-ser`` by a shell, which can close its streams."""
+    line = f"{shlex.quote(sys.executable)} -m edge_ser {command}"
+    return subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="closes descriptors as a POSIX shell does")
+def test_streams_that_the_caller_closed_are_the_null_device() -> None:
+    wrong = shell("models ./nowhere 2>&-")
+    assert (wrong.returncode, wrong.stdout) == (2, "")  # words for people are no data
+    data = shell("models -o json 2>&-")
+    assert data.returncode == 0 and json.loads(data.stdout)["models"]
+    nothing = shell("models <&- >&-")
+    assert (nothing.returncode, nothing.stderr) == (0, "")
+    assert shell("models <&- >&- 2>&-").returncode == 0
+    silent = shell("listen - <&-")
+    assert silent.returncode == 2 and "standard input is empty" in silent.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks /proc for what a descriptor is")
+def test_a_closed_descriptor_is_taken_before_a_file_gets_it() -> None:
+    code = "import os; from edge_ser.cli import main; main(['models']); print(os.readlink('/proc/self/fd/2'))"
+    line = f"{shlex.quote(sys.executable)} -c {shlex.quote(code)} 2>&-"
+    run = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=120, check=True)
+    assert run.stdout.splitlines()[-1] == os.devnull
 
 
 def test_python_m_is_the_same_command() -> None:

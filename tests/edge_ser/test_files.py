@@ -1,14 +1,15 @@
-"""Digests without OpenSSL."""
+"""Digests without OpenSSL, and the folders of a user who may have none."""
 
 import hashlib
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_ser.files import sha256
+from edge_ser.files import expand_user, sha256, user_cache
 
 
 @given(st.lists(st.binary(max_size=200)))
@@ -34,3 +35,23 @@ def test_listening_loads_no_openssl(numpy_bundle):
     )
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert ran.stdout == "False\n"
+
+
+def test_a_home(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert expand_user("~/a") == tmp_path / "a" and expand_user(Path("~")) == tmp_path
+    assert expand_user("a/~") == Path("a/~")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert user_cache() == tmp_path / ".cache"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "x"))
+    assert user_cache() == tmp_path / "x"
+
+
+def test_no_home(homeless, monkeypatch, tmp_path):
+    assert expand_user("~/a") == Path("~/a") and user_cache() is None
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert user_cache() == tmp_path
+
+
+def test_nobodys_home_stays_as_it_is_written():
+    assert expand_user("~nobody-of-that-name/a") == Path("~nobody-of-that-name/a")

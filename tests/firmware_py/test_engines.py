@@ -1,6 +1,8 @@
 """Every engine: the same answers within float32's rounding, the same bits each time, errors that say what to do."""
 
 import dataclasses
+import os
+import subprocess
 import sys
 
 import numpy as np
@@ -157,6 +159,30 @@ def test_numpy_refuses_weights_that_do_not_fit():
         Stream72kNet(weights | {"extra": np.zeros(1, np.float32)}, CONFIG)
 
 
+@pytest.mark.parametrize("key", [*CONFIG, "halve", "phases"])
+def test_numpy_names_what_is_wrong_in_config(key):
+    weights = random_weights()
+    if key in CONFIG:
+        with pytest.raises(EdgeSerError, match=rf"bundle\.json is damaged \(config\.{key} must be"):
+            Stream72kNet(weights, {name: value for name, value in CONFIG.items() if name != key})
+    wrong = [None, True, -5, 1e300, 10**9, "ab", [], [0], [2.5], [10**9], ["a", "a"], {}, {"a": 1}]
+    for value in wrong:
+        if value == [] and key in ("stem", "dilations"):
+            continue  # the weights hold more than that
+        with pytest.raises(EdgeSerError, match=rf"bundle\.json is damaged \(config\.{key} must be"):
+            Stream72kNet(weights, CONFIG | {key: value})
+
+
+def test_numpy_refuses_what_config_cannot_ask_for():
+    with pytest.raises(EdgeSerError, match=r"config\.heads must be a divisor of channels, 96"):
+        Stream72kNet(random_weights(), CONFIG | {"heads": 5})
+    with pytest.raises(EdgeSerError, match=r"config\.bound must be a number from 0\.001 to 80"):
+        Stream72kNet(random_weights(), CONFIG | {"bound": 0})
+    wide = CONFIG | {"stem": [256], "step_frames": 4096}  # each is possible, and both are gigabytes in places
+    with pytest.raises(EdgeSerError, match=r"33554432 numbers at once: its step_frames, .* at most 16777216"):
+        Stream72kNet(random_weights(0, wide), wide)
+
+
 def test_unknown_engine_and_precision(numpy_bundle):
     with pytest.raises(
         EdgeSerError,
@@ -218,6 +244,21 @@ def test_a_file_that_is_no_model_is_refused(full_bundle, tmp_path, name, capfd):
 def test_litert_is_quiet(full_bundle, capfd):
     open_engine(full_bundle, "litert").initial_state()
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="closes a descriptor as a POSIX shell does")
+@pytest.mark.parametrize("closing", ["pass", "os.close(2)"], ids=["open", "closed"])
+def test_litert_loads_where_there_is_no_standard_error(closing):
+    pytest.importorskip("ai_edge_litert", reason="ai_edge_litert is not installed (extra 'litert')")
+    code = (
+        f"import os, sys; sys.stderr = None; {closing}\n"
+        "from edge_ser.bundle import load_bundle; from firmware_py.engines import open_engine\n"
+        "print(open_engine(load_bundle('stream72k'), 'litert').name)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (run.returncode, run.stdout.strip(), run.stderr) == (0, "litert", "")
 
 
 def test_a_bundle_of_unknown_architecture(numpy_bundle):

@@ -11,6 +11,7 @@ from typing import Any
 import numba
 
 from edge_ser.errors import EdgeSerError
+from edge_ser.files import user_cache
 
 __all__ = ["forceinline", "kernel"]
 
@@ -32,9 +33,9 @@ def _cache_dir() -> str:
     source = hashlib.sha256()
     for path in sorted(Path(__file__).parent.glob("*.py")):
         source.update(path.read_bytes())
-    root = (
-        os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    )
+    root = os.environ.get("NUMBA_CACHE_DIR") or user_cache()
+    if root is None:
+        return ""
     folder = Path(root) / "edge-ser" / "kernels" / source.hexdigest()[:16]
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge_ser.corpora import data_root, load_corpus, roots
+from edge_ser.corpora import data_root, load_corpus, load_sounds, roots
 from edge_ser.errors import EdgeSerError
 
 
@@ -18,6 +18,17 @@ def test_the_variable_comes_first(tmp_path, monkeypatch):
     monkeypatch.setenv("EDGE_SER_DATA", str(tmp_path / "gone"))
     with pytest.raises(EdgeSerError, match=r"EDGE_SER_DATA is '.*gone', which is not a folder"):
         data_root()
+
+
+def test_a_home_of_nobody_is_not_there(monkeypatch):
+    away = "~nobody-of-that-name/data"
+    monkeypatch.setenv("EDGE_SER_DATA", away)
+    with pytest.raises(EdgeSerError, match="EDGE_SER_DATA is '~nobody-of-that-name/data', which is not a"):
+        data_root()
+    with pytest.raises(EdgeSerError, match="nor a folder nor a CSV table"):
+        load_corpus(away)
+    with pytest.raises(EdgeSerError, match="nor a folder"):
+        load_sounds(away)
 
 
 def test_then_beside_the_working_directory_then_beside_the_checkout(tmp_path, monkeypatch):

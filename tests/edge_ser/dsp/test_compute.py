@@ -115,3 +115,10 @@ def test_compiled_code_is_kept_where_one_may_write_and_nowhere_otherwise(tmp_pat
     done = run(code, NUMBA_CACHE_DIR=str(closed))
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == ""
+
+
+@NUMBA
+def test_without_a_home_folder_compiled_code_is_not_kept(homeless: None) -> None:
+    from edge_ser.dsp.kernels import jit
+
+    assert jit._cache_dir() == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -209,8 +210,15 @@ def test_weights_of_another_shape(tmp_path):
     broken = write_bundle(
         tmp_path / "broken", manifest(entries), {"weights.safetensors": pack_tensors(weights)}
     )
-    with pytest.raises(EdgeSerError, match="do not fit"):
+    with pytest.raises(EdgeSerError, match=r"no tensor adv\.bias"):
         verify_bundle(load_bundle(broken.path), SOUNDS)
+
+
+def test_a_config_that_torch_cannot_build(numpy_bundle):
+    pytest.importorskip("torch")
+    broken = dataclasses.replace(numpy_bundle, config=numpy_bundle.config | {"heads": 0})
+    with pytest.raises(EdgeSerError, match=r"config\.heads must be"):
+        verify_bundle(broken, SOUNDS)
 
 
 def test_quick_leaves_out_what_takes_long(numpy_bundle) -> None:

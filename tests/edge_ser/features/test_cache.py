@@ -120,3 +120,9 @@ def test_it_lies_where_xdg_says(monkeypatch, tmp_path):
     for ignored in ("relative/path", ""):
         monkeypatch.setenv("XDG_CACHE_HOME", ignored)
         assert cache_root() == Path.home() / ".cache" / "edge-ser" / "features"
+
+
+def test_without_a_home_folder_the_sentence_says_what_to_do(homeless, tmp_path):
+    with pytest.raises(CacheError, match="no home folder .* --cache or XDG_CACHE_HOME, or do without"):
+        Cache()
+    assert Cache(tmp_path).folder == tmp_path

@@ -71,6 +71,8 @@ def test_what_is_no_source_is_a_sentence(tmp_path):
         find_recordings([tmp_path / "empty"])
     with pytest.raises(EdgeSerError, match="'ravdes' is neither a file or folder .* nor a corpus .*ravdess"):
         find_recordings(["ravdes"])
+    with pytest.raises(EdgeSerError, match="is neither a file or folder"):
+        find_recordings(["~nobody-of-that-name/a"])
     with pytest.raises(EdgeSerError, match="name a corpus, a folder or sound files"):
         find_recordings([])
     assert find_recordings([tmp_path / "gone.wav"])[0] == [
