@@ -219,7 +219,18 @@ def test_bad_use_is_one_sentence(listen, speech, tmp_path):
     refused(listen(speech, "--hop", "0.3"), "--hop 0.3 is no multiple of the model's step")
     refused(listen(speech, "--hop", "nan"), "--hop nan")
     refused(listen(speech, "--duration", "0.1"), "shorter than one answer")
-    refused(listen(speech, "--duration", "nan"), "shorter than one answer")
+    for option, value in (
+        ("--duration", "inf"),
+        ("--duration", "nan"),
+        ("--log-mb", "nan"),
+        ("--channel", "left"),
+    ):
+        for name in ("listen", "mic") if option == "--channel" else ("listen",):
+            result = run(name, speech, option, value)
+            assert result.returncode == 2 and b"Traceback" not in result.stderr
+            assert f"error: argument {option}: a ".encode() in result.stderr
+            assert result.stderr.endswith(f"not '{value}'\n".encode())
+    refused(run("mic", speech, "--channel", "2"), "--rate and --channel are for microphones")
     refused(listen(speech, "--precision", "int8"), "no model file for numpy int8; it has: numpy fp32")
     refused(run("listen", speech, "--model", "absent"), "there is no model or bundle folder 'absent'")
 
