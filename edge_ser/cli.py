@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import errno
 import importlib
 import os
 import sys
@@ -17,6 +19,8 @@ __all__ = ["COMMANDS", "Command", "main"]
 EXIT_BAD_USE = 2
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as the shell reports it
 EXIT_BROKEN_PIPE = 141  # 128 + SIGPIPE
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk, the user's share of it, the file
 
 
 class Command(NamedTuple):
@@ -150,6 +154,8 @@ def _unknown_command(name: str) -> EdgeSerError:
 
 
 def _run(argv: Sequence[str]) -> int:
+    if sys.stdout is None:  # its descriptor is closed, and the next file that is opened would get that
+        raise EdgeSerError("standard output is closed; send it somewhere, to /dev/null where nobody reads it")
     chosen = _chosen_command(argv)
     if chosen is not None and chosen not in COMMANDS:
         raise _unknown_command(chosen)
@@ -169,7 +175,7 @@ def _run(argv: Sequence[str]) -> int:
 
 
 def _silence_stdout() -> None:
-    """Point standard output at nothing, so that Python's own flush at exit does not complain of the pipe again."""
+    """Point standard output at nothing, so that Python's own flush at exit does not complain of it again."""
     try:
         descriptor = sys.stdout.fileno()
     except (OSError, ValueError):  # replaced by an object without a descriptor, or closed
@@ -194,6 +200,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         141 the reader of standard output went away.
     """
     argv = sys.argv[1:] if argv is None else list(argv)
+    if sys.stderr is None:  # closed; `print` takes None for standard output, where data go
+        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     # Only where an option can stand: `-- --debug` would be a file of that name.
     debug = "--debug" in (argv[: argv.index("--")] if "--" in argv else argv)
     try:
@@ -213,8 +221,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"edge-ser: {error}", file=sys.stderr)
         return EXIT_BAD_USE
     except OSError as error:
-        # A file that cannot be opened or written is the user's to mend; an OSError without a file is not.
-        if debug or error.filename is None:
+        # A file that cannot be opened is the user's to mend, and so is a full disk; any other OSError is not.
+        if debug or (error.filename is None and error.errno not in _FULL):
             raise
-        print(f"edge-ser: {error.filename}: {error.strerror}", file=sys.stderr)
+        if error.filename is None:
+            with contextlib.suppress(OSError):
+                sys.stdout.flush()  # what was written need not have been this
+            _silence_stdout()
+            print(
+                f"edge-ser: cannot write ({error.strerror}); make room, or write elsewhere", file=sys.stderr
+            )
+        else:
+            print(f"edge-ser: {error.filename}: {error.strerror}", file=sys.stderr)
         return EXIT_BAD_USE

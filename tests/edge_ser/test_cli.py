@@ -159,6 +159,37 @@ def test_a_reader_that_leaves_is_no_error() -> None:
         assert process.wait() == cli.EXIT_BROKEN_PIPE
 
 
+def _in_shell(redirected: str) -> subprocess.CompletedProcess[str]:
+    """A command that prints and says something, with its streams as a shell redirects them."""
+    code = (
+        "import sys, types\nfrom edge_ser import cli\n"
+        "def run(args):\n    print('data')\n    print('words', file=sys.stderr)\n    return 0\n"
+        "sys.modules['p'] = types.SimpleNamespace(add_arguments=lambda parser: None, run=run)\n"
+        "cli.COMMANDS['p'] = cli.Command('p', 'prints')\n"
+        "sys.exit(cli.main(['p']))"
+    )
+    command = ["sh", "-c", f'exec "$0" -c "$1" {redirected}', sys.executable, code]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux's full device")
+def test_a_full_disk_behind_standard_output_is_a_sentence() -> None:
+    run = _in_shell("> /dev/full")
+    assert run.returncode == 2
+    said = "edge-ser: cannot write (No space left on device); make room, or write elsewhere\n"
+    assert run.stderr.removeprefix("words\n") == said  # which come later where Python does not buffer
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell")
+def test_streams_that_are_closed() -> None:
+    run = _in_shell(">&-")
+    assert run.returncode == 2
+    assert run.stderr.startswith("edge-ser: standard output is closed; send it somewhere")
+    assert run.stderr.count("\n") == 1
+    run = _in_shell("2>&-")
+    assert (run.returncode, run.stdout) == (0, "data\n")  # and no words among them
+
+
 def test_python_m_is_the_same_command() -> None:
     run = subprocess.run(
         [sys.executable, "-m", "edge_ser", "--version"], capture_output=True, text=True, check=True

@@ -213,6 +213,26 @@ def test_a_reader_that_goes_away(speech, numpy_bundle):
     process.stderr.close()
 
 
+def test_a_full_disk_ends_a_file_with_the_recording(speech, numpy_bundle, tmp_path):
+    words = [
+        "listen",
+        speech,
+        "-o",
+        "jsonl",
+        "--record",
+        tmp_path / "heard.wav",
+        "--model",
+        numpy_bundle.path,
+    ]
+    with open("/dev/full", "w") as full:
+        result = subprocess.run(command(*words), stdout=full, stderr=subprocess.PIPE, cwd=ROOT, timeout=60)
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[1:] == [
+        b"edge-ser: cannot write (No space left on device); make room, or write elsewhere"
+    ]
+    assert (tmp_path / "heard.wav").exists()
+
+
 def test_bad_use_is_one_sentence(listen, speech, tmp_path):
     refused(listen(tmp_path / "absent.wav"), "there is no file")
     refused(listen(tmp_path), "is a folder")
