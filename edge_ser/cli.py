@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import errno
 import importlib
 import os
 import sys
@@ -17,6 +19,8 @@ __all__ = ["COMMANDS", "Command", "main"]
 EXIT_BAD_USE = 2
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as the shell reports it
 EXIT_BROKEN_PIPE = 141  # 128 + SIGPIPE
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk, the user's share of it, the file
 
 
 class Command(NamedTuple):
@@ -182,7 +186,7 @@ def _open_closed_streams() -> None:
 
 
 def _silence_stdout() -> None:
-    """Point standard output at nothing, so that Python's own flush at exit does not complain of the pipe again."""
+    """Point standard output at nothing, so that Python's own flush at exit does not complain of it again."""
     try:
         descriptor = sys.stdout.fileno()
     except (OSError, ValueError):  # replaced by an object without a descriptor, or closed
@@ -193,7 +197,7 @@ def _silence_stdout() -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run ``edge-ser``; standard streams that the caller closed are the null device.
+    """Run ``edge-ser``; refuses where standard output is closed.
 
     Parameters
     ----------
@@ -206,11 +210,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         Exit status: 0 done, 1 a check or a budget failed, 2 bad use or bad input, 130 interrupted,
         141 the reader of standard output went away.
     """
+    nowhere = sys.stdout is None
     _open_closed_streams()
     argv = sys.argv[1:] if argv is None else list(argv)
     # Only where an option can stand: `-- --debug` would be a file of that name.
     debug = "--debug" in (argv[: argv.index("--")] if "--" in argv else argv)
     try:
+        if nowhere:
+            raise EdgeSerError(
+                "standard output is closed; send it somewhere, to /dev/null where nobody reads it"
+            )
         return _run(argv)
     except BrokenPipeError:
         if debug:
@@ -227,8 +236,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"edge-ser: {error}", file=sys.stderr)
         return EXIT_BAD_USE
     except OSError as error:
-        # A file that cannot be opened or written is the user's to mend; an OSError without a file is not.
-        if debug or error.filename is None:
+        # A file that cannot be opened is the user's to mend, and so is a full disk; any other OSError is not.
+        if debug or (error.filename is None and error.errno not in _FULL):
             raise
-        print(f"edge-ser: {error.filename}: {error.strerror}", file=sys.stderr)
+        if error.filename is None:
+            with contextlib.suppress(OSError):
+                sys.stdout.flush()  # what was written need not have been this
+            _silence_stdout()
+            print(
+                f"edge-ser: cannot write ({error.strerror}); make room, or write elsewhere", file=sys.stderr
+            )
+        else:
+            print(f"edge-ser: {error.filename}: {error.strerror}", file=sys.stderr)
         return EXIT_BAD_USE

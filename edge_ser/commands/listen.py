@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TextIO
 
 from edge_ser.bundle import DEFAULT_MODEL, PRECISIONS, load_bundle
+from edge_ser.commands._arguments import add_microphone_arguments, finite
 from edge_ser.errors import EdgeSerError
 from firmware_py.engines import AUTO, ENGINES, open_engine
 from firmware_py.gates import GATES, open_gate
@@ -63,16 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="mic (default), mic:NAME, arecord, arecord:DEVICE, a sound file, a named pipe, or - for PCM on "
         "standard input",
     )
-    parser.add_argument(
-        "--rate", type=int, metavar="HZ", help="open the microphone with this rate (default: what suits it)"
-    )
-    parser.add_argument(
-        "--channel",
-        type=_channel,
-        default=1,
-        metavar="N|mix",
-        help="hear this channel, or their mean (default 1)",
-    )
+    add_microphone_arguments(parser)
     parser.add_argument(
         "--model",
         default=DEFAULT_MODEL,
@@ -117,7 +109,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=True,
         help="begin anew after a pause of about a second (default), or always hear the model's whole window",
     )
-    parser.add_argument("--duration", type=float, metavar="S", help="end after so many seconds of audio")
+    parser.add_argument("--duration", type=finite, metavar="S", help="end after so many seconds of audio")
     parser.add_argument(
         "--record",
         metavar="FILE",
@@ -136,7 +128,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--log-mb",
-        type=float,
+        type=finite,
         default=10.0,
         metavar="MB",
         help="rotate it at this size (default %(default)s)",
@@ -158,7 +150,7 @@ def run(args: argparse.Namespace) -> int:
     bundle = load_bundle(args.model)
     step_s = bundle.step_frames * bundle.spec.hop_length / bundle.spec.sample_rate
     every = _steps(args.hop, step_s)
-    if args.duration is not None and not args.duration >= every * step_s:
+    if args.duration is not None and args.duration < every * step_s:
         raise EdgeSerError(
             f"--duration {args.duration:g} is shorter than one answer; give at least {every * step_s:g} s"
         )
@@ -220,10 +212,6 @@ def _open_sinks(args: argparse.Namespace, live: bool, stack: ExitStack) -> list[
     if args.exec is not None:
         add("the command", ExecSink(args.exec, sys.stderr), queued=live)
     return sinks
-
-
-def _channel(text: str) -> int | str:
-    return text if text == "mix" else int(text)
 
 
 def _steps(hop_s: float | None, step_s: float) -> int:

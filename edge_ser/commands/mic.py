@@ -9,6 +9,7 @@ from contextlib import ExitStack, closing
 from typing import Any
 
 from edge_ser.audio import SAMPLE_RATE
+from edge_ser.commands._arguments import add_microphone_arguments
 from edge_ser.errors import EdgeSerError
 from firmware_py.health import Checkup
 from firmware_py.recorder import Recorder
@@ -45,8 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", nargs="?", default="mic", metavar="SOURCE", help="as of `edge-ser listen`")
     parser.add_argument("--seconds", type=float, default=10.0, metavar="S", help="default %(default)s")
     parser.add_argument("--save", metavar="FILE", help="keep what is heard as a WAV file")
-    parser.add_argument("--rate", type=int, metavar="HZ", help="open it with this rate")
-    parser.add_argument("--channel", default="1", metavar="N|mix", help="hear this channel (default 1)")
+    add_microphone_arguments(parser)
     parser.add_argument("-o", "--output", choices=("text", "json"), default="text", help="default text")
 
 
@@ -54,11 +54,10 @@ def run(args: argparse.Namespace) -> int:
     """Hear and judge; 1 where something is wrong."""
     if not 1 <= args.seconds <= 3600:
         raise EdgeSerError(f"--seconds {args.seconds:g} is not between 1 and 3600")
-    channel = args.channel if args.channel == "mix" else int(args.channel)
     check = Checkup()
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signals())
-        source = stack.enter_context(closing(open_source(args.source, rate=args.rate, channel=channel)))
+        source = stack.enter_context(closing(open_source(args.source, rate=args.rate, channel=args.channel)))
         recorder = stack.enter_context(closing(Recorder(args.save))) if args.save else None
         devices = getattr(source, "devices", [])
         for block in source.blocks(stop):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import sys
 from contextlib import ExitStack, closing
 
 from edge_ser.bundle import load_bundle
 from edge_ser.errors import EdgeSerError
+from edge_ser.files import sha256
 from firmware_py.engines import ENGINES, open_engine
 from firmware_py.gates import open_gate
 from firmware_py.listener import Listener
@@ -17,7 +17,6 @@ from firmware_py.prediction import Prediction
 from firmware_py.recorder import AnswerDigest
 from firmware_py.replay import Recording, RecordingSource
 from firmware_py.sinks import FORMS, open_sink
-from firmware_py.steady import Steady
 from firmware_py.stop import stop_on_signals
 
 __all__ = ["add_arguments", "run"]
@@ -87,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
         raise EdgeSerError(
             f"{args.file} does not say the {error.args[0]} that listened; record it again"
         ) from error
-    digest = hashlib.sha256(bundle.file(engine.name, engine.precision).read_bytes()).hexdigest()
+    digest = sha256(bundle.file(engine.name, engine.precision).read_bytes()).hexdigest()
     if digest != settings["model_sha256"]:
         print(f"edge-ser: this is not the model file that listened ({settings['model']})", file=sys.stderr)
     again = _Digest()
@@ -95,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
         stop = stack.enter_context(stop_on_signals())
         source = stack.enter_context(closing(RecordingSource(recording)))
         sink = stack.enter_context(closing(open_sink(args.output, sys.stdout)))
-        Listener(source, pipeline, [sink, again], steady=Steady()).run(stop)
+        Listener(source, pipeline, [sink, again]).run(stop)
     same = again.to_json() == recording.answers
     count = recording.answers.get("count")
     if stop.requested and not same:

@@ -173,9 +173,7 @@ def test_streams_that_the_caller_closed_are_the_null_device() -> None:
     assert (wrong.returncode, wrong.stdout) == (2, "")  # words for people are no data
     data = shell("models -o json 2>&-")
     assert data.returncode == 0 and json.loads(data.stdout)["models"]
-    nothing = shell("models <&- >&-")
-    assert (nothing.returncode, nothing.stderr) == (0, "")
-    assert shell("models <&- >&- 2>&-").returncode == 0
+    assert shell("models <&- >&- 2>&-").returncode == 2  # data have to go somewhere
     silent = shell("listen - <&-")
     assert silent.returncode == 2 and "standard input is empty" in silent.stderr
 
@@ -186,6 +184,37 @@ def test_a_closed_descriptor_is_taken_before_a_file_gets_it() -> None:
     line = f"{shlex.quote(sys.executable)} -c {shlex.quote(code)} 2>&-"
     run = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=120, check=True)
     assert run.stdout.splitlines()[-1] == os.devnull
+
+
+def _in_shell(redirected: str) -> subprocess.CompletedProcess[str]:
+    """A command that prints and says something, with its streams as a shell redirects them."""
+    code = (
+        "import sys, types\nfrom edge_ser import cli\n"
+        "def run(args):\n    print('data')\n    print('words', file=sys.stderr)\n    return 0\n"
+        "sys.modules['p'] = types.SimpleNamespace(add_arguments=lambda parser: None, run=run)\n"
+        "cli.COMMANDS['p'] = cli.Command('p', 'prints')\n"
+        "sys.exit(cli.main(['p']))"
+    )
+    command = ["sh", "-c", f'exec "$0" -c "$1" {redirected}', sys.executable, code]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux's full device")
+def test_a_full_disk_behind_standard_output_is_a_sentence() -> None:
+    run = _in_shell("> /dev/full")
+    assert run.returncode == 2
+    said = "edge-ser: cannot write (No space left on device); make room, or write elsewhere\n"
+    assert run.stderr.removeprefix("words\n") == said  # which come later where Python does not buffer
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell")
+def test_streams_that_are_closed() -> None:
+    run = _in_shell(">&-")
+    assert run.returncode == 2
+    assert run.stderr.startswith("edge-ser: standard output is closed; send it somewhere")
+    assert run.stderr.count("\n") == 1
+    run = _in_shell("2>&-")
+    assert (run.returncode, run.stdout) == (0, "data\n")  # and no words among them
 
 
 def test_python_m_is_the_same_command() -> None:

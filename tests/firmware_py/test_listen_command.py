@@ -213,13 +213,44 @@ def test_a_reader_that_goes_away(speech, numpy_bundle):
     process.stderr.close()
 
 
+def test_a_full_disk_ends_a_file_with_the_recording(speech, numpy_bundle, tmp_path):
+    words = [
+        "listen",
+        speech,
+        "-o",
+        "jsonl",
+        "--record",
+        tmp_path / "heard.wav",
+        "--model",
+        numpy_bundle.path,
+    ]
+    with open("/dev/full", "w") as full:
+        result = subprocess.run(command(*words), stdout=full, stderr=subprocess.PIPE, cwd=ROOT, timeout=60)
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[1:] == [
+        b"edge-ser: cannot write (No space left on device); make room, or write elsewhere"
+    ]
+    assert (tmp_path / "heard.wav").exists()
+
+
 def test_bad_use_is_one_sentence(listen, speech, tmp_path):
     refused(listen(tmp_path / "absent.wav"), "there is no file")
     refused(listen(tmp_path), "is a folder")
     refused(listen(speech, "--hop", "0.3"), "--hop 0.3 is no multiple of the model's step")
     refused(listen(speech, "--hop", "nan"), "--hop nan")
     refused(listen(speech, "--duration", "0.1"), "shorter than one answer")
-    refused(listen(speech, "--duration", "nan"), "shorter than one answer")
+    for option, value in (
+        ("--duration", "inf"),
+        ("--duration", "nan"),
+        ("--log-mb", "nan"),
+        ("--channel", "left"),
+    ):
+        for name in ("listen", "mic") if option == "--channel" else ("listen",):
+            result = run(name, speech, option, value)
+            assert result.returncode == 2 and b"Traceback" not in result.stderr
+            assert f"error: argument {option}: a ".encode() in result.stderr
+            assert result.stderr.endswith(f"not '{value}'\n".encode())
+    refused(run("mic", speech, "--channel", "2"), "--rate and --channel are for microphones")
     refused(listen(speech, "--precision", "int8"), "no model file for numpy int8; it has: numpy fp32")
     refused(run("listen", speech, "--model", "absent"), "there is no model or bundle folder 'absent'")
 

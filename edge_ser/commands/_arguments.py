@@ -1,0 +1,39 @@
+"""Arguments that several commands take alike."""
+
+from __future__ import annotations
+
+import argparse
+import math
+
+__all__ = ["add_microphone_arguments", "finite"]
+
+
+def add_microphone_arguments(parser: argparse.ArgumentParser) -> None:
+    """Give a command ``--rate`` and ``--channel``: how a microphone is opened, and which of its channels is heard."""
+    parser.add_argument(
+        "--rate", type=int, metavar="HZ", help="open the microphone with this rate (default: what suits it)"
+    )
+    parser.add_argument(
+        "--channel",
+        type=_channel,
+        default=1,
+        metavar="N|mix",
+        help="hear this channel, or their mean (default 1)",
+    )
+
+
+def finite(text: str) -> float:
+    """A number, neither infinite nor NaN; for ``type=``."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise argparse.ArgumentTypeError(f"a finite number, not {text!r}")
+    return number
+
+
+def _channel(text: str) -> int | str:
+    if text != "mix" and not (text.isdecimal() and int(text) >= 1):
+        raise argparse.ArgumentTypeError(f"a channel's number from 1 on, or mix, not {text!r}")
+    return text if text == "mix" else int(text)
