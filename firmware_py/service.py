@@ -56,7 +56,8 @@ class Unit:
         """The unit file (systemd.service(5), systemd.exec(5)).
 
         It runs as a user of its own that exists only meanwhile, in the group ``audio``; it sees sound devices and no
-        others, no network, no homes, and writes to one folder. A watchdog ends it when its loop stands still.
+        others, no network, no homes, and writes to one folder. It has started once it hears; until then its end, or a
+        minute without any audio, is a start that failed. A watchdog ends it when its loop stands still.
         """
         command = " ".join(_quoted(word) for word in self.command)
         return f"""\
@@ -165,8 +166,8 @@ class SystemdHost:
         Raises
         ------
         EdgeSerError
-            It cannot be written, there is no systemd here, or the service does not start; a unit that was there
-            before is put back then, and started again.
+            It cannot be written, there is no systemd here, or the service does not start, which is to hear; a unit
+            that was there before is put back then, and started again.
         """
         path = self.path(unit.name)
         before = path.read_bytes() if path.exists() else None
@@ -182,14 +183,20 @@ class SystemdHost:
         try:
             self._run("daemon-reload")
             self._run("enable", unit.name)
-            self._run("restart", unit.name)  # with Type=notify this returns when it hears
-        except EdgeSerError:
+            self._run("restart", unit.name)  # with Type=notify this returns once it hears
+        except EdgeSerError as error:
             if before is None:
                 self.remove(unit.name)
-            else:
-                write_atomic(path, before)
-                self._run("daemon-reload")
+                raise
+            write_atomic(path, before)
+            self._run("daemon-reload")
+            try:
                 self._run("restart", unit.name)
+            except EdgeSerError:
+                raise EdgeSerError(
+                    f"{error}; the service that was there before is back, and does not start now either: "
+                    f"is the microphone there (`edge-ser devices`)? See `edge-ser service logs --name {unit.name}`"
+                ) from error
             raise
         return path
 

@@ -1,9 +1,12 @@
 """The service: its unit is what systemd takes, hardened, and put back where a new one does not start."""
 
+import contextlib
+import os
 import shutil
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +15,7 @@ from edge_ser.errors import EdgeSerError
 from firmware_py.notify import Notifier
 from firmware_py.service import SystemdHost, Unit
 
+ROOT = Path(__file__).parents[2]
 needs_systemd = pytest.mark.skipif(
     shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed"
 )
@@ -115,6 +119,16 @@ def test_one_that_does_not_start_leaves_the_old_one(tmp_path):
     assert systemctl.asked()[-1] == "restart edge-ser"
 
 
+def test_where_neither_the_new_nor_the_old_one_starts_both_is_said(tmp_path):
+    Host(tmp_path, FakeSystemctl(tmp_path)).install(Unit(["/bin/true", "old"]))
+    host = Host(tmp_path, FakeSystemctl(tmp_path, refuses='"restart edge-ser"'))
+    with pytest.raises(
+        EdgeSerError, match="Job failed.; the service that was there before is back, and does"
+    ):
+        host.install(Unit(["/bin/true", "new"]))
+    assert "ExecStart=/bin/true old" in host.path("edge-ser").read_text()
+
+
 def test_a_first_one_that_does_not_start_leaves_nothing(tmp_path):
     host = Host(tmp_path, FakeSystemctl(tmp_path, refuses='"restart edge-ser"'))
     with pytest.raises(EdgeSerError):
@@ -156,7 +170,7 @@ def test_the_manager_hears(tmp_path, monkeypatch):
         heard = []
         for seconds in (0, 1, 8, 2, 1, 10):
             clock[0] += seconds
-            notifier.alive()
+            notifier.alive(True)
         notifier.say("STOPPING=1")
         while not heard or heard[-1] != b"STOPPING=1":
             heard.append(manager.recv(100))
@@ -165,4 +179,37 @@ def test_the_manager_hears(tmp_path, monkeypatch):
 
 
 def test_without_a_manager_nothing_is_said():
-    Notifier({}).alive()
+    Notifier({}).alive(True)
+
+
+@pytest.mark.parametrize("arecord", ["echo 'arecord: no such device' >&2; exit 1", "exec sleep 60"])
+def test_a_service_without_a_microphone_is_never_ready(tmp_path, numpy_bundle, arecord):
+    said, status = listening(tmp_path, numpy_bundle, arecord)
+    assert status == 2 and b"READY=1" not in said
+    assert b"WATCHDOG=1" in said  # it lived, and looked
+
+
+def test_a_service_that_hears_is_ready(tmp_path, numpy_bundle):
+    said, status = listening(tmp_path, numpy_bundle, "cat /dev/zero", "--duration", "0.5")
+    assert status == 0 and said.count(b"READY=1") == 1
+
+
+def listening(folder, bundle, arecord, *options):
+    """What the manager is told by a listener whose arecord does as the shell line says, and how that ends."""
+    (folder / "arecord").write_text(f"#!/bin/sh\n{arecord}\n")
+    (folder / "arecord").chmod(0o755)
+    words = ["listen", "arecord", "--model", bundle.path, "--engine", "numpy", "-o", "jsonl", *options]
+    environment = {"NOTIFY_SOCKET": str(folder / "notify"), "WATCHDOG_USEC": "3000000"}
+    environment["PATH"] = f"{folder}:{os.environ['PATH']}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(folder / "notify"))
+        run = subprocess.run(
+            [sys.executable, "-m", "edge_ser", *words], env=os.environ | environment, cwd=ROOT,
+            capture_output=True, timeout=60,
+        )  # fmt: skip
+        manager.setblocking(False)
+        said = []
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                said.append(manager.recv(100))
+    return said, run.returncode
