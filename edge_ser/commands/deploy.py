@@ -16,6 +16,7 @@ from edge_ser.commands.service import LISTEN
 from edge_ser.deploy import Plan, Target, deploy_all, read_hosts
 from edge_ser.errors import EdgeSerError
 from edge_ser.files import write_json
+from firmware_py.service import refuse_homes
 
 __all__ = ["add_arguments", "run"]
 
@@ -75,6 +76,8 @@ def run(args: argparse.Namespace) -> int:
     hosts = [*args.host, *(read_hosts(args.hosts) if args.hosts is not None else [])]
     if not hosts:
         raise EdgeSerError("name a board: edge-ser deploy pi@raspberrypi.local, or --hosts FILE")
+    if not args.no_service:
+        refuse_homes(args.prefix, "name another --prefix, such as /opt/edge-ser, or --no-service")
     targets = [
         Target(host, args.port, args.identity, tuple(args.ssh_option)) for host in dict.fromkeys(hosts)
     ]

@@ -9,9 +9,10 @@ import shlex
 import shutil
 import sys
 
+import edge_ser
 from edge_ser.errors import EdgeSerError
 from firmware_py.budget import read_budget
-from firmware_py.service import SystemdHost, Unit
+from firmware_py.service import INSTALL_FOR_ALL, SystemdHost, Unit, refuse_homes
 
 __all__ = ["LISTEN", "add_arguments", "run"]
 
@@ -28,7 +29,8 @@ examples:
   sudo edge-ser service remove                       /var/lib/edge-ser and its logs stay
 
 The service runs as a user of its own in the group audio, without network, and may write to /var/lib/edge-ser alone;
-relative names of --log and --record lie there. systemd starts it again when it ends, and ends it when it hangs.
+relative names of --log and --record lie there. It sees no homes: edge-ser and the models that it is to use lie
+elsewhere (sudo sh scripts/install.sh). systemd starts it again when it ends, and ends it when it hangs.
 """
 LISTEN = "arecord --doze -o jsonl --log answers.jsonl"
 
@@ -85,6 +87,10 @@ def run(args: argparse.Namespace) -> int:
 def _unit(args: argparse.Namespace) -> Unit:
     program = args.program or shutil.which(sys.argv[0]) or sys.argv[0]
     program = os.path.abspath(program)
+    if args.program is None:
+        # It may lie outside of homes, and its Python, or a checkout that it is installed from, within.
+        for needed in (sys.executable, *edge_ser.__path__):
+            refuse_homes(needed, INSTALL_FOR_ALL)
     command = [program] if os.access(program, os.X_OK) and not program.endswith(".py") else [
         sys.executable, "-m", "edge_ser",
     ]  # fmt: skip

@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import time
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ import pytest
 from edge_ser.cli import main
 from edge_ser.deploy import STEPS, Plan, Target, deploy, read_hosts
 from edge_ser.errors import EdgeSerError
+from tests.support import program_wheel
 
 SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
 MISSING = [name for name in ("ssh", "ssh-keygen", "rsync", "flock") if shutil.which(name) is None]
@@ -44,21 +44,6 @@ def main():
             sys.exit(2)
         (board / "running").write_text(VERSION + " " + words[words.index("--listen") + 1])
 """
-
-
-def wheel(folder, version):
-    """A wheel named edge-ser that needs nothing."""
-    path = folder / f"edge_ser-{version}-py3-none-any.whl"
-    info = f"edge_ser-{version}.dist-info"
-    with zipfile.ZipFile(path, "w") as file:
-        file.writestr("fake_edge_ser.py", FAKE + f"\nVERSION = {version!r}\n")
-        file.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: edge-ser\nVersion: {version}\n")
-        file.writestr(
-            f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-        )
-        file.writestr(f"{info}/entry_points.txt", "[console_scripts]\nedge-ser = fake_edge_ser:main\n")
-        file.writestr(f"{info}/RECORD", "")
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +85,7 @@ def sshd(tmp_path_factory):
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheels")
-    return {version: wheel(folder, version) for version in ("1.0", "2.0")}
+    return {version: program_wheel(folder, version, FAKE) for version in ("1.0", "2.0")}
 
 
 @pytest.fixture
@@ -242,3 +227,18 @@ def test_what_cannot_be_deployed(tmp_path):
     with pytest.raises(EdgeSerError, match="names no host"):
         read_hosts(tmp_path / "hosts")
     assert main(["deploy"]) == 2
+
+
+def test_a_service_needs_a_prefix_outside_of_homes(tmp_path, capsys):
+    command = [
+        "deploy",
+        "pi@nowhere.invalid",
+        "--prefix",
+        "/home/pi/ser",
+        "--wheel",
+        str(tmp_path / "absent"),
+    ]
+    assert main(command) == 2
+    assert "sees no homes, and /home/pi/ser lies in one; name another --prefix" in capsys.readouterr().err
+    assert main([*command, "--no-service"]) == 2
+    assert "cannot read" in capsys.readouterr().err  # the wheel is the next thing that is asked for

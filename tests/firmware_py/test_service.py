@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
+import edge_ser
 from edge_ser.cli import main
 from edge_ser.errors import EdgeSerError
 from firmware_py.notify import Notifier
 from firmware_py.service import SystemdHost, Unit
 
+PROGRAM = "/usr/bin/env"
 ROOT = Path(__file__).parents[2]
 needs_systemd = pytest.mark.skipif(
     shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed"
@@ -22,15 +24,12 @@ needs_systemd = pytest.mark.skipif(
 
 
 def unit(**changes):
-    return Unit(
-        [sys.executable, "-m", "edge_ser", "listen", "arecord", "--exec", 'echo "$X" 100%'], **changes
-    )
+    return Unit([PROGRAM, "-m", "edge_ser", "listen", "arecord", "--exec", 'echo "$X" 100%'], **changes)
 
 
 def test_words_are_quoted_as_systemd_reads_them():
     assert (
-        "ExecStart=" + sys.executable + ' -m edge_ser listen arecord --exec "echo \\"$$X\\" 100%%"'
-        in unit().text()
+        "ExecStart=" + PROGRAM + ' -m edge_ser listen arecord --exec "echo \\"$$X\\" 100%%"' in unit().text()
     )
     with pytest.raises(EdgeSerError, match="line break"):
         Unit(["/bin/true", "a\nb"]).text()
@@ -44,6 +43,32 @@ def test_words_are_quoted_as_systemd_reads_them():
 def test_units_that_cannot_be(changes, words):
     with pytest.raises(EdgeSerError, match=words):
         Unit(**({"command": ["/bin/true"]} | changes))
+
+
+@pytest.mark.parametrize("program", ["/home/pi/.local/bin/edge-ser", "/root/x", "/run/user/1000/x"])
+def test_what_the_unit_hides_from_itself_is_refused(tmp_path, program):
+    assert "ProtectHome=yes" in unit().text()
+    with pytest.raises(EdgeSerError, match=rf"and {program} lies in one; install edge-ser for all users"):
+        Unit([program])
+    (tmp_path / "edge-ser").symlink_to(program)  # as pipx and install.sh do it
+    with pytest.raises(EdgeSerError, match=rf"and {program} lies in one"):
+        Unit([str(tmp_path / "edge-ser")])
+    Unit(["/homestead/x"])
+
+
+def test_the_interpreter_and_the_package_count_as_well(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(sys, "argv", [PROGRAM])
+    monkeypatch.setattr(sys, "executable", "/home/pi/.pyenv/bin/python")
+    assert main(["service", "show"]) == 2
+    assert "/home/pi/.pyenv/bin/python lies in one" in capsys.readouterr().err
+    monkeypatch.setattr(sys, "executable", PROGRAM)
+    monkeypatch.setattr(edge_ser, "__path__", ["/home/pi/checkout/edge_ser"])
+    assert main(["service", "install", "--root", str(tmp_path)]) == 2
+    assert "/home/pi/checkout/edge_ser lies in one" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr(edge_ser, "__path__", ["/opt/edge_ser"])
+    assert main(["service", "show"]) == 0
+    assert f"ExecStart={PROGRAM} listen arecord" in capsys.readouterr().out
 
 
 @needs_systemd
