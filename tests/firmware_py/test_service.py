@@ -182,6 +182,20 @@ def test_the_command(tmp_path, capsys):
     assert main(["service", "install", *root, "--budget", str(tmp_path / "b.toml")]) == 2
 
 
+def test_a_program_that_is_named_is_the_one_that_runs(tmp_path, capsys):
+    """Also one that only the image has; where the service is to run here, it must be there."""
+    program = "/opt/edge-ser/current/bin/edge-ser"
+    assert main(["service", "install", "--root", str(tmp_path), "--program", program]) == 0
+    text = (tmp_path / "etc/systemd/system/edge-ser.service").read_text()
+    assert f"ExecStart={program} listen arecord" in text
+    capsys.readouterr()
+    for missing in ("/no/such/edge-ser", "/usr"):
+        assert main(["service", "install", "--program", missing]) == 2
+        assert f"{missing} is no program that can be run here" in capsys.readouterr().err
+    assert main(["service", "show", "--program", "bin/edge-ser"]) == 2
+    assert "absolute path" in capsys.readouterr().err
+
+
 # --- words to systemd
 
 
