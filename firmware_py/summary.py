@@ -104,7 +104,7 @@ class Summary:
         run, figures = self.run, self.to_json()
         latency, memory = figures["latency_ms"], figures["rss_mb"]
         lines = [f"{self.audio_s:.2f} s heard, {_count(self.predictions, 'answer')}, {_lost(run.ledger)}"]
-        if self.predictions:
+        if run.meter.latencies.count:  # none, with answers, where the first output wrote nothing
             lines.append(
                 f"answer after {latency['p50']:.1f} ms (p95 {latency['p95']:.1f}, p99 {latency['p99']:.1f}, "
                 f"max {latency['max']:.1f})"
