@@ -10,7 +10,7 @@ import struct
 import pytest
 
 from edge_ser.errors import EdgeSerError
-from firmware_py.ledger import DRIVER, RING, Ledger
+from firmware_py.ledger import DRIVER, MICROPHONE, RING, Ledger
 from firmware_py.meter import Meter
 from firmware_py.prediction import Prediction
 from firmware_py.sinks import FORMS, open_sink
@@ -136,6 +136,22 @@ def test_summary_in_words_tells_losses():
     nothing = Summary(run=a_run(ledger=Ledger()), predictions=0, ended="signal", cpu_s=0.1)
     assert nothing.to_text() == "0.00 s heard, 0 answers, nothing lost"
     assert nothing.to_json()["duty_cycle"] is None
+
+
+def test_the_live_reading_and_the_summary_tell_one_load(sized, monkeypatch):
+    """Of all the audio there was, the lost one too, with a microphone that was away for most of it."""
+    monkeypatch.setattr(Meter, "cpu_s", 0.05)
+    run = a_run(ledger=Ledger(heard=16_000))
+    run.ledger.add_lost({MICROPHONE: 9 * 16_000})
+    summary = Summary(run=run, predictions=0, ended="end", cpu_s=run.meter.cpu_s)
+    run.meter.mark("start")
+    assert summary.to_json()["duty_cycle"] == 0.005 and "0.5% of one core" in summary.to_text()
+    sized(80)
+    screen = Screen()
+    sink = text_sink(screen, {})
+    sink.start(run)
+    sink.prediction(prediction())
+    assert "load 0.5%" in "\n".join(screen.picture())
 
 
 def test_a_summary_of_answers_that_were_never_written():
