@@ -24,7 +24,7 @@ _EPILOG = """\
 Each board: checked (Python, room, sudo), the wheel and the model copied, a release built beside the one that runs,
 tried there; then the link PREFIX/current moves to it in one rename and the service starts with it. Where it does not
 start, link and service go back. Killed at any moment, the old release stays or comes back with the next deploy.
-The last two releases are kept.
+The last two releases are kept. Of two deploys to a board at once, the one that began first ends and says so.
 
 examples:
   edge-ser deploy pi@raspberrypi.local

@@ -1,16 +1,19 @@
 """Deploying to a real sshd on loopback: well, killed at every step, onto a full disk, with a wrong key."""
 
+import itertools
 import json
 import multiprocessing
 import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
+import edge_ser
 from edge_ser.cli import main
 from edge_ser.deploy import STEPS, Plan, Target, deploy, read_hosts
 from edge_ser.errors import EdgeSerError
@@ -161,6 +164,73 @@ def test_deployed_well_then_killed_at_every_step(sshd, plans):
         deploy(sshd(), new)
     lock.send_signal(signal.SIGTERM)
     lock.wait()
+
+
+@pytest.fixture
+def board(tmp_path):
+    """Takes steps of the board's side without ssh, with releases that hold nothing but that they are whole."""
+    script = (Path(edge_ser.__file__).parent / "deploy.sh").read_bytes()
+    prefix = tmp_path / "board"
+
+    class Board:
+        clock = itertools.count(1_000_000_000, 60)
+
+        def step(self, name, release, deploy, *arguments):
+            words = ["sh", "-s", "--", name, str(prefix), release, deploy, *arguments]
+            return subprocess.run(words, input=script, capture_output=True, check=False)
+
+        def begin(self, release, deploy):
+            """Check and build."""
+            assert self.step("check", release, deploy, sys.executable, "", "1").returncode == 0
+            whole = prefix / "releases" / release / "whole"
+            if not whole.exists():
+                whole.parent.mkdir()
+                whole.touch()
+                os.utime(whole, (next(self.clock),) * 2)
+
+        def deploy(self, release):
+            self.begin(release, release)
+            switched = self.step("switch", release, release, "", "")
+            before = switched.stdout.decode().strip().removeprefix("before=")
+            assert self.step("tidy", release, release, before).returncode == 0
+
+        def releases(self):
+            return (prefix / "current").resolve().name, {path.name for path in prefix.glob("releases/*")}
+
+    return Board()
+
+
+@pytest.mark.skipif(bool({"rsync", "flock"} & set(MISSING)), reason="rsync or flock is not installed")
+def test_the_last_two_releases_are_kept(board):
+    board.deploy("a")
+    assert board.releases() == ("a", {"a"})
+    board.deploy("b")
+    board.deploy("b")  # again, unchanged
+    assert board.releases() == ("b", {"a", "b"})
+    board.deploy("c")
+    assert board.releases() == ("c", {"b", "c"})
+    board.deploy("b")  # back to what there was
+    assert board.releases() == ("b", {"b", "c"})
+    board.begin("d", "d")  # and no further
+    board.deploy("b")
+    assert board.releases() == ("b", {"b", "d"})
+
+
+@pytest.mark.skipif(bool({"rsync", "flock"} & set(MISSING)), reason="rsync or flock is not installed")
+def test_of_two_deploys_at_once_the_one_that_began_last_goes_on(board):
+    board.deploy("old")
+    board.begin("a", "first")
+    assert board.step("switch", "a", "first", "", "").returncode == 0
+    board.begin("b", "second")
+    assert board.step("switch", "b", "second", "", "").returncode == 0
+    overtaken = board.step("tidy", "a", "first", "old")
+    assert overtaken.returncode == 3 and b"another deploy has begun there since" in overtaken.stderr
+    assert board.releases() == ("b", {"old", "a", "b"})
+    assert board.step("tidy", "b", "second", "a").returncode == 0
+    assert board.releases() == ("b", {"a", "b"})
+    # and what runs is kept by whomever: here a hand moved the link in between
+    assert board.step("tidy", "gone", "second", "a").returncode == 0
+    assert board.releases() == ("b", {"a", "b"})
 
 
 @needs_sshd
