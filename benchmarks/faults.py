@@ -230,7 +230,7 @@ def run(bundle, *, faults=200, seed=0, rate=16_000, engine="numpy", doze=False):
     makes = Faults(world, output, ear, count=faults, seed=seed + 1)
     stop = Stop()
 
-    def beat():
+    def beat(_heard):
         if not makes.over:
             makes()
         elif not stop.requested:

@@ -91,7 +91,7 @@ def accelerated(hours, *, engine="numpy", rate=48_000, doze=True, unplug_every_s
         begin, next_mark, next_fault = world.time, 0.0, unplug_every_s
         unplugged = 0
 
-        def beat():
+        def beat(_heard):
             nonlocal next_mark, next_fault, unplugged
             now = world.time - begin
             if now >= next_fault:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import shlex
 import subprocess
 import tempfile
@@ -133,7 +134,7 @@ def deploy(target: Target, plan: Plan, progress: Callable[[str], None] = lambda 
     Raises
     ------
     EdgeSerError
-        A step failed; what ran before still does.
+        A step failed, or another deploy to the board has begun meanwhile; what ran before still does.
     """
     # A socket's path may be a hundred bytes long, and temporary folders can be deep.
     with tempfile.TemporaryDirectory(prefix="eser", dir="/tmp" if os.path.isdir("/tmp") else None) as folder:
@@ -147,9 +148,11 @@ def deploy(target: Target, plan: Plan, progress: Callable[[str], None] = lambda 
 
 
 def _deploy(target: Target, plan: Plan, progress: Callable[[str], None], control: str) -> dict[str, Any]:
+    this = secrets.token_hex(8)
+
     def step(name: str, *arguments: str) -> str:
         progress(name)
-        words = ["sh", "-s", "--", name, plan.prefix, plan.release, *arguments]
+        words = ["sh", "-s", "--", name, plan.prefix, plan.release, this, *arguments]
         script = (files("edge_ser") / "deploy.sh").read_bytes()
         command = [*target.ssh(control), target.host, shlex.join(words)]
         return _call(target.host, name, command, script)

@@ -1,13 +1,16 @@
 # The board's side of `edge-ser deploy`; sent with each step. Nothing runs before the last line has come.
-#   sh -s STEP PREFIX ID [ARGUMENT...]
+#   sh -s STEP PREFIX ID DEPLOY [ARGUMENT...]
 # Releases lie in PREFIX/releases/ID, each a virtual environment that is whole when it holds the file `whole`;
 # PREFIX/current is a link to one of them, and moves in one rename. While it moves, PREFIX/switching holds what it
-# was, so that whatever is killed there can be undone.
+# was, so that whatever is killed there can be undone. PREFIX/deploy names the deploy that checked last: the steps of
+# one are several connections, and one that another has overtaken goes no further.
 set -eu
 
 fail() { echo "edge-ser-deploy: $*" >&2; exit 3; }
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
+
+current() { readlink "$prefix/current" 2> /dev/null | sed 's|.*/||'; }
 
 point() { # to a release, in one rename
     ln -sfn "releases/$1" "$prefix/current.new"
@@ -47,7 +50,8 @@ step_check() { # PYTHON
     echo "board=$(tr -d '\0' < /proc/device-tree/model 2> /dev/null || true)"
     echo "memory_mb=$(awk '/MemTotal/ {print int($2 / 1024)}' /proc/meminfo)"
     echo "free_mb=$((free / 1024))"
-    echo "before=$(readlink "$prefix/current" 2> /dev/null | sed 's|.*/||' || true)"
+    echo "before=$(current)"
+    echo "$deploy" > "$prefix/deploy"
 }
 
 step_build() { # PYTHON REQUIREMENT INDEX(yes|no)
@@ -75,7 +79,7 @@ step_try() { # MODEL: it has to answer before anything relies on it
 
 step_switch() { # SERVICE LISTEN
     [ -e "$prefix/releases/$id/whole" ] || fail "there is no whole release $id"
-    before=$(readlink "$prefix/current" 2> /dev/null | sed 's|.*/||' || true)
+    before=$(current)
     printf '%s\n%s\n%s\n' "$before" "$1" "$2" > "$prefix/switching.new"
     mv -f "$prefix/switching.new" "$prefix/switching"
     trap 'undo >&2' EXIT
@@ -91,16 +95,20 @@ step_bench() { # MODEL
     "$prefix/current/bin/edge-ser" bench ${1:+"$1"} -o json
 }
 
-step_tidy() { # BEFORE: keep what runs and what ran before it
+step_tidy() { # BEFORE: keep what runs and what ran before it, or, deployed again, the newest of the others
+    runs=$(current) before=$1
+    if [ -z "$before" ] || [ "$before" = "$id" ]; then
+        before=$(cd "$prefix/releases" && ls -t -- */whole | sed 's|/whole||' | grep -vx -e "$id" -e "$runs" | head -n 1)
+    fi
     for release in "$prefix"/releases/*; do
-        case ${release##*/} in "$id" | "${1:-none}") ;; *) rm -rf "$release" ;; esac
+        case ${release##*/} in "$id" | "$runs" | "${before:-none}") ;; *) rm -rf "$release" ;; esac
     done
     rm -rf "$prefix/incoming"
 }
 
 main() {
-    step=$1 prefix=$2 id=$3
-    shift 3
+    step=$1 prefix=$2 id=$3 deploy=$4
+    shift 4
     if [ ! -d "$prefix" ] && ! mkdir -p "$prefix" 2> /dev/null; then
         as_root install -d -o "$(id -u)" -g "$(id -g)" "$prefix" || fail "$prefix cannot be made; name another --prefix"
     fi
@@ -108,6 +116,8 @@ main() {
     # One at a time; the lock goes with the process, and is not for what it starts.
     exec 9> "$prefix/lock"
     flock -n 9 || fail "another deploy is at work there"
+    [ "$step" = check ] || [ "$(cat "$prefix/deploy" 2> /dev/null)" = "$deploy" ] ||
+        fail "another deploy has begun there since; see how that one ends, then deploy again"
     "step_$step" "$@" 9>&-
 }
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import os
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from edge_ser.errors import EdgeSerError
+from edge_ser.files import parse_toml
 
 __all__ = ["LIMITS", "check_budget", "read_budget"]
 
@@ -30,13 +30,7 @@ def read_budget(path: str | os.PathLike[str]) -> dict[str, float]:
     EdgeSerError
         The file is missing or no TOML, a name is unknown, or a limit is no positive number.
     """
-    path = Path(path)
-    try:
-        entries = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise EdgeSerError(f"cannot read the budget {path}: {error.strerror or error}") from error
-    except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
-        raise EdgeSerError(f"the budget {path} is not TOML ({error})") from error
+    entries = parse_toml(Path(path))
     if not entries:
         raise EdgeSerError(f"the budget {path} limits nothing; it may limit {', '.join(LIMITS)}")
     for name, limit in entries.items():

@@ -45,7 +45,7 @@ class Listener:
     steady : Steady, optional
         Puts one label on predictions.
     heartbeat : callable, optional
-        Called at each block, also while a microphone is looked for.
+        Called at each block, also while a microphone is looked for, with whether the block holds any audio.
     duration_s : float, optional
         End after so much audio, to the sample.
     """
@@ -59,7 +59,7 @@ class Listener:
         meter: Meter | None = None,
         recorder: Recorder | None = None,
         steady: Steady | None = None,
-        heartbeat: Callable[[], None] | None = None,
+        heartbeat: Callable[[bool], None] | None = None,
         duration_s: float | None = None,
     ) -> None:
         if pipeline.bundle.spec.sample_rate != SAMPLE_RATE:
@@ -142,7 +142,7 @@ class Listener:
 
     def _take(self, block: Block) -> None:
         if self._heartbeat is not None:
-            self._heartbeat()
+            self._heartbeat(len(block.samples) > 0)
         for sink in self._queued_sinks:
             self._check(sink)
         for event in block.events:

@@ -26,11 +26,15 @@ class Notifier:
         self._said_at = 0.0
         self._ready = False
 
-    def alive(self) -> None:
-        """Say that the listener's loop goes round; the first time also that the service is ready."""
+    def alive(self, heard: bool) -> None:
+        """Say that the listener's loop goes round, and the first time that audio was `heard` that the service is ready.
+
+        A microphone that cannot be opened, or gives nothing, is told after a while of waiting. Whoever starts the
+        service has to see that it does not start, so waiting alone is not being ready.
+        """
         if not self._address:
             return
-        if not self._ready:
+        if heard and not self._ready:
             self._ready = True
             self.say("READY=1")
         now = time.monotonic()

@@ -14,9 +14,35 @@ from pathlib import Path
 from edge_ser.errors import EdgeSerError
 from edge_ser.files import write_atomic
 
-__all__ = ["SystemdHost", "Unit"]
+__all__ = ["INSTALL_FOR_ALL", "SystemdHost", "Unit", "refuse_homes"]
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
+#: How edge-ser comes to lie where a service sees it.
+INSTALL_FOR_ALL = (
+    "install edge-ser for all users (docs/device.md: sudo sh scripts/install.sh, then sudo edge-ser service install), "
+    "or name another --program"
+)
+_HOMES = ("/home", "/root", "/run/user")  # what ProtectHome=yes hides (systemd.exec(5))
+
+
+def refuse_homes(path: str | os.PathLike[str], advice: str) -> None:
+    """Refuse a place that a service cannot see, because it lies in a home or links lead from it into one.
+
+    Parameters
+    ----------
+    path : path
+        Of what the service needs.
+    advice : str
+        What to do, the end of the sentence.
+
+    Raises
+    ------
+    EdgeSerError
+        It is such a place.
+    """
+    for place in (os.path.abspath(path), os.path.realpath(path)):
+        if any(Path(place).is_relative_to(home) for home in _HOMES):
+            raise EdgeSerError(f"a service sees no homes, and {place} lies in one; {advice}")
 
 
 @dataclass(frozen=True)
@@ -26,7 +52,7 @@ class Unit:
     Attributes
     ----------
     command : sequence of str
-        What runs, its first word an absolute path.
+        What runs, its first word an absolute path outside of homes.
     memory_mb : float
         The kernel ends what grows over it; the service then starts anew.
     name : str
@@ -40,6 +66,7 @@ class Unit:
     def __post_init__(self) -> None:
         if not self.command or not os.path.isabs(self.command[0]):
             raise EdgeSerError("a service's command begins with the absolute path of a program")
+        refuse_homes(self.command[0], INSTALL_FOR_ALL)
         if not _NAME.fullmatch(self.name):
             raise EdgeSerError(f"{self.name!r} is no name for a service; use letters, digits, . _ and -")
         if not self.memory_mb >= 16:
@@ -56,7 +83,8 @@ class Unit:
         """The unit file (systemd.service(5), systemd.exec(5)).
 
         It runs as a user of its own that exists only meanwhile, in the group ``audio``; it sees sound devices and no
-        others, no network, no homes, and writes to one folder. A watchdog ends it when its loop stands still.
+        others, no network, no homes, and writes to one folder. It has started once it hears; until then its end, or a
+        minute without any audio, is a start that failed. A watchdog ends it when its loop stands still.
         """
         command = " ".join(_quoted(word) for word in self.command)
         return f"""\
@@ -165,8 +193,8 @@ class SystemdHost:
         Raises
         ------
         EdgeSerError
-            It cannot be written, there is no systemd here, or the service does not start; a unit that was there
-            before is put back then, and started again.
+            It cannot be written, there is no systemd here, or the service does not start, which is to hear; a unit
+            that was there before is put back then, and started again.
         """
         path = self.path(unit.name)
         before = path.read_bytes() if path.exists() else None
@@ -182,14 +210,20 @@ class SystemdHost:
         try:
             self._run("daemon-reload")
             self._run("enable", unit.name)
-            self._run("restart", unit.name)  # with Type=notify this returns when it hears
-        except EdgeSerError:
+            self._run("restart", unit.name)  # with Type=notify this returns once it hears
+        except EdgeSerError as error:
             if before is None:
                 self.remove(unit.name)
-            else:
-                write_atomic(path, before)
-                self._run("daemon-reload")
+                raise
+            write_atomic(path, before)
+            self._run("daemon-reload")
+            try:
                 self._run("restart", unit.name)
+            except EdgeSerError:
+                raise EdgeSerError(
+                    f"{error}; the service that was there before is back, and does not start now either: "
+                    f"is the microphone there (`edge-ser devices`)? See `edge-ser service logs --name {unit.name}`"
+                ) from error
             raise
         return path
 

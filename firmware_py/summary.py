@@ -43,6 +43,14 @@ class Run:
     meter: Meter
     outputs: Mapping[str, SinkAccount] = field(default_factory=dict)
 
+    def duty_cycle(self, cpu_s: float) -> float | None:
+        """Share of one core that so much processor time is at the audio's own pace; None before there was any.
+
+        The time of lost samples counts: while a microphone is away, it is looked for.
+        """
+        taken = self.ledger.taken
+        return cpu_s / (taken / SAMPLE_RATE) if taken else None
+
 
 @dataclass(frozen=True, slots=True)
 class Summary:
@@ -57,7 +65,7 @@ class Summary:
     ended : {"end", "duration", "signal", "error"}
         The source ended, the wanted duration was reached, somebody ended it, or it broke off.
     cpu_s : float
-        Processor time while listening.
+        Processor time while listening, that of processes that were started for it included.
     events : int
         How many were told.
     """
@@ -75,8 +83,8 @@ class Summary:
 
     @property
     def duty_cycle(self) -> float | None:
-        """Share of one core that listening takes at the audio's own pace; None when nothing was heard."""
-        return self.cpu_s / self.audio_s if self.run.ledger.heard else None
+        """Share of one core that listening has taken, see `Run.duty_cycle`."""
+        return self.run.duty_cycle(self.cpu_s)
 
     def to_json(self) -> dict[str, Any]:
         """The documented keys of the last line of ``listen -o jsonl``, and the ledger."""
@@ -104,7 +112,7 @@ class Summary:
         run, figures = self.run, self.to_json()
         latency, memory = figures["latency_ms"], figures["rss_mb"]
         lines = [f"{self.audio_s:.2f} s heard, {_count(self.predictions, 'answer')}, {_lost(run.ledger)}"]
-        if self.predictions:
+        if run.meter.latencies.count:  # none, with answers, where the first output wrote nothing
             lines.append(
                 f"answer after {latency['p50']:.1f} ms (p95 {latency['p95']:.1f}, p99 {latency['p99']:.1f}, "
                 f"max {latency['max']:.1f})"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import math
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -209,3 +210,18 @@ def need_corpus(name: str) -> Path:
     if folder is None:
         pytest.skip(f"no {name} recordings (set EDGE_SER_DATA, or put them into ../shared/data)")
     return folder
+
+
+def program_wheel(folder: Path, version: str, program: str) -> Path:
+    """A wheel named edge-ser that needs nothing; `program` has a ``main``, and finds its ``VERSION``."""
+    path = folder / f"edge_ser-{version}-py3-none-any.whl"
+    info = f"edge_ser-{version}.dist-info"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("fake_edge_ser.py", program + f"\nVERSION = {version!r}\n")
+        file.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: edge-ser\nVersion: {version}\n")
+        file.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        file.writestr(f"{info}/entry_points.txt", "[console_scripts]\nedge-ser = fake_edge_ser:main\n")
+        file.writestr(f"{info}/RECORD", "")
+    return path

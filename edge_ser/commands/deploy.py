@@ -16,6 +16,7 @@ from edge_ser.commands.service import LISTEN
 from edge_ser.deploy import Plan, Target, deploy_all, read_hosts
 from edge_ser.errors import EdgeSerError
 from edge_ser.files import write_json
+from firmware_py.service import refuse_homes
 
 __all__ = ["add_arguments", "run"]
 
@@ -23,7 +24,7 @@ _EPILOG = """\
 Each board: checked (Python, room, sudo), the wheel and the model copied, a release built beside the one that runs,
 tried there; then the link PREFIX/current moves to it in one rename and the service starts with it. Where it does not
 start, link and service go back. Killed at any moment, the old release stays or comes back with the next deploy.
-The last two releases are kept.
+The last two releases are kept. Of two deploys to a board at once, the one that began first ends and says so.
 
 examples:
   edge-ser deploy pi@raspberrypi.local
@@ -75,6 +76,8 @@ def run(args: argparse.Namespace) -> int:
     hosts = [*args.host, *(read_hosts(args.hosts) if args.hosts is not None else [])]
     if not hosts:
         raise EdgeSerError("name a board: edge-ser deploy pi@raspberrypi.local, or --hosts FILE")
+    if not args.no_service:
+        refuse_homes(args.prefix, "name another --prefix, such as /opt/edge-ser, or --no-service")
     targets = [
         Target(host, args.port, args.identity, tuple(args.ssh_option)) for host in dict.fromkeys(hosts)
     ]

@@ -8,10 +8,12 @@ import os
 import shlex
 import shutil
 import sys
+from pathlib import Path
 
+import edge_ser
 from edge_ser.errors import EdgeSerError
 from firmware_py.budget import read_budget
-from firmware_py.service import SystemdHost, Unit
+from firmware_py.service import INSTALL_FOR_ALL, SystemdHost, Unit, refuse_homes
 
 __all__ = ["LISTEN", "add_arguments", "run"]
 
@@ -28,7 +30,8 @@ examples:
   sudo edge-ser service remove                       /var/lib/edge-ser and its logs stay
 
 The service runs as a user of its own in the group audio, without network, and may write to /var/lib/edge-ser alone;
-relative names of --log and --record lie there. systemd starts it again when it ends, and ends it when it hangs.
+relative names of --log and --record lie there. It sees no homes: edge-ser and the models that it is to use lie
+elsewhere (sudo sh scripts/install.sh). systemd starts it again when it ends, and ends it when it hangs.
 """
 LISTEN = "arecord --doze -o jsonl --log answers.jsonl"
 
@@ -47,7 +50,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", default="edge-ser", help="of the service (default %(default)s)")
     parser.add_argument("--memory-mb", type=float, default=96, help="its memory limit (default %(default)s)")
     parser.add_argument("--budget", metavar="FILE", help="take rss_mb of a budget as the limit")
-    parser.add_argument("--program", metavar="FILE", help="the edge-ser that runs (default: this one)")
+    parser.add_argument(
+        "--program",
+        metavar="FILE",
+        help="the edge-ser that runs, by its absolute path, with --root that in the image (default: this one)",
+    )
     parser.add_argument("--root", default="/", metavar="DIR", help="write into a system image; start nothing")
     parser.add_argument("--follow", action="store_true", help="logs: go on with what comes")
     parser.add_argument("--lines", type=int, default=100, help="logs: so many (default %(default)s)")
@@ -83,11 +90,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _unit(args: argparse.Namespace) -> Unit:
-    program = args.program or shutil.which(sys.argv[0]) or sys.argv[0]
-    program = os.path.abspath(program)
-    command = [program] if os.access(program, os.X_OK) and not program.endswith(".py") else [
-        sys.executable, "-m", "edge_ser",
-    ]  # fmt: skip
+    command = _own_command() if args.program is None else [args.program]
+    # Whether an image has it, and its links lead to anything there, is not for this machine to say.
+    if args.action == "install" and Path(args.root) == Path("/") and shutil.which(command[0]) is None:
+        raise EdgeSerError(f"{command[0]} is no program that can be run here; name another --program")
     memory = args.memory_mb
     if args.budget is not None:
         budget = read_budget(args.budget)
@@ -95,3 +101,14 @@ def _unit(args: argparse.Namespace) -> Unit:
             raise EdgeSerError(f"the budget {args.budget} has no rss_mb to take as the memory limit")
         memory = budget["rss_mb"]
     return Unit([*command, "listen", *shlex.split(args.listen)], memory_mb=memory, name=args.name)
+
+
+def _own_command() -> list[str]:
+    """How this edge-ser is run."""
+    # The program may lie outside of homes, and its Python, or a checkout that it is installed from, within.
+    for needed in (sys.executable, *edge_ser.__path__):
+        refuse_homes(needed, INSTALL_FOR_ALL)
+    program = os.path.abspath(shutil.which(sys.argv[0]) or sys.argv[0])
+    if os.access(program, os.X_OK) and not program.endswith(".py"):
+        return [program]
+    return [sys.executable, "-m", "edge_ser"]

@@ -132,7 +132,7 @@ class LiveSink:
         self._drawn = len(lines)
 
     def _lines(self, p: Prediction, width: int) -> list[str]:
-        run, meter = self._run, self._run.meter
+        run = self._run
         bar = max(0, width - 18)  # between a name of 11 columns and a value of 7
         quiet = p.state in ("silence", "noise")
 
@@ -152,7 +152,7 @@ class LiveSink:
         for place, (label, share) in enumerate(p.ranked()[:_EMOTIONS_SHOWN]):
             rows.append(row(label, share, f"{share:.0%}", "emotion" if place == 0 else "dim"))
         lost = run.ledger.lost_samples
-        duty = meter.cpu_s / (run.ledger.taken / p.sample_rate) if run.ledger.taken else 0.0
+        duty = run.duty_cycle(run.meter.cpu_s) or 0.0
         foot = f"   answer {p.latency_ms:.1f} ms   load {duty:.1%}   {rss_mb():.0f} MB"
         rows.append([
             (f"lost {lost}" if lost else "nothing lost", "lost" if lost else "dim"),

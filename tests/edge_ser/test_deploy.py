@@ -1,20 +1,23 @@
 """Deploying to a real sshd on loopback: well, killed at every step, onto a full disk, with a wrong key."""
 
+import itertools
 import json
 import multiprocessing
 import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
-import zipfile
 from pathlib import Path
 
 import pytest
 
+import edge_ser
 from edge_ser.cli import main
 from edge_ser.deploy import STEPS, Plan, Target, deploy, read_hosts
 from edge_ser.errors import EdgeSerError
+from tests.support import program_wheel
 
 SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
 MISSING = [name for name in ("ssh", "ssh-keygen", "rsync", "flock") if shutil.which(name) is None]
@@ -44,21 +47,6 @@ def main():
             sys.exit(2)
         (board / "running").write_text(VERSION + " " + words[words.index("--listen") + 1])
 """
-
-
-def wheel(folder, version):
-    """A wheel named edge-ser that needs nothing."""
-    path = folder / f"edge_ser-{version}-py3-none-any.whl"
-    info = f"edge_ser-{version}.dist-info"
-    with zipfile.ZipFile(path, "w") as file:
-        file.writestr("fake_edge_ser.py", FAKE + f"\nVERSION = {version!r}\n")
-        file.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: edge-ser\nVersion: {version}\n")
-        file.writestr(
-            f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-        )
-        file.writestr(f"{info}/entry_points.txt", "[console_scripts]\nedge-ser = fake_edge_ser:main\n")
-        file.writestr(f"{info}/RECORD", "")
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +88,7 @@ def sshd(tmp_path_factory):
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheels")
-    return {version: wheel(folder, version) for version in ("1.0", "2.0")}
+    return {version: program_wheel(folder, version, FAKE) for version in ("1.0", "2.0")}
 
 
 @pytest.fixture
@@ -178,6 +166,73 @@ def test_deployed_well_then_killed_at_every_step(sshd, plans):
     lock.wait()
 
 
+@pytest.fixture
+def board(tmp_path):
+    """Takes steps of the board's side without ssh, with releases that hold nothing but that they are whole."""
+    script = (Path(edge_ser.__file__).parent / "deploy.sh").read_bytes()
+    prefix = tmp_path / "board"
+
+    class Board:
+        clock = itertools.count(1_000_000_000, 60)
+
+        def step(self, name, release, deploy, *arguments):
+            words = ["sh", "-s", "--", name, str(prefix), release, deploy, *arguments]
+            return subprocess.run(words, input=script, capture_output=True, check=False)
+
+        def begin(self, release, deploy):
+            """Check and build."""
+            assert self.step("check", release, deploy, sys.executable, "", "1").returncode == 0
+            whole = prefix / "releases" / release / "whole"
+            if not whole.exists():
+                whole.parent.mkdir()
+                whole.touch()
+                os.utime(whole, (next(self.clock),) * 2)
+
+        def deploy(self, release):
+            self.begin(release, release)
+            switched = self.step("switch", release, release, "", "")
+            before = switched.stdout.decode().strip().removeprefix("before=")
+            assert self.step("tidy", release, release, before).returncode == 0
+
+        def releases(self):
+            return (prefix / "current").resolve().name, {path.name for path in prefix.glob("releases/*")}
+
+    return Board()
+
+
+@pytest.mark.skipif(bool({"rsync", "flock"} & set(MISSING)), reason="rsync or flock is not installed")
+def test_the_last_two_releases_are_kept(board):
+    board.deploy("a")
+    assert board.releases() == ("a", {"a"})
+    board.deploy("b")
+    board.deploy("b")  # again, unchanged
+    assert board.releases() == ("b", {"a", "b"})
+    board.deploy("c")
+    assert board.releases() == ("c", {"b", "c"})
+    board.deploy("b")  # back to what there was
+    assert board.releases() == ("b", {"b", "c"})
+    board.begin("d", "d")  # and no further
+    board.deploy("b")
+    assert board.releases() == ("b", {"b", "d"})
+
+
+@pytest.mark.skipif(bool({"rsync", "flock"} & set(MISSING)), reason="rsync or flock is not installed")
+def test_of_two_deploys_at_once_the_one_that_began_last_goes_on(board):
+    board.deploy("old")
+    board.begin("a", "first")
+    assert board.step("switch", "a", "first", "", "").returncode == 0
+    board.begin("b", "second")
+    assert board.step("switch", "b", "second", "", "").returncode == 0
+    overtaken = board.step("tidy", "a", "first", "old")
+    assert overtaken.returncode == 3 and b"another deploy has begun there since" in overtaken.stderr
+    assert board.releases() == ("b", {"old", "a", "b"})
+    assert board.step("tidy", "b", "second", "a").returncode == 0
+    assert board.releases() == ("b", {"a", "b"})
+    # and what runs is kept by whomever: here a hand moved the link in between
+    assert board.step("tidy", "gone", "second", "a").returncode == 0
+    assert board.releases() == ("b", {"a", "b"})
+
+
 @needs_sshd
 @pytest.mark.slow
 def test_a_full_disk(sshd, plans, tmp_path):
@@ -242,3 +297,18 @@ def test_what_cannot_be_deployed(tmp_path):
     with pytest.raises(EdgeSerError, match="names no host"):
         read_hosts(tmp_path / "hosts")
     assert main(["deploy"]) == 2
+
+
+def test_a_service_needs_a_prefix_outside_of_homes(tmp_path, capsys):
+    command = [
+        "deploy",
+        "pi@nowhere.invalid",
+        "--prefix",
+        "/home/pi/ser",
+        "--wheel",
+        str(tmp_path / "absent"),
+    ]
+    assert main(command) == 2
+    assert "sees no homes, and /home/pi/ser lies in one; name another --prefix" in capsys.readouterr().err
+    assert main([*command, "--no-service"]) == 2
+    assert "cannot read" in capsys.readouterr().err  # the wheel is the next thing that is asked for

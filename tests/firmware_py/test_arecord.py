@@ -151,6 +151,25 @@ def test_the_command_ends_with_its_child(arecord, tmp_path, numpy_bundle):
     assert len(children) == 1 and not Path(f"/proc/{children[0]}").exists()
 
 
+def test_its_processor_time_is_in_the_load(arecord, tmp_path, numpy_bundle):
+    # A second of audio for which it works for a second; the listener alone takes a few hundredths.
+    program = arecord(
+        f"exec {sys.executable} -c 'import os, time\n"
+        "for i in range(4):\n"
+        "    os.write(1, bytes(8000))\n"
+        "    done = time.process_time() + 0.25\n"
+        "    while time.process_time() < done: pass\n"
+        "time.sleep(60)'"
+    )
+    command = [sys.executable, "-m", "edge_ser", "listen", "arecord", "--engine", "numpy", "-o", "jsonl"]
+    run = subprocess.run(
+        [*command, "--model", numpy_bundle.path, "--duration", "1"], stdout=subprocess.PIPE, cwd=ROOT, timeout=60,
+        env=os.environ | {"PATH": f"{Path(program).parent}:{os.environ['PATH']}"},
+    )  # fmt: skip
+    assert run.returncode == 0
+    assert json.loads(run.stdout.splitlines()[-1])["duty_cycle"] > 0.2
+
+
 # --- named pipes
 
 

@@ -154,7 +154,7 @@ def test_a_budget_speaks_in_the_table_too(numpy_bundle: Bundle, capsys, tmp_path
         (["--engine", "onnx", "--engine", "numpy"], "the bundle holds no file for onnx fp32"),
         (["--precision", "int8"], "tiny has nothing in that precision to measure; it has numpy fp32"),
         (["--rounds", "0"], "at least one round"),
-        (["--budget", "missing.toml"], "cannot read the budget missing.toml"),
+        (["--budget", "missing.toml"], "cannot read missing.toml"),
     ],
 )
 def test_what_cannot_be_measured_is_a_sentence(

@@ -2,8 +2,11 @@
 
 import math
 import mmap
+import os
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -11,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware_py import meter
-from firmware_py.meter import Latencies, Meter
+from firmware_py.meter import Latencies, Meter, children_cpu_s, children_rss_mb
 
 
 @given(st.lists(st.floats(2e-6, 900), min_size=1, max_size=200), st.sampled_from([50, 95, 99]))
@@ -53,6 +56,42 @@ def test_processor_time_counts_from_begin():
     used = Meter()
     used.begin()
     assert sum(i * i for i in range(300_000)) and 0 < used.cpu_s < 5
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc is Linux's")
+def test_processor_time_of_children_counts_while_they_run_and_after():
+    """Theirs too, once and not twice, and what a child took before `begin` is no listening."""
+    burn = f"{sys.executable} -c 'while True: pass' & echo started; wait"
+    used = Meter()
+    child = subprocess.Popen(
+        ["sh", "-c", burn], stdout=subprocess.PIPE, start_new_session=True
+    )  # it, and one of its own
+    try:
+        child.stdout.readline()
+        give_up = time.monotonic() + 60
+        while used.cpu_s < 0.5 and time.monotonic() < give_up:
+            time.sleep(0.05)
+        assert used.cpu_s >= 0.5
+        assert children_cpu_s() >= 0.4 and children_rss_mb() > 4
+        used.begin()
+        assert used.cpu_s < 0.3
+    finally:
+        os.killpg(child.pid, signal.SIGTERM)
+        before = children_cpu_s()
+        child.wait()
+        child.stdout.close()
+    # An ended one is counted by the system, unless its own parent was killed before it could.
+    assert children_cpu_s() < before + 0.3
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc is Linux's")
+def test_a_child_is_counted_once_whether_it_runs_has_ended_or_was_waited_for():
+    before = children_cpu_s()
+    child = subprocess.Popen([sys.executable, "-c", "x = sum(i * i for i in range(3_000_000))"])
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # ended, and not waited for
+    ended = children_cpu_s() - before
+    child.wait()
+    assert ended > 0.05 and children_cpu_s() - before == pytest.approx(ended, abs=0.05)
 
 
 def test_importing_the_device_side_loads_nothing_heavy():

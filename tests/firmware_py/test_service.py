@@ -1,32 +1,35 @@
 """The service: its unit is what systemd takes, hardened, and put back where a new one does not start."""
 
+import contextlib
+import os
 import shutil
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import edge_ser
 from edge_ser.cli import main
 from edge_ser.errors import EdgeSerError
 from firmware_py.notify import Notifier
 from firmware_py.service import SystemdHost, Unit
 
+PROGRAM = "/usr/bin/env"
+ROOT = Path(__file__).parents[2]
 needs_systemd = pytest.mark.skipif(
     shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed"
 )
 
 
 def unit(**changes):
-    return Unit(
-        [sys.executable, "-m", "edge_ser", "listen", "arecord", "--exec", 'echo "$X" 100%'], **changes
-    )
+    return Unit([PROGRAM, "-m", "edge_ser", "listen", "arecord", "--exec", 'echo "$X" 100%'], **changes)
 
 
 def test_words_are_quoted_as_systemd_reads_them():
     assert (
-        "ExecStart=" + sys.executable + ' -m edge_ser listen arecord --exec "echo \\"$$X\\" 100%%"'
-        in unit().text()
+        "ExecStart=" + PROGRAM + ' -m edge_ser listen arecord --exec "echo \\"$$X\\" 100%%"' in unit().text()
     )
     with pytest.raises(EdgeSerError, match="line break"):
         Unit(["/bin/true", "a\nb"]).text()
@@ -40,6 +43,32 @@ def test_words_are_quoted_as_systemd_reads_them():
 def test_units_that_cannot_be(changes, words):
     with pytest.raises(EdgeSerError, match=words):
         Unit(**({"command": ["/bin/true"]} | changes))
+
+
+@pytest.mark.parametrize("program", ["/home/pi/.local/bin/edge-ser", "/root/x", "/run/user/1000/x"])
+def test_what_the_unit_hides_from_itself_is_refused(tmp_path, program):
+    assert "ProtectHome=yes" in unit().text()
+    with pytest.raises(EdgeSerError, match=rf"and {program} lies in one; install edge-ser for all users"):
+        Unit([program])
+    (tmp_path / "edge-ser").symlink_to(program)  # as pipx and install.sh do it
+    with pytest.raises(EdgeSerError, match=rf"and {program} lies in one"):
+        Unit([str(tmp_path / "edge-ser")])
+    Unit(["/homestead/x"])
+
+
+def test_the_interpreter_and_the_package_count_as_well(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(sys, "argv", [PROGRAM])
+    monkeypatch.setattr(sys, "executable", "/home/pi/.pyenv/bin/python")
+    assert main(["service", "show"]) == 2
+    assert "/home/pi/.pyenv/bin/python lies in one" in capsys.readouterr().err
+    monkeypatch.setattr(sys, "executable", PROGRAM)
+    monkeypatch.setattr(edge_ser, "__path__", ["/home/pi/checkout/edge_ser"])
+    assert main(["service", "install", "--root", str(tmp_path)]) == 2
+    assert "/home/pi/checkout/edge_ser lies in one" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr(edge_ser, "__path__", ["/opt/edge_ser"])
+    assert main(["service", "show"]) == 0
+    assert f"ExecStart={PROGRAM} listen arecord" in capsys.readouterr().out
 
 
 @needs_systemd
@@ -115,6 +144,16 @@ def test_one_that_does_not_start_leaves_the_old_one(tmp_path):
     assert systemctl.asked()[-1] == "restart edge-ser"
 
 
+def test_where_neither_the_new_nor_the_old_one_starts_both_is_said(tmp_path):
+    Host(tmp_path, FakeSystemctl(tmp_path)).install(Unit(["/bin/true", "old"]))
+    host = Host(tmp_path, FakeSystemctl(tmp_path, refuses='"restart edge-ser"'))
+    with pytest.raises(
+        EdgeSerError, match="Job failed.; the service that was there before is back, and does"
+    ):
+        host.install(Unit(["/bin/true", "new"]))
+    assert "ExecStart=/bin/true old" in host.path("edge-ser").read_text()
+
+
 def test_a_first_one_that_does_not_start_leaves_nothing(tmp_path):
     host = Host(tmp_path, FakeSystemctl(tmp_path, refuses='"restart edge-ser"'))
     with pytest.raises(EdgeSerError):
@@ -143,6 +182,20 @@ def test_the_command(tmp_path, capsys):
     assert main(["service", "install", *root, "--budget", str(tmp_path / "b.toml")]) == 2
 
 
+def test_a_program_that_is_named_is_the_one_that_runs(tmp_path, capsys):
+    """Also one that only the image has; where the service is to run here, it must be there."""
+    program = "/opt/edge-ser/current/bin/edge-ser"
+    assert main(["service", "install", "--root", str(tmp_path), "--program", program]) == 0
+    text = (tmp_path / "etc/systemd/system/edge-ser.service").read_text()
+    assert f"ExecStart={program} listen arecord" in text
+    capsys.readouterr()
+    for missing in ("/no/such/edge-ser", "/usr"):
+        assert main(["service", "install", "--program", missing]) == 2
+        assert f"{missing} is no program that can be run here" in capsys.readouterr().err
+    assert main(["service", "show", "--program", "bin/edge-ser"]) == 2
+    assert "absolute path" in capsys.readouterr().err
+
+
 # --- words to systemd
 
 
@@ -156,7 +209,7 @@ def test_the_manager_hears(tmp_path, monkeypatch):
         heard = []
         for seconds in (0, 1, 8, 2, 1, 10):
             clock[0] += seconds
-            notifier.alive()
+            notifier.alive(True)
         notifier.say("STOPPING=1")
         while not heard or heard[-1] != b"STOPPING=1":
             heard.append(manager.recv(100))
@@ -165,4 +218,37 @@ def test_the_manager_hears(tmp_path, monkeypatch):
 
 
 def test_without_a_manager_nothing_is_said():
-    Notifier({}).alive()
+    Notifier({}).alive(True)
+
+
+@pytest.mark.parametrize("arecord", ["echo 'arecord: no such device' >&2; exit 1", "exec sleep 60"])
+def test_a_service_without_a_microphone_is_never_ready(tmp_path, numpy_bundle, arecord):
+    said, status = listening(tmp_path, numpy_bundle, arecord)
+    assert status == 2 and b"READY=1" not in said
+    assert b"WATCHDOG=1" in said  # it lived, and looked
+
+
+def test_a_service_that_hears_is_ready(tmp_path, numpy_bundle):
+    said, status = listening(tmp_path, numpy_bundle, "cat /dev/zero", "--duration", "0.5")
+    assert status == 0 and said.count(b"READY=1") == 1
+
+
+def listening(folder, bundle, arecord, *options):
+    """What the manager is told by a listener whose arecord does as the shell line says, and how that ends."""
+    (folder / "arecord").write_text(f"#!/bin/sh\n{arecord}\n")
+    (folder / "arecord").chmod(0o755)
+    words = ["listen", "arecord", "--model", bundle.path, "--engine", "numpy", "-o", "jsonl", *options]
+    environment = {"NOTIFY_SOCKET": str(folder / "notify"), "WATCHDOG_USEC": "3000000"}
+    environment["PATH"] = f"{folder}:{os.environ['PATH']}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(folder / "notify"))
+        run = subprocess.run(
+            [sys.executable, "-m", "edge_ser", *words], env=os.environ | environment, cwd=ROOT,
+            capture_output=True, timeout=60,
+        )  # fmt: skip
+        manager.setblocking(False)
+        said = []
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                said.append(manager.recv(100))
+    return said, run.returncode

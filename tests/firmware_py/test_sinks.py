@@ -10,11 +10,12 @@ import struct
 import pytest
 
 from edge_ser.errors import EdgeSerError
-from firmware_py.ledger import DRIVER, RING, Ledger
+from firmware_py.ledger import DRIVER, MICROPHONE, RING, Ledger
 from firmware_py.meter import Meter
 from firmware_py.prediction import Prediction
 from firmware_py.sinks import FORMS, open_sink
 from firmware_py.sinks.lines import CsvSink, JsonlSink
+from firmware_py.sinks.queued import SinkAccount
 from firmware_py.sinks.terminal import LiveSink, PlainSink, text_sink
 from firmware_py.summary import Run, Summary
 
@@ -135,6 +136,33 @@ def test_summary_in_words_tells_losses():
     nothing = Summary(run=a_run(ledger=Ledger()), predictions=0, ended="signal", cpu_s=0.1)
     assert nothing.to_text() == "0.00 s heard, 0 answers, nothing lost"
     assert nothing.to_json()["duty_cycle"] is None
+
+
+def test_the_live_reading_and_the_summary_tell_one_load(sized, monkeypatch):
+    """Of all the audio there was, the lost one too, with a microphone that was away for most of it."""
+    monkeypatch.setattr(Meter, "cpu_s", 0.05)
+    run = a_run(ledger=Ledger(heard=16_000))
+    run.ledger.add_lost({MICROPHONE: 9 * 16_000})
+    summary = Summary(run=run, predictions=0, ended="end", cpu_s=run.meter.cpu_s)
+    run.meter.mark("start")
+    assert summary.to_json()["duty_cycle"] == 0.005 and "0.5% of one core" in summary.to_text()
+    sized(80)
+    screen = Screen()
+    sink = text_sink(screen, {})
+    sink.start(run)
+    sink.prediction(prediction())
+    assert "load 0.5%" in "\n".join(screen.picture())
+
+
+def test_a_summary_of_answers_that_were_never_written():
+    run = a_run(outputs={"standard output": SinkAccount(given=3, dropped=3)})
+    run.meter.mark("start")
+    text = Summary(run=run, predictions=3, ended="duration", cpu_s=0.1).to_text()
+    assert (
+        "3 answers" in text
+        and "answer after" not in text
+        and "3 answers NOT written to standard output" in text
+    )
 
 
 def test_plain_lines():
