@@ -14,7 +14,7 @@ import numpy as np
 
 from edge_ser.errors import require
 from export.onnx_graph import CENTRE, PREFIX, even_graph, name_layers, unexpected
-from export.quantise import Layer, Observed, corrected_bias, round_weight
+from export.quantise import Layer, Observed, corrected_bias, room_for_bias, round_weight
 from export.to_onnx_dynamic import round_by_input
 
 if TYPE_CHECKING:
@@ -103,12 +103,11 @@ class _Rewriter:
         if not taken.endswith(_DONE):
             taken = self._rounded(taken, met.taken)
         layer = Layer(self._weights[weight], self._weights[bias])
-        values, scales = round_weight(layer.weight)
-        corrected = corrected_bias(layer, values, scales, met.mean)
         step = self._made[taken.removesuffix(_DONE) + _SCALE]
+        values, scales = round_weight(room_for_bias(layer, float(step)))
+        corrected = corrected_bias(layer, values, scales, met.mean)
         products = (step * scales).astype(np.float32)  # what a unit of the 32-bit sums is worth
-        limit = np.iinfo(np.int32)
-        units = np.clip(np.rint(corrected.astype(np.float64) / products), limit.min, limit.max)
+        units = np.rint(corrected.astype(np.float64) / products)
         node.input[0] = taken
         node.input[1] = self._constant(weight, values, scales)
         node.input[2] = self._constant(bias, units.astype(np.int32), products)

@@ -11,12 +11,14 @@ import numpy as np
 from edge_ser.errors import EdgeSerError, require
 from export import flatbuffer
 from export.chatter import hush
-from export.quantise import Layer, biased_layers, corrected_bias, round_weight
+from export.quantise import Layer, biased_layers, corrected_bias, room_for_bias, round_weight
 
 if TYPE_CHECKING:
     from export.source import Source
 
-__all__ = ["place", "to_tflite_dynamic", "to_tflite_int8", "to_tflite_weights"]
+__all__ = ["least_step", "place", "to_tflite_dynamic", "to_tflite_int8", "to_tflite_weights"]
+
+_LEAST_SPAN = 1e-9  # of the quantiser's ranges
 
 
 class Place(NamedTuple):
@@ -86,12 +88,15 @@ def _rounded(source: Source, kind: str) -> bytes:
     ranges: dict[str, tuple[float, float]] = {}
     for name, there in found.items():
         weight, bias = even[name]
+        static = name in integer and kind == "static" and name not in source.dynamic_layers
+        if static:
+            weight = room_for_bias(even[name], least_step(source.observed[name].taken))
         if name in source.int8_layers:
             # The quantiser rounds weights as we do, so it is known here what that will shift.
             bias = corrected_bias(even[name], *round_weight(weight), source.observed[name].mean)
         there.weight.data = there.arranged(weight).view(np.uint8).reshape(-1)
         there.bias.data = np.ascontiguousarray(bias).view(np.uint8)
-        if name in integer and kind == "static" and name not in source.dynamic_layers:
+        if static:
             met = source.observed[name]
             ranges[there.taken.name.decode()] = met.taken
             ranges[there.given.name.decode()] = met.rectified if there.relu else met.given
@@ -141,6 +146,11 @@ def _quantised(
         }
         result = work.quantize(limits or None, enable_progress_bar=False, enable_progress_report=False)
         return bytes(result.quantized_model)
+
+
+def least_step(limits: tuple[float, float]) -> float:
+    """What the quantiser makes a unit of an activation's bytes worth, or less than it."""
+    return max(max(limits[1], 0.0) - min(limits[0], 0.0), _LEAST_SPAN) / 255
 
 
 def place(graph: Any, name: str, layer: Layer) -> Place:
