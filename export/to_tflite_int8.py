@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -154,7 +155,7 @@ def least_step(limits: tuple[float, float]) -> float:
 
 
 def place(graph: Any, name: str, layer: Layer) -> Place:
-    """Find a layer by its weight and bias, which the converter only arranges anew."""
+    """Find a layer by its weight and bias, which the converter only arranges anew; no other layer holds the two."""
     schema = require("ai_edge_litert.schema_py_generated", extra="export", purpose="exporting to TFLite")
     tensors = graph.subgraphs[0].tensors
     found = []
@@ -164,6 +165,7 @@ def place(graph: Any, name: str, layer: Layer) -> Place:
         taken, weight, bias = (tensors[index] for index in operation.inputs)
         if _holds(graph, bias, layer.bias) and _holds(graph, weight, Place.arranged(layer.weight)):
             relu = operation.builtinOptions.fusedActivationFunction == schema.ActivationFunctionType.RELU
+            weight, bias = (_own(graph, operation, slot) for slot in (1, 2))
             values, added = (graph.buffers[tensor.buffer] for tensor in (weight, bias))
             found.append(Place(taken, tensors[operation.outputs[0]], values, added, relu, weight))
     if len(found) != 1:
@@ -172,6 +174,23 @@ def place(graph: Any, name: str, layer: Layer) -> Place:
             "otherwise: install the one that constraints.txt names"
         )
     return found[0]
+
+
+def _own(graph: Any, operation: Any, slot: int) -> Any:
+    """A constant that an operation takes, for it alone: layers with equal ones, as biases of zeros, share a tensor."""
+    part, index = graph.subgraphs[0], operation.inputs[slot]
+    tensor = part.tensors[index]
+    users = [other for other in part.operators if index in other.inputs]
+    if len(users) == 1 and [other.buffer for other in part.tensors].count(tensor.buffer) == 1:
+        return tensor
+    own = copy.copy(tensor)
+    own.name = part.tensors[operation.outputs[0]].name + (b"/weight" if slot == 1 else b"/bias")
+    own.buffer = len(graph.buffers)
+    graph.buffers.append(copy.copy(graph.buffers[tensor.buffer]))
+    operation.inputs = operation.inputs.copy()
+    operation.inputs[slot] = len(part.tensors)
+    part.tensors.append(own)
+    return own
 
 
 def _holds(graph: Any, tensor: Any, values: np.ndarray) -> bool:
