@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from edge_ser import __version__
-from edge_ser.errors import require
+from edge_ser.errors import EdgeSerError, require
 
-__all__ = ["METADATA", "about", "read_metadata", "with_metadata"]
+__all__ = ["METADATA", "about", "read_metadata", "renewed", "with_metadata"]
 
 #: Name of the TFLite file's metadata entry, whose buffer holds JSON; keys of an ONNX file begin with it and a dot.
 METADATA = "edge-ser"
@@ -63,6 +63,7 @@ def with_metadata(content: bytes, engine: str, entries: Mapping[str, str]) -> by
     Parameters
     ----------
     content : bytes
+        Of a header, the model alone; `renewed` changes what a header says.
     engine : str
         ``onnx``, ``litert``, ``torch`` or ``micro``; a file of another engine stays as it is.
     entries : mapping of str to str
@@ -90,8 +91,50 @@ def with_metadata(content: bytes, engine: str, entries: Mapping[str, str]) -> by
     return content
 
 
-def read_metadata(content: bytes, engine: str) -> dict[str, str]:
-    """The entries that `with_metadata` wrote; empty where there are none."""
+def renewed(content: bytes, engine: str | None, description: Mapping[str, Any]) -> bytes:
+    """A bundle's file after its description was changed: what it says of itself is what the bundle says.
+
+    Parameters
+    ----------
+    content : bytes
+    engine : str or None
+        What runs it.
+    description : mapping
+        The bundle's, as it is now.
+
+    Returns
+    -------
+    bytes
+        The network is the same. A file that says nothing of itself stays as it is: what was imported is its maker's.
+
+    Raises
+    ------
+    MissingExtraError
+        The file's package is not installed.
+    EdgeSerError
+        The file is none of its kind, or not as edge-ser writes it.
+    """
+    if engine == "micro":
+        from export.to_c import with_calibration
+
+        return with_calibration(content, description["calibration"])
+    try:
+        there = read_metadata(content, engine)
+    except EdgeSerError:
+        raise
+    except Exception as error:  # protobuf's own classes derive from Exception alone
+        raise EdgeSerError(
+            f"cannot read what the {engine} file says of itself: {error}; export the bundle again"
+        ) from error
+    if engine is None or not there:
+        return content
+    version = {key: value for key, value in there.items() if key == "edge_ser"}  # it wrote the network
+    entries = about(description) | version
+    return content if entries == there else with_metadata(content, engine, entries)
+
+
+def read_metadata(content: bytes, engine: str | None) -> dict[str, str]:
+    """The entries that `with_metadata` wrote; empty where there are none, and of a C header."""
     if engine == "onnx":
         onnx = require("onnx", extra="export", purpose="reading an ONNX file")
         props = {prop.key: prop.value for prop in onnx.load_from_string(content).metadata_props}
@@ -101,6 +144,8 @@ def read_metadata(content: bytes, engine: str) -> dict[str, str]:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             kept: dict[str, str] = json.loads(archive.read(_EXTRA)) if _EXTRA in archive.namelist() else {}
             return kept
+    if engine != "litert":
+        return {}
     from export import flatbuffer
 
     model = flatbuffer.read(content)
@@ -114,8 +159,10 @@ def read_metadata(content: bytes, engine: str) -> dict[str, str]:
 def _archive(content: bytes, entries: Mapping[str, str]) -> bytes:
     data = io.BytesIO(content)
     with zipfile.ZipFile(data, "a") as archive:
-        if _EXTRA in archive.namelist():
-            raise ValueError("the archive has its entries already")
+        if archive.filelist[-1].filename == _EXTRA:  # ours is the last: what follows is written over it
+            old = archive.filelist.pop()
+            del archive.NameToInfo[old.filename]
+            archive.start_dir = old.header_offset
         about = zipfile.ZipInfo(_EXTRA, (1980, 1, 1, 0, 0, 0))  # no time of day: the same bytes
         archive.writestr(about, json.dumps(dict(sorted(entries.items())), separators=(",", ":")))
     return data.getvalue()

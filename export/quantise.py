@@ -29,6 +29,7 @@ __all__ = [
     "int8_layers",
     "integer_layers",
     "observe",
+    "room_for_bias",
     "round_weight",
 ]
 
@@ -36,6 +37,10 @@ __all__ = [
 #: of 68 K weights, a third of the probabilities' mean error. The first convolution's 72 weights see decibels; the
 #: attention's scores go into an exponential; the heads end in the answer.
 FLOAT_LAYERS = ("stem.0.conv", "attend", "emotion", "adv")
+
+
+#: Most units of 32-bit sums that a bias may have: half of them, as the products are added to it.
+_UNITS = 2.0**30
 
 
 class Layer(NamedTuple):
@@ -140,6 +145,35 @@ def round_weight(weight: np.ndarray, largest: int = 127) -> tuple[np.ndarray, np
     scales = np.maximum(magnitude / largest, np.finfo(np.float32).tiny).astype(np.float32)
     values = np.rint(weight / scales.reshape(-1, *[1] * (weight.ndim - 1)))
     return np.clip(values, -largest, largest).astype(np.int8), scales
+
+
+def room_for_bias(layer: Layer, step: float) -> np.ndarray:
+    """A layer's weight, with scales so large that products of bytes can be added to its bias in 32 bits.
+
+    A unit of the sums is worth the step of what goes in, times the channel's scale. Of a channel of zeros, or nearly,
+    that is next to nothing, and its bias would be cut off at 2**31 of them. There the greatest weight is raised, by
+    which the layer's answers change by 3e-5 of the bias at the most.
+
+    Parameters
+    ----------
+    layer : Layer
+    step : float
+        Of the bytes that go in.
+
+    Returns
+    -------
+    (outputs, ...) float32
+        For `round_weight`; where all channels are large enough, the layer's own.
+    """
+    flat = layer.weight.reshape(len(layer.weight), -1)
+    units = np.maximum(np.abs(layer.bias.astype(np.float64)) / _UNITS, np.finfo(np.float32).tiny)
+    least = (127 * units / step).astype(np.float32)
+    small = np.flatnonzero(np.abs(flat).max(1) < least)
+    if not small.size:
+        return layer.weight
+    raised, places = flat.copy(), np.abs(flat[small]).argmax(1)
+    raised[small, places] = np.copysign(least[small], flat[small, places])
+    return raised.reshape(layer.weight.shape)
 
 
 def corrected_bias(layer: Layer, values: np.ndarray, scales: np.ndarray, mean: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from edge_ser.errors import EdgeSerError, require
 from export import flatbuffer
 from export.chatter import held_back
 
-__all__ = ["arena_bytes", "to_c_header"]
+__all__ = ["arena_bytes", "to_c_header", "with_calibration"]
 
 _ARENA = re.compile(r"Arena allocation total (\d+) bytes")
 _FIRST_ARENA = 1 << 23
@@ -46,6 +46,24 @@ def to_c_header(content: bytes, entries: Mapping[str, str]) -> bytes:
         tflite-micro is not installed.
     """
     return "\n".join(_lines(content, entries)).encode("utf-8")
+
+
+def with_calibration(header: bytes, calibration: Mapping[str, Any]) -> bytes:
+    """A header that `to_c_header` wrote, with another calibration; all else stays, its arena included.
+
+    Raises
+    ------
+    EdgeSerError
+        It is not such a header.
+    """
+    lines = header.decode("utf-8").split("\n")
+    for new in _calibration(calibration):
+        name = new.split(" ")[1]
+        places = [place for place, line in enumerate(lines) if line.startswith(f"#define {name} ")]
+        if len(places) != 1:
+            raise EdgeSerError(f"the C header defines {name} {len(places)} times; export the bundle again")
+        lines[places[0]] = new
+    return "\n".join(lines).encode("utf-8")
 
 
 def arena_bytes(content: bytes) -> int:
@@ -94,9 +112,7 @@ def _lines(content: bytes, entries: Mapping[str, str]) -> Iterator[str]:
     if "window" in entries:
         yield f"#define EDGE_SER_WINDOW_SAMPLES {json.loads(entries['window'])['samples']}"
         yield f"#define EDGE_SER_NORMALISE {_constant(json.loads(entries['window'])['normalise'])}"
-    calibration = json.loads(entries["calibration"])
-    yield f"#define EDGE_SER_TEMPERATURE {calibration['temperature']:.9g}f /* logits are divided by it */"
-    yield f"#define EDGE_SER_UNSURE_BELOW {calibration['unsure_below']:.9g}f"
+    yield from _calibration(json.loads(entries["calibration"]))
     yield ""
     yield f"/* Measured with tflite-micro {version('tflite-micro')} on x86-64; with pointers of 32 bits it is less. */"
     yield f"#define EDGE_SER_ARENA_BYTES {arena_bytes(content)}"
@@ -128,6 +144,12 @@ def _lines(content: bytes, entries: Mapping[str, str]) -> Iterator[str]:
     yield ""
     yield "#endif"
     yield ""
+
+
+def _calibration(calibration: Mapping[str, Any]) -> Iterator[str]:
+    temperature, unsure = (_constant(float(calibration[key])) for key in ("temperature", "unsure_below"))
+    yield f"#define EDGE_SER_TEMPERATURE {temperature} /* logits are divided by it */"
+    yield f"#define EDGE_SER_UNSURE_BELOW {unsure}"
 
 
 def _tensors(graph: Any, kind: str) -> list[tuple[str, int, float, int]]:

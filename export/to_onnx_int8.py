@@ -14,7 +14,7 @@ import numpy as np
 
 from edge_ser.errors import require
 from export.onnx_graph import CENTRE, PREFIX, even_graph, name_layers, unexpected
-from export.quantise import Layer, Observed, corrected_bias, round_weight
+from export.quantise import Layer, Observed, corrected_bias, room_for_bias, round_weight
 from export.to_onnx_dynamic import round_by_input
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class _Rewriter:
             layer = self._layer(node)
             if layer is not None:
                 found.add(layer)
-                self._quantise_inputs(node, self._layers[layer])
+                self._quantise_inputs(node, layer)
                 output, limits = self._end(node, self._layers[layer])
                 ends[output] = limits
             self._nodes.append(node)
@@ -93,22 +93,25 @@ class _Rewriter:
 
     def _layer(self, node: Any) -> str | None:
         """The layer that a node is, where it is one to quantise."""
-        if node.op_type != "Conv" or len(node.input) != 3:  # the folded form has a bias everywhere
+        if node.op_type != "Conv":
             return None
         name = node.input[1].removeprefix(PREFIX).removesuffix(".weight")
         return name if name in self._layers else None
 
-    def _quantise_inputs(self, node: Any, met: Observed) -> None:
-        taken, weight, bias = node.input
+    def _quantise_inputs(self, node: Any, name: str) -> None:
+        taken, weight = node.input[:2]
+        met, bias = self._layers[name], f"{PREFIX}{name}.bias"
+        if len(node.input) == 2:  # the converter leaves a bias of zeros out; a corrected one has others
+            self._weights[bias] = np.zeros(len(self._weights[weight]), np.float32)
+            node.input.append(bias)
         if not taken.endswith(_DONE):
             taken = self._rounded(taken, met.taken)
         layer = Layer(self._weights[weight], self._weights[bias])
-        values, scales = round_weight(layer.weight)
-        corrected = corrected_bias(layer, values, scales, met.mean)
         step = self._made[taken.removesuffix(_DONE) + _SCALE]
+        values, scales = round_weight(room_for_bias(layer, float(step)))
+        corrected = corrected_bias(layer, values, scales, met.mean)
         products = (step * scales).astype(np.float32)  # what a unit of the 32-bit sums is worth
-        limit = np.iinfo(np.int32)
-        units = np.clip(np.rint(corrected.astype(np.float64) / products), limit.min, limit.max)
+        units = np.rint(corrected.astype(np.float64) / products)
         node.input[0] = taken
         node.input[1] = self._constant(weight, values, scales)
         node.input[2] = self._constant(bias, units.astype(np.int32), products)

@@ -16,9 +16,9 @@ from edge_ser.bundle import next_name
 from edge_ser.errors import EdgeSerError, require
 from export import flatbuffer
 from export.chatter import hush
-from export.quantise import corrected_bias, int8_layers, round_weight
+from export.quantise import biased_layers, corrected_bias, int8_layers, room_for_bias, round_weight
 from export.to_tflite import convert
-from export.to_tflite_int8 import place
+from export.to_tflite_int8 import least_step, place
 
 if TYPE_CHECKING:
     from export.source import Source
@@ -69,10 +69,16 @@ def quantised(source: Source) -> bytes:
     content = convert(named)
     graph = flatbuffer.read(content)
     _pad_with_zeros(graph)
-    layers = int8_layers(even)
-    for name, layer in layers.items():
-        bias = corrected_bias(layer, *round_weight(layer.weight), source.observed[name].mean)
-        place(graph, name, layer).bias.data = bias.view(np.uint8)
+    rounded = int8_layers(even)
+    for name, layer in biased_layers(even).items():
+        weight, bias = room_for_bias(layer, least_step(source.observed[name].taken)), layer.bias
+        if name in rounded:
+            bias = corrected_bias(layer, *round_weight(weight), source.observed[name].mean)
+        elif weight is layer.weight:
+            continue
+        there = place(graph, name, layer)
+        there.weight.data = there.arranged(weight).view(np.uint8).reshape(-1)
+        there.bias.data = bias.view(np.uint8)
     content = flatbuffer.pack(graph)
     work = _Partition(graph, source.states)
     ranges = work.shared(_ranges(content, source))

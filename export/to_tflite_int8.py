@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,12 +12,14 @@ import numpy as np
 from edge_ser.errors import EdgeSerError, require
 from export import flatbuffer
 from export.chatter import hush
-from export.quantise import Layer, biased_layers, corrected_bias, round_weight
+from export.quantise import Layer, biased_layers, corrected_bias, room_for_bias, round_weight
 
 if TYPE_CHECKING:
     from export.source import Source
 
-__all__ = ["place", "to_tflite_dynamic", "to_tflite_int8", "to_tflite_weights"]
+__all__ = ["least_step", "place", "to_tflite_dynamic", "to_tflite_int8", "to_tflite_weights"]
+
+_LEAST_SPAN = 1e-9  # of the quantiser's ranges
 
 
 class Place(NamedTuple):
@@ -86,12 +89,15 @@ def _rounded(source: Source, kind: str) -> bytes:
     ranges: dict[str, tuple[float, float]] = {}
     for name, there in found.items():
         weight, bias = even[name]
+        static = name in integer and kind == "static" and name not in source.dynamic_layers
+        if static:
+            weight = room_for_bias(even[name], least_step(source.observed[name].taken))
         if name in source.int8_layers:
             # The quantiser rounds weights as we do, so it is known here what that will shift.
             bias = corrected_bias(even[name], *round_weight(weight), source.observed[name].mean)
         there.weight.data = there.arranged(weight).view(np.uint8).reshape(-1)
         there.bias.data = np.ascontiguousarray(bias).view(np.uint8)
-        if name in integer and kind == "static" and name not in source.dynamic_layers:
+        if static:
             met = source.observed[name]
             ranges[there.taken.name.decode()] = met.taken
             ranges[there.given.name.decode()] = met.rectified if there.relu else met.given
@@ -143,8 +149,13 @@ def _quantised(
         return bytes(result.quantized_model)
 
 
+def least_step(limits: tuple[float, float]) -> float:
+    """What the quantiser makes a unit of an activation's bytes worth, or less than it."""
+    return max(max(limits[1], 0.0) - min(limits[0], 0.0), _LEAST_SPAN) / 255
+
+
 def place(graph: Any, name: str, layer: Layer) -> Place:
-    """Find a layer by its weight and bias, which the converter only arranges anew."""
+    """Find a layer by its weight and bias, which the converter only arranges anew; no other layer holds the two."""
     schema = require("ai_edge_litert.schema_py_generated", extra="export", purpose="exporting to TFLite")
     tensors = graph.subgraphs[0].tensors
     found = []
@@ -154,6 +165,7 @@ def place(graph: Any, name: str, layer: Layer) -> Place:
         taken, weight, bias = (tensors[index] for index in operation.inputs)
         if _holds(graph, bias, layer.bias) and _holds(graph, weight, Place.arranged(layer.weight)):
             relu = operation.builtinOptions.fusedActivationFunction == schema.ActivationFunctionType.RELU
+            weight, bias = (_own(graph, operation, slot) for slot in (1, 2))
             values, added = (graph.buffers[tensor.buffer] for tensor in (weight, bias))
             found.append(Place(taken, tensors[operation.outputs[0]], values, added, relu, weight))
     if len(found) != 1:
@@ -162,6 +174,23 @@ def place(graph: Any, name: str, layer: Layer) -> Place:
             "otherwise: install the one that constraints.txt names"
         )
     return found[0]
+
+
+def _own(graph: Any, operation: Any, slot: int) -> Any:
+    """A constant that an operation takes, for it alone: layers with equal ones, as biases of zeros, share a tensor."""
+    part, index = graph.subgraphs[0], operation.inputs[slot]
+    tensor = part.tensors[index]
+    users = [other for other in part.operators if index in other.inputs]
+    if len(users) == 1 and [other.buffer for other in part.tensors].count(tensor.buffer) == 1:
+        return tensor
+    own = copy.copy(tensor)
+    own.name = part.tensors[operation.outputs[0]].name + (b"/weight" if slot == 1 else b"/bias")
+    own.buffer = len(graph.buffers)
+    graph.buffers.append(copy.copy(graph.buffers[tensor.buffer]))
+    operation.inputs = operation.inputs.copy()
+    operation.inputs[slot] = len(part.tensors)
+    part.tensors.append(own)
+    return own
 
 
 def _holds(graph: Any, tensor: Any, values: np.ndarray) -> bool:

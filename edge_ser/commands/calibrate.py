@@ -235,12 +235,16 @@ def _detector(bundle: Bundle, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _write(bundle: Bundle, made: dict[str, Any], out: Path, *, overwrite: bool) -> None:
-    """The bundle's own manifest and files with what was made, and a card that says so."""
+    """The bundle's own manifest and files with what was made, which the files and a card say too."""
     from export.card import card_text
+    from export.metadata import renewed
 
     manifest = parse_json_object((bundle.path / "bundle.json").read_bytes(), str(bundle.path)) | made
     manifest["name"] = bundle.name
-    files = {file.path: (bundle.path / file.path).read_bytes() for file in bundle.files}
+    files = {
+        file.path: renewed((bundle.path / file.path).read_bytes(), file.engine, manifest)
+        for file in bundle.files
+    }
     if bundle.card is not None:
         files[bundle.card.name] = card_text(manifest).encode("utf-8")
     manifest["files"] = [

@@ -15,11 +15,12 @@ from edge_ser.evaluation.parity import LIMITS, compare, engine_answers, hard_sou
 from firmware_py.engines import open_engine
 from firmware_py.engines.int8_tensors import Rounding, rounding_of
 from firmware_py.engines.micro_engine import Header
-from tests.support import CONFIG, SPEC, features_of_sounds, source_of, state_shapes
+from tests.support import CONFIG, SPEC, features_of_sounds, manifest, source_of, state_shapes
 
 torch = pytest.importorskip("torch")
 
 from export import flatbuffer  # noqa: E402
+from export.metadata import renewed  # noqa: E402
 from export.micro_step import MicroStep  # noqa: E402
 
 KINDS = {"conv": 3, "depthwise": 4, "quantize": 114, "dequantize": 6, "exp": 47, "fully connected": 9}
@@ -99,10 +100,29 @@ def test_the_header_says_what_the_model_is(host_bundle, header):
         '#define EDGE_SER_WINDOW "hann"',
         f"#define EDGE_SER_STEP_FRAMES {CONFIG['step_frames']}",
         '"neutral", "calm", "happy"',
+        "#define EDGE_SER_TEMPERATURE 1.000000000e+00f /*",
+        "#define EDGE_SER_UNSURE_BELOW 0.000000000e+00f",
         "Licence: Apache-2.0",
     ):
         assert line in text, line
     assert not any(part in text for part in ("/root", "/tmp", "/home", "site-packages"))
+
+
+def test_the_header_is_calibrated_with_its_bundle(host_bundle):
+    content = host_bundle.file("micro", "int8-full").read_bytes()
+    found = renewed(
+        content, "micro", manifest([]) | {"calibration": {"temperature": 0.5, "unsure_below": 0.6}}
+    )
+    changed = {
+        new: old
+        for old, new in zip(content.decode().split("\n"), found.decode().split("\n"), strict=True)
+        if old != new
+    }
+    assert list(changed) == [
+        "#define EDGE_SER_TEMPERATURE 5.000000000e-01f /* logits are divided by it */",
+        "#define EDGE_SER_UNSURE_BELOW 6.000000000e-01f",
+    ]
+    assert renewed(found, "micro", manifest([])) == content
 
 
 @pytest.mark.parametrize(("compiler", "standard"), [("gcc", "c99"), ("g++", "c++11")])
@@ -115,9 +135,9 @@ def test_the_header_compiles_and_holds_the_bytes(host_bundle, header, tmp_path, 
         "int main(void) {\n"
         "  unsigned long sum = 0; int i;\n"
         "  for (i = 0; i < EDGE_SER_MODEL_BYTES; i++) sum += (unsigned long)(i % 251 + 1) * edge_ser_model[i];\n"
-        '  printf("%lu %d %s %s %.9e %d %d\\n", sum, EDGE_SER_ARENA_BYTES, edge_ser_labels[2],'
+        '  printf("%lu %d %s %s %.9e %d %d %.3f %.3f\\n", sum, EDGE_SER_ARENA_BYTES, edge_ser_labels[2],'
         " edge_ser_inputs[0].name, (double)edge_ser_inputs[0].scale, (int)edge_ser_outputs[0].zero,"
-        " (int)((unsigned long)edge_ser_model % 16));\n"
+        " (int)((unsigned long)edge_ser_model % 16), EDGE_SER_TEMPERATURE, EDGE_SER_UNSURE_BELOW);\n"
         "  return 0;\n}\n"
     )
     shutil.copy(host_bundle.file("micro", "int8-full"), tmp_path / "model.h")
@@ -133,6 +153,7 @@ def test_the_header_compiles_and_holds_the_bytes(host_bundle, header, tmp_path, 
     assert said[1:4] == [str(header.arena), "happy", "features"]
     assert float(said[4]) == pytest.approx(header.inputs[0][2].scale, rel=1e-7)
     assert int(said[5]) == header.outputs[0][2].zero and said[6] == "0"
+    assert said[7:] == ["1.000", "0.000"]
 
 
 def test_a_smaller_arena_is_refused(host_bundle, header):

@@ -11,7 +11,7 @@ import pytest
 
 from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.parity import engine_answers, hard_sounds, one_pass_answers
-from export.metadata import about, read_metadata, with_metadata
+from export.metadata import about, read_metadata, renewed, with_metadata
 from firmware_py.engines import choose_engine, open_engine
 from firmware_py.engines.torch_engine import TorchEngine
 from tests.support import features_of_sounds, manifest, source_of
@@ -55,6 +55,9 @@ def test_it_says_what_it_is(host_bundle):
     torch.export.load(io.BytesIO(marked), extra_files=found)
     assert json.loads(found["edge-ser.json"]) == entries
     assert marked == with_metadata(content, "torch", entries)
+    # another calibration: as if it had been written with it
+    other = manifest([]) | {"calibration": {"temperature": 0.5, "unsure_below": 0.6}}
+    assert renewed(marked, "torch", other) == with_metadata(content, "torch", about(other))
 
 
 def test_a_spoilt_archive_is_one_sentence(host_bundle, tmp_path):

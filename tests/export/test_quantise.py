@@ -23,6 +23,7 @@ from export.quantise import (  # noqa: E402
     int8_layers,
     integer_layers,
     observe,
+    room_for_bias,
     round_weight,
 )
 from export.source import Source  # noqa: E402
@@ -66,6 +67,28 @@ def test_rounding_again_changes_nothing(weight):
     values, scales = round_weight(weight)
     once = values * scales.reshape(-1, *[1] * (weight.ndim - 1))
     assert np.array_equal(round_weight(once)[0], values)
+
+
+@given(
+    weights, st.floats(1e-8, 1e3), st.floats(-1e4, 1e4, width=32), st.sampled_from([1.0, 1e-12, 1e-30, 0.0])
+)
+@settings(deadline=None)
+def test_a_bias_fits_into_sums_of_32_bits_however_small_its_channel(weight, step, bias, share):
+    layer = Layer((weight * np.float32(share)).astype(np.float32), np.full(len(weight), bias, np.float32))
+    roomy = room_for_bias(layer, step)
+    _, scales = round_weight(roomy)
+    units = abs(bias) / (step * scales.astype(np.float64))
+    assert np.isfinite(units).all() and (units <= 1.0001 * 2**30).all()
+    # what is raised adds, by the greatest byte, next to nothing to the bias
+    added = 255 * step * np.abs(roomy.astype(np.float64) - layer.weight).reshape(len(weight), -1)
+    assert (added <= 1e-30 + 4e-5 * abs(bias)).all()
+    assert ((roomy != layer.weight).reshape(len(weight), -1).sum(1) <= 1).all()
+    large = (
+        np.abs(layer.weight).reshape(len(weight), -1).max(1) > 1.001 * 127 * abs(bias) / 2**30 / step + 1e-28
+    )
+    assert np.array_equal(roomy[large], layer.weight[large])
+    if large.all():
+        assert roomy is layer.weight
 
 
 @pytest.mark.parametrize("groups", [1, 6])

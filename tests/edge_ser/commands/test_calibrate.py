@@ -85,6 +85,32 @@ def test_a_bundle_gets_its_temperature_and_rule_and_keeps_its_files(
     assert kept["by_clips"]["ece"] == kept["ece"] < before["ece"]
 
 
+def test_files_say_the_calibration_of_their_bundle(tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    pytest.importorskip("ai_edge_litert")
+    from export.metadata import read_metadata
+
+    given = predictions(tmp_path / "p", load_bundle("stream72k").labels)
+    call = [
+        "calibrate",
+        "stream72k",
+        "--no-detector",
+        "--predictions",
+        str(given),
+        "--out",
+        str(tmp_path / "b"),
+    ]
+    assert main(call) == 0
+    made = load_bundle(tmp_path / "b")
+    fitted = json.loads((made.path / "bundle.json").read_text())["calibration"]
+    files = [file for file in made.files if file.engine in ("onnx", "litert")]
+    assert len(files) == 4
+    for file in files:
+        said = read_metadata((made.path / file.path).read_bytes(), file.engine)
+        assert json.loads(said["calibration"]) == fitted
+        assert json.loads(said["calibration"])["temperature"] == made.calibration.temperature
+
+
 def test_corpora_count_alike_in_what_is_fitted_and_in_what_it_is_worth(
     numpy_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
