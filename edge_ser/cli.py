@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -194,6 +195,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         141 the reader of standard output went away.
     """
     argv = sys.argv[1:] if argv is None else list(argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # What the terminal's encoding lacks is written as \u65e5, as Python has it for standard error anyway: half a
+        # table and a traceback help nobody.
+        sys.stdout.reconfigure(errors="backslashreplace")
     # Only where an option can stand: `-- --debug` would be a file of that name.
     debug = "--debug" in (argv[: argv.index("--")] if "--" in argv else argv)
     try:

@@ -1,6 +1,7 @@
 """The command's frame: lazy, helpful, and honest in its exit status."""
 
 import argparse
+import io
 import os
 import subprocess
 import sys
@@ -72,6 +73,26 @@ def test_interrupt_is_130_without_a_word(probe: SimpleNamespace, capsys: pytest.
     probe.run = _raise(KeyboardInterrupt())
     assert main(["probe"]) == 130
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_what_an_encoding_lacks_is_escaped(
+    probe: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    probe.run = lambda args: print("ü 日本 \udcfc") or 0
+    out = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(out, encoding=encoding))
+    assert main(["probe"]) == 0
+    assert out.getvalue() == "ü 日本 \udcfc\n".encode(encoding, "backslashreplace")
+
+
+def test_a_replaced_standard_output_is_left_alone(
+    probe: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    probe.run = lambda args: print("日本") or 0
+    monkeypatch.setattr(sys, "stdout", out := io.StringIO())
+    assert main(["probe"]) == 0
+    assert out.getvalue() == "日本\n"
 
 
 @pytest.mark.parametrize(
