@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -40,13 +40,21 @@ class Stop:
 
 
 @contextmanager
-def stop_on_signals() -> Iterator[Stop]:
-    """A `Stop` that Ctrl-C and SIGTERM request; a second Ctrl-C interrupts as usual. Main thread only."""
+def stop_on_signals(at_first: Callable[[], None] = lambda: None) -> Iterator[Stop]:
+    """A `Stop` that Ctrl-C and SIGTERM request; a second Ctrl-C interrupts as usual. Main thread only.
+
+    Parameters
+    ----------
+    at_first : callable
+        Called at the first of them, within the signal's handler.
+    """
     stop = Stop()
 
     def handle(number: int, frame: FrameType | None) -> None:
         if stop.requested and number == signal.SIGINT:
             raise KeyboardInterrupt
+        if not stop.requested:
+            at_first()
         stop.request("signal")
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
