@@ -99,8 +99,11 @@ def run(args: argparse.Namespace) -> int:
         raise EdgeSerError(f"--seeds needs at least one, not {args.seeds}")
     if args.data is not None and not args.data.is_dir():
         raise EdgeSerError(f"--data {args.data} is no folder; it should hold one folder for each corpus")
-    for module, extra in (("torch", "train"), ("sklearn", "train"), ("matplotlib", "plot")):
-        require(module, extra=extra, purpose="studies")
+    for module in ("torch", "sklearn"):
+        require(module, extra="train", purpose="studies")
+    from edge_ser.evaluation.canvas import require_matplotlib
+
+    require_matplotlib("studies")
     from edge_ser.studies import PROTOCOLS, StudyRun, find_study, write_study
 
     study = find_study(args.name)
