@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, default=10.0, metavar="S", help="default %(default)s")
     parser.add_argument("--save", metavar="FILE", help="keep what is heard as a WAV file")
     parser.add_argument("--rate", type=int, metavar="HZ", help="open it with this rate")
-    parser.add_argument("--channel", default="1", metavar="N|mix", help="hear this channel (default 1)")
+    parser.add_argument("--channel", metavar="N|mix", help="as of `edge-ser listen`")
     parser.add_argument("-o", "--output", choices=("text", "json"), default="text", help="default text")
 
 
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     """Hear and judge; 1 where something is wrong."""
     if not 1 <= args.seconds <= 3600:
         raise EdgeSerError(f"--seconds {args.seconds:g} is not between 1 and 3600")
-    channel = args.channel if args.channel == "mix" else int(args.channel)
+    channel = args.channel if args.channel in (None, "mix") else int(args.channel)
     check = Checkup()
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signals())
