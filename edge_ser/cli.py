@@ -79,7 +79,8 @@ COMMANDS: dict[str, Command] = {
 EPILOG = """\
 A source is mic, mic:NAME, a sound file, or - (16-bit 16 kHz mono PCM on standard input).
 A model is a name from `edge-ser models`, or a bundle's folder.
-Exit status: 0 done, 1 a check or a budget failed, 2 bad use or bad input.
+Exit status: 0 done, 1 a check or a budget failed, 2 bad use or bad input, 130 ended by Ctrl-C (but listen and
+mic, which finish with what they heard), 141 the reader of standard output went away.
 
 examples:
   edge-ser listen                        the default microphone, until Ctrl-C

@@ -5,6 +5,7 @@ import io
 import os
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -178,6 +179,16 @@ def test_a_reader_that_leaves_is_no_error() -> None:
         process.stdout.close()
         assert process.stderr.read() == ""
         assert process.wait() == cli.EXIT_BROKEN_PIPE
+
+
+def test_every_exit_status_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+    for text in (capsys.readouterr().out, readme):
+        told = text[text.index("Exit status: 0 done") :].split("\n\n")[0]
+        for status in (1, cli.EXIT_BAD_USE, cli.EXIT_INTERRUPTED, cli.EXIT_BROKEN_PIPE):
+            assert f" {status} " in told.replace("\n", " ")
 
 
 def test_python_m_is_the_same_command() -> None:
