@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import errno
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -82,7 +83,8 @@ COMMANDS: dict[str, Command] = {
 EPILOG = """\
 A source is mic, mic:NAME, a sound file, or - (16-bit 16 kHz mono PCM on standard input).
 A model is a name from `edge-ser models`, or a bundle's folder.
-Exit status: 0 done, 1 a check or a budget failed, 2 bad use or bad input.
+Exit status: 0 done, 1 a check or a budget failed, 2 bad use or bad input, 130 ended by Ctrl-C (but listen and
+mic, which finish with what they heard), 141 the reader of standard output went away.
 
 examples:
   edge-ser listen                        the default microphone, until Ctrl-C
@@ -213,6 +215,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     nowhere = sys.stdout is None
     _open_closed_streams()
     argv = sys.argv[1:] if argv is None else list(argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # What the terminal's encoding lacks is written as \u65e5, as Python has it for standard error anyway: half a
+        # table and a traceback help nobody.
+        sys.stdout.reconfigure(errors="backslashreplace")
     # Only where an option can stand: `-- --debug` would be a file of that name.
     debug = "--debug" in (argv[: argv.index("--")] if "--" in argv else argv)
     try:

@@ -1,7 +1,8 @@
-"""Files as this toolkit writes and reads them: all of one or none of it, and JSON taken strictly."""
+"""Files as this toolkit writes and reads them: all of one or none of it, and JSON and TOML taken strictly."""
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import json
 import math
@@ -20,6 +21,7 @@ __all__ = [
     "parse_json_object",
     "parse_toml",
     "permissions_from_umask",
+    "read_part",
     "sha256",
     "user_cache",
     "write_atomic",
@@ -148,6 +150,57 @@ def parse_toml(path: Path) -> dict[str, Any]:
         raise EdgeSerError(f"cannot read {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise EdgeSerError(f"{path} is not TOML: {error}") from error
+
+
+def read_part(kind: type[Any], fields: dict[str, Any], path: Path, where: str) -> Any:
+    """A dataclass from a TOML table, each value of the type that its field is declared with.
+
+    Parameters
+    ----------
+    kind : type
+        The dataclass; its fields are numbers, text, or tuples of them, or None where their type says so.
+    fields : dict
+    path : Path
+        The file, for errors.
+    where : str
+        The table's name, for errors.
+
+    Raises
+    ------
+    EdgeSerError
+        A field is unknown, missing, of another type or out of its range.
+    """
+    defaults = {field.name: field for field in dataclasses.fields(kind)}
+    values = {}
+    for name, value in fields.items():
+        if name not in defaults:
+            raise EdgeSerError(f"{path}: [{where}] has no field {name!r}; there are {', '.join(defaults)}")
+        expected = str(defaults[name].type)
+        if isinstance(value, list):
+            value = tuple(value)
+        elif type(value) is int and expected.startswith("float"):
+            value = float(value)
+        if not _is_of(value, expected):
+            raise EdgeSerError(f"{path}: [{where}] {name} must be of type {expected}, not {value!r}")
+        values[name] = value
+    needed = [n for n, field in defaults.items() if field.default is dataclasses.MISSING and n not in values]
+    if needed:
+        raise EdgeSerError(f"{path}: [{where}] lacks {', '.join(needed)}")
+    try:
+        return kind(**values)
+    except EdgeSerError as error:  # a value out of its range
+        raise EdgeSerError(f"{path}: [{where}] {error}") from error
+
+
+def _is_of(value: Any, expected: str) -> bool:
+    """Whether a value is of a type as dataclasses of recipes write theirs; each of a tuple's is looked at."""
+    if value is None:
+        return expected.endswith(" | None")
+    outer, _, inner = expected.removesuffix(" | None").partition("[")
+    if type(value).__name__ != outer:
+        return False
+    kinds = {"int", "float"} if inner.startswith("float") else {inner.split(",")[0]}
+    return outer != "tuple" or all(type(one).__name__ in kinds for one in value)
 
 
 def parse_json_object(data: bytes, what: str) -> dict[str, Any]:

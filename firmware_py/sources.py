@@ -142,7 +142,7 @@ class PcmSource:
 
 
 def open_source(
-    text: str, *, realtime: bool = False, rate: int | None = None, channel: int | str = 1
+    text: str, *, realtime: bool = False, rate: int | None = None, channel: int | str | None = None
 ) -> Source:
     """Open a source as the command line names it.
 
@@ -155,8 +155,8 @@ def open_source(
         Play a file at its own pace.
     rate : int, optional
         Samples a second to open a microphone with.
-    channel : int or "mix"
-        Which of a microphone's channels is heard.
+    channel : int or "mix", optional
+        Which of a microphone's channels is heard, the first when left out. Those of a file are mixed.
 
     Returns
     -------
@@ -172,6 +172,7 @@ def open_source(
     """
     kind, _, name = text.partition(":")
     if kind in ("mic", "arecord") and (text == kind or not Path(text).exists()):
+        channel = 1 if channel is None else channel
         if kind == "mic":
             from .microphone import open_microphone
 
@@ -179,8 +180,11 @@ def open_source(
         from .arecord import open_arecord
 
         return open_arecord(name, rate=rate, channel=channel)
-    if rate is not None or channel != 1:
-        raise EdgeSerError(f"--rate and --channel are for microphones; {text} says itself what it holds")
+    if rate is not None or channel is not None:
+        raise EdgeSerError(
+            f"--rate and --channel are for microphones; {text} says itself what it holds, "
+            "and a file's channels are mixed"
+        )
     if text == "-":
         if sys.stdin is None:
             raise EdgeSerError("standard input is closed; pipe 16-bit 16 kHz mono PCM into it")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -40,16 +40,23 @@ class Stop:
 
 
 @contextmanager
-def stop_on_signals() -> Iterator[Stop]:
+def stop_on_signals(at_first: Callable[[], None] = lambda: None) -> Iterator[Stop]:
     """A `Stop` that Ctrl-C, SIGTERM and a terminal that hangs up request, the last where ``nohup`` does not forbid it.
 
     A second Ctrl-C interrupts as usual. Main thread only.
+
+    Parameters
+    ----------
+    at_first : callable
+        Called at the first of them, within the signal's handler.
     """
     stop = Stop()
 
     def handle(number: int, frame: FrameType | None) -> None:
         if stop.requested and number == signal.SIGINT:
             raise KeyboardInterrupt
+        if not stop.requested:
+            at_first()
         stop.request("signal")
 
     ends = [signal.SIGINT, signal.SIGTERM]

@@ -16,9 +16,8 @@ def add_microphone_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--channel",
         type=_channel,
-        default=1,
         metavar="N|mix",
-        help="hear this channel, or their mean (default 1)",
+        help="hear this channel of the microphone, or their mean (default 1); a file's are always mixed",
     )
 
 

@@ -156,7 +156,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Do it; 1 when a format was refused."""
     if args.report is not None:
-        require("matplotlib", extra="plot", purpose="a report with pictures")
+        from edge_ser.evaluation.canvas import require_matplotlib
+
+        require_matplotlib("a report with pictures")
     if args.checkpoint.lower().endswith(".toml"):
         exported, bundle = _pipeline(args)
     elif args.teacher is not None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
+import signal
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from edge_ser.commands._output import markdown_table
@@ -82,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     cache = None if args.no_cache else Cache(args.cache)
     try:
         # A flag that is looked at after each file: an exception out of a signal can be lost where Python ignores it.
-        with stop_on_signals() as stop:
+        with stop_on_signals(_say_stopping) as stop:
             watch = _Watch(len(recordings), stop)
             rows, failed = extract_rows(recordings, spec, cache=cache, jobs=args.jobs, progress=watch)
     except KeyboardInterrupt:
@@ -105,6 +109,23 @@ def run(args: argparse.Namespace) -> int:
         for result in failed:
             print(f"  {result.path}", file=sys.stderr)
     return 2 if failed else 0
+
+
+def _say_stopping() -> None:
+    """At the first signal: what is in hand may take minutes more."""
+    signal.signal(signal.SIGINT, _end_now)
+    with contextlib.suppress(OSError):  # nobody reads
+        # Not `sys.stderr`, which may be in the middle of a line when a signal comes.
+        os.write(2, b"\nedge-ser: stops when the files in hand are done; Ctrl-C again ends at once\n")
+
+
+def _end_now(number: int, frame: FrameType | None) -> None:
+    """At a Ctrl-C after it: nor do processes of ``--jobs`` finish theirs, for which the end would wait."""
+    from multiprocessing import active_children
+
+    for process in active_children():
+        process.kill()
+    raise KeyboardInterrupt
 
 
 class _Watch:

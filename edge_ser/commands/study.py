@@ -91,12 +91,19 @@ def run(args: argparse.Namespace) -> int:
         raise EdgeSerError("name a study; `edge-ser study --list` lists them")
     if args.out is None:
         raise EdgeSerError("--out DIR is needed: the report and the parts that are done are kept there")
+    if args.full and not args.quick:
+        raise EdgeSerError(
+            f"--full {args.full} names lines of a quick run; give --quick with it, or leave it out for the whole study"
+        )
     if args.seeds is not None and args.seeds < 1:
         raise EdgeSerError(f"--seeds needs at least one, not {args.seeds}")
     if args.data is not None and not args.data.is_dir():
         raise EdgeSerError(f"--data {args.data} is no folder; it should hold one folder for each corpus")
-    for module, extra in (("torch", "train"), ("sklearn", "train"), ("matplotlib", "plot")):
-        require(module, extra=extra, purpose="studies")
+    for module in ("torch", "sklearn"):
+        require(module, extra="train", purpose="studies")
+    from edge_ser.evaluation.canvas import require_matplotlib
+
+    require_matplotlib("studies")
     from edge_ser.studies import PROTOCOLS, StudyRun, find_study, write_study
 
     study = find_study(args.name)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 
 from edge_ser.bundle import DEFAULT_MODEL, load_bundle
 from edge_ser.commands._output import add_output_argument, write_table
+from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.parity import hard_sounds, recordings
 from edge_ser.evaluation.verification import Check, verify_bundle
 
@@ -64,6 +66,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Do it; 1 when a check failed."""
     bundle = load_bundle(args.model)
+    step_s = bundle.step_frames / bundle.spec.frame_rate
+    if not step_s <= args.seconds < math.inf:
+        raise EdgeSerError(
+            f"--seconds {args.seconds:g} of each recording cannot be heard; give {step_s:g} or more, a model's step"
+        )
     sounds = hard_sounds(sample_rate=bundle.spec.sample_rate)
     sounds |= recordings(args.audio, args.seconds)
     checks = verify_bundle(bundle, sounds, _report, quick=args.quick, minutes=args.minutes)

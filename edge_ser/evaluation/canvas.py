@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
+import re
+import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +31,7 @@ __all__ = [
     "check_picture",
     "colours_of",
     "figure_at",
+    "require_matplotlib",
     "svg",
 ]
 
@@ -62,6 +67,7 @@ _STYLE = {
     "svg.hashsalt": "edge-ser",  # the same figures give the same file
 }
 _SUFFIXES = (".png", ".svg", ".pdf")
+_MISSING = re.compile(r"Glyph (\d+) ")
 
 
 def check_picture(path: str | os.PathLike[str]) -> ModuleType:
@@ -88,7 +94,18 @@ def check_picture(path: str | os.PathLike[str]) -> ModuleType:
         raise EdgeSerError(
             f"{path} is no kind of picture that can be drawn; name a {', '.join(_SUFFIXES)} file"
         )
-    return require("matplotlib", extra="plot", purpose="drawing pictures")
+    return require_matplotlib("drawing pictures")
+
+
+def require_matplotlib(purpose: str) -> ModuleType:
+    """`edge_ser.errors.require` of matplotlib, without what it says where the home folder cannot be written."""
+    log = logging.getLogger("matplotlib")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        return require("matplotlib", extra="plot", purpose=purpose)
+    finally:
+        log.setLevel(level)
 
 
 @contextmanager
@@ -105,8 +122,23 @@ def figure_at(path: str | os.PathLike[str], inches: tuple[float, float], dpi: in
         suffix = Path(path).suffix.lower()
         data = io.BytesIO()
         dated: dict[str, Any] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(suffix, {})
-        figure.savefig(data, format=suffix[1:], metadata=dated)
+        with _missing_characters_told():
+            figure.savefig(data, format=suffix[1:], metadata=dated)
     write_atomic(path, data.getvalue())
+
+
+@contextmanager
+def _missing_characters_told() -> Iterator[None]:
+    """One sentence on standard error for all characters that the font lacks, where matplotlib warns of each."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.filterwarnings("always", _MISSING.pattern, UserWarning)
+        yield
+    found = [_MISSING.match(str(one.message)) for one in caught]
+    for one, match in zip(caught, found, strict=True):
+        if match is None:
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+    if lacking := "".join(sorted({chr(int(match[1])) for match in found if match})):
+        print(f"edge-ser: the picture's font has no {lacking!r}; boxes stand in their place", file=sys.stderr)
 
 
 def svg(inches: tuple[float, float], draw: Callable[[Figure], None]) -> bytes:

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from functools import cache as remember
@@ -98,7 +98,7 @@ def extract(
     *,
     cache: Cache | None = None,
     jobs: int = 1,
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Compute something from each of many sound files.
 
     Parameters
@@ -144,7 +144,7 @@ def extract(
     return _spread(job, files, jobs)
 
 
-def _spread(job: _Job, files: Sequence[Path], jobs: int) -> Iterator[Result]:
+def _spread(job: _Job, files: Sequence[Path], jobs: int) -> Generator[Result, None, None]:
     """Over `jobs` processes, this one among them: it has paid for its start already, and would only wait."""
     import multiprocessing
 

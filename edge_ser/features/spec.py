@@ -11,6 +11,7 @@ from typing import Any
 from edge_ser.dsp.features import FEATURES, FeatureSpec
 from edge_ser.errors import EdgeSerError, require_fields
 from edge_ser.features.functionals import check_functionals
+from edge_ser.files import read_part
 
 __all__ = ["SETS", "WHOLE", "VectorSpec", "load_spec"]
 
@@ -53,7 +54,7 @@ class VectorSpec:
     def __post_init__(self) -> None:
         for field in ("names", "functionals", "whole"):
             given = getattr(self, field)
-            if isinstance(given, str) or not all(isinstance(name, str) for name in given):
+            if not isinstance(given, list | tuple) or not all(isinstance(name, str) for name in given):
                 raise EdgeSerError(f"{field} must be a list of names, not {given!r}")
             object.__setattr__(self, field, tuple(given))
             if twice := sorted({name for name in given if list(given).count(name) > 1}):
@@ -177,23 +178,23 @@ def load_spec(name: str | Path | VectorSpec) -> VectorSpec:
         raise EdgeSerError(f"cannot read {path}: {error.strerror or error}") from error
     except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError
         raise EdgeSerError(f"{path} is no TOML that can be read: {error}") from error
+    settings = fields.pop("frames", {})
+    if not isinstance(settings, dict):
+        raise EdgeSerError(f"{path}: frames must be a table, [frames]")
     try:
-        return _from_toml(fields)
-    except (EdgeSerError, TypeError) as error:
+        base = _from_toml(fields)
+    except EdgeSerError as error:
         raise EdgeSerError(f"{path}: {error}") from error
+    frames = read_part(FeatureSpec, base.frames.to_dict() | settings, path, "frames")
+    return dataclasses.replace(base, frames=frames)
 
 
 def _from_toml(fields: dict[str, Any]) -> VectorSpec:
+    """What a file says, but for the table ``frames``."""
     base = fields.pop("set", "speech")
-    if base not in SETS:
+    if not isinstance(base, str) or base not in SETS:
         raise EdgeSerError(f"there is no feature set {base!r}; there are {', '.join(SETS)}")
-    known = [field.name for field in dataclasses.fields(VectorSpec)]
+    known = [field.name for field in dataclasses.fields(VectorSpec) if field.name != "frames"]
     if unknown := sorted(set(fields) - set(known)):
-        raise EdgeSerError(f"unknown {', '.join(unknown)}; there are set, {', '.join(known)}")
-    settings = fields.pop("frames", {})
-    if not isinstance(settings, dict):
-        raise EdgeSerError("frames must be a table, [frames]")
-    frames = SETS[base][0].frames
-    return dataclasses.replace(
-        SETS[base][0], frames=FeatureSpec.from_dict({**frames.to_dict(), **settings}), **fields
-    )
+        raise EdgeSerError(f"unknown {', '.join(unknown)}; there are set, frames, {', '.join(known)}")
+    return dataclasses.replace(SETS[base][0], **fields)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -189,11 +190,13 @@ def extract_rows(
     )
     done: list[tuple[Recording, npt.NDArray[Any]]] = []
     failed: list[Result] = []
-    for recording, result in zip(recordings, progress(results), strict=True):
-        if result.values is None:
-            failed.append(result)
-        else:
-            done.append((recording, result.values))
+    # Closed here, where an interrupted run still hears signals, and not when its traceback is let go of.
+    with contextlib.closing(results):
+        for recording, result in zip(recordings, progress(results), strict=True):
+            if result.values is None:
+                failed.append(result)
+            else:
+                done.append((recording, result.values))
     told = [{"file": str(recording.path), **recording.known} for recording, _ in done]
     columns = dict.fromkeys(key for row in told for key in row)
     order = [*(c for c in _FIRST if c in columns), *(c for c in columns if c not in _FIRST)]

@@ -22,7 +22,7 @@ from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.plots import plot_spectra
 from edge_ser.evaluation.score import score, summarise
 from edge_ser.features.cache import Cache
-from edge_ser.files import parse_toml, write_json
+from edge_ser.files import parse_toml, read_part, write_json
 from edge_ser.models import architecture, build_model
 from edge_ser.models.base import Network
 from edge_ser.models.checkpoint import load_checkpoint, save_checkpoint
@@ -32,7 +32,6 @@ from edge_ser.training.data import ClipSet, check_folds, pool_corpora
 from edge_ser.training.fit import fit
 from edge_ser.training.progress import progress_bar
 from edge_ser.training.recipe import Recipe
-from edge_ser.training.tables import read_part
 from edge_ser.training.views import ViewMaker, Views
 
 __all__ = ["Condensing", "run_condensing"]

@@ -11,6 +11,7 @@ import torch
 
 from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError
+from edge_ser.files import read_part
 from edge_ser.models import architecture, build_model
 from edge_ser.models.base import Network
 from edge_ser.perturb import Perturb
@@ -27,7 +28,7 @@ from edge_ser.training.parts import (
     SessionPart,
     TasksPart,
 )
-from edge_ser.training.tables import read_part, read_toml
+from edge_ser.training.tables import read_toml
 
 __all__ = [
     "BesidePart",

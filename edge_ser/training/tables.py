@@ -1,8 +1,7 @@
-"""Recipes' tables: TOML with changes from a command line, and each table as a dataclass."""
+"""Recipes' tables: TOML with changes from a command line."""
 
 from __future__ import annotations
 
-import dataclasses
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 from edge_ser.errors import EdgeSerError
 from edge_ser.files import parse_toml
 
-__all__ = ["read_part", "read_toml"]
+__all__ = ["read_toml"]
 
 #: Fields of a recipe that are no tables.
 _TEXTS = ("model", "name")
@@ -80,46 +79,3 @@ def _change(fields: dict[str, Any], change: str) -> None:
     for table in tables:
         fields = fields.setdefault(table, {})
     fields[name] = value
-
-
-def read_part(kind: type[Any], fields: dict[str, Any], path: Path, where: str) -> Any:
-    """A dataclass from a TOML table, each value of the type that its field is declared with.
-
-    Parameters
-    ----------
-    kind : type
-        The dataclass; its fields are numbers, text, or tuples of them.
-    fields : dict
-    path : Path
-        The recipe, for errors.
-    where : str
-        The table's name, for errors.
-
-    Raises
-    ------
-    EdgeSerError
-        A field is unknown, missing, of another type or out of its range.
-    """
-    defaults = {field.name: field for field in dataclasses.fields(kind)}
-    values = {}
-    for name, value in fields.items():
-        if name not in defaults:
-            raise EdgeSerError(f"{path}: [{where}] has no field {name!r}; there are {', '.join(defaults)}")
-        expected = defaults[name].type
-        if isinstance(value, list):
-            value = tuple(value)
-        elif expected == "float" and isinstance(value, int) and not isinstance(value, bool):
-            value = float(value)
-        actual = {tuple: "tuple", str: "str", int: "int", float: "float"}.get(
-            type(value), type(value).__name__
-        )
-        if actual != str(expected).split("[")[0]:
-            raise EdgeSerError(f"{path}: [{where}] {name} must be of type {expected}, not {value!r}")
-        values[name] = value
-    needed = [n for n, field in defaults.items() if field.default is dataclasses.MISSING and n not in values]
-    if needed:
-        raise EdgeSerError(f"{path}: [{where}] lacks {', '.join(needed)}")
-    try:
-        return kind(**values)
-    except EdgeSerError as error:  # a value out of its range
-        raise EdgeSerError(f"{path}: [{where}] {error}") from error

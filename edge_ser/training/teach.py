@@ -25,7 +25,7 @@ from edge_ser.corpora import Clip, Corpus
 from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.score import Scored, best_label, summarise
 from edge_ser.features.cache import Cache
-from edge_ser.files import write_json
+from edge_ser.files import read_part, write_json
 from edge_ser.perturb import Perturb, Perturber
 from edge_ser.teachers.attention import Listener
 from edge_ser.teachers.encoders import Encoder, load_encoder
@@ -36,7 +36,7 @@ from edge_ser.training.data import check_folds, pool_corpora, with_answers
 from edge_ser.training.material import Known, LinearMaterial, Material
 from edge_ser.training.progress import progress_bar
 from edge_ser.training.recipe import DataPart
-from edge_ser.training.tables import read_part, read_toml
+from edge_ser.training.tables import read_toml
 from edge_ser.training.views import CONTENT, ViewMaker, computed, content_keys
 
 __all__ = ["TeachPart", "TeachRecipe", "figures_name", "heard_statistics", "run_teacher"]

@@ -47,7 +47,7 @@ class JsonlSink:
         self._write(summary.to_json())
 
     def _write(self, entry: dict[str, Any]) -> None:
-        self._out.put(json.dumps(entry, ensure_ascii=False, allow_nan=False) + "\n")
+        self._out.put(json.dumps(entry, allow_nan=False) + "\n")
 
     def close(self) -> None:
         """Close the output where it is ours."""

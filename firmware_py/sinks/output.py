@@ -59,6 +59,8 @@ class Descriptor:
     ----------
     descriptor : int
         Not closed here.
+    encoding : str
+        Characters that it lacks are written as Python escapes them, as on standard output.
     """
 
     def __init__(self, descriptor: int, encoding: str = "utf-8") -> None:
@@ -69,7 +71,7 @@ class Descriptor:
 
     def put(self, line: str, head: str = "") -> None:
         """See `LineOutput.put`."""
-        data = (head + line if self._fresh else line).encode(self.encoding, "replace")
+        data = (head + line if self._fresh else line).encode(self.encoding, "backslashreplace")
         self._send()
         self._rest = data
         try:

@@ -162,7 +162,10 @@ class LiveSink:
 
     def _head(self, p: Prediction, width: int) -> list[_Piece]:
         run = self._run
-        text = f"edge-ser  {run.model}  {run.engine} {run.precision}  {Path(run.source).name}"
+        encoding = self._out.encoding or "ascii"
+        # Escaped here as it is on its way out, so that the line is as wide as it is counted.
+        source = Path(run.source).name.encode(encoding, "backslashreplace").decode(encoding)
+        text = f"edge-ser  {run.model}  {run.engine} {run.precision}  {source}"
         clock = _clock(p.end / p.sample_rate)
         room = max(0, width - len(clock) - 1)
         return [(f"{text[:room]:{room}} {clock}", "bold")]

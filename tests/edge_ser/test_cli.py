@@ -1,11 +1,13 @@
 """The command's frame: lazy, helpful, and honest in its exit status."""
 
 import argparse
+import io
 import json
 import os
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -74,6 +76,26 @@ def test_interrupt_is_130_without_a_word(probe: SimpleNamespace, capsys: pytest.
     probe.run = _raise(KeyboardInterrupt())
     assert main(["probe"]) == 130
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_what_an_encoding_lacks_is_escaped(
+    probe: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    probe.run = lambda args: print("ü 日本 \udcfc") or 0
+    out = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(out, encoding=encoding))
+    assert main(["probe"]) == 0
+    assert out.getvalue() == "ü 日本 \udcfc\n".encode(encoding, "backslashreplace")
+
+
+def test_a_replaced_standard_output_is_left_alone(
+    probe: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    probe.run = lambda args: print("日本") or 0
+    monkeypatch.setattr(sys, "stdout", out := io.StringIO())
+    assert main(["probe"]) == 0
+    assert out.getvalue() == "日本\n"
 
 
 @pytest.mark.parametrize(
@@ -215,6 +237,16 @@ def test_streams_that_are_closed() -> None:
     assert run.stderr.count("\n") == 1
     run = _in_shell("2>&-")
     assert (run.returncode, run.stdout) == (0, "data\n")  # and no words among them
+
+
+def test_every_exit_status_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+    for text in (capsys.readouterr().out, readme):
+        told = text[text.index("Exit status: 0 done") :].split("\n\n")[0]
+        for status in (1, cli.EXIT_BAD_USE, cli.EXIT_INTERRUPTED, cli.EXIT_BROKEN_PIPE):
+            assert f" {status} " in told.replace("\n", " ")
 
 
 def test_python_m_is_the_same_command() -> None:

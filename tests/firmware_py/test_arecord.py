@@ -198,6 +198,9 @@ def test_a_named_pipe_without_a_writer_can_be_stopped(tmp_path):
     source.close()
 
 
-def test_rates_are_for_microphones(tmp_path):
-    with pytest.raises(EdgeSerError, match="--rate and --channel are for microphones"):
-        open_source(str(tmp_path / "a.wav"), rate=48_000)
+@pytest.mark.parametrize("given", [{"rate": 48_000}, {"channel": 1}, {"channel": 2}, {"channel": "mix"}])
+def test_rates_and_channels_are_for_microphones(tmp_path, given):
+    with pytest.raises(
+        EdgeSerError, match="--rate and --channel are for microphones.*a file's channels are mixed"
+    ):
+        open_source(str(tmp_path / "a.wav"), **given)

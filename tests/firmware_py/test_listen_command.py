@@ -283,6 +283,11 @@ def refused_after_answers(result):
     return text
 
 
+def test_a_channel_of_a_file_is_refused_whichever_it_is(listen, speech):
+    for channel in ("1", "2", "mix"):
+        refused(listen(speech, "--channel", channel), "--channel", "a file's channels are mixed")
+
+
 @pytest.mark.parametrize(
     ("subtype", "rate", "channels"),
     [

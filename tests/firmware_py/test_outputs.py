@@ -166,6 +166,15 @@ def test_a_line_that_a_full_disk_cut_is_completed_first(tmp_path):
     assert (tmp_path / "lines").read_text() == "first\nsecond\nthird\n"
 
 
+def test_what_the_encoding_lacks_is_escaped(tmp_path):
+    descriptor = os.open(tmp_path / "lines", os.O_WRONLY | os.O_CREAT)
+    out = Descriptor(descriptor, "ascii")
+    out.put("ü 日\n")
+    out.close()
+    os.close(descriptor)
+    assert (tmp_path / "lines").read_bytes() == rb"\xfc \u65e5" + b"\n"
+
+
 @settings(deadline=None, max_examples=40)
 @given(st.lists(st.integers(1, 60), max_size=60), st.integers(20, 120), st.integers(0, 4))
 def test_rotation_keeps_the_last_lines_whole(tmp_path_factory, sizes, limit, keep):

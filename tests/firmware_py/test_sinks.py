@@ -112,6 +112,13 @@ def test_jsonl_has_the_documented_keys():
     assert (last["engine"], last["precision"], last["model"]) == ("numpy", "fp32", "tiny")
 
 
+def test_jsonl_is_json_in_every_encoding():
+    raw = io.BytesIO()
+    sink = JsonlSink(io.TextIOWrapper(raw, encoding="ascii", errors="backslashreplace"))
+    sink.summary(a_summary(a_run(source="ü 日本 \udcfc.wav")))
+    assert json.loads(raw.getvalue())["source"] == "ü 日本 \udcfc.wav"
+
+
 def test_csv_is_a_table_with_words_beside_it():
     out, words = io.StringIO(), io.StringIO()
     sink = CsvSink(out, words)
@@ -125,6 +132,17 @@ def test_csv_is_a_table_with_words_beside_it():
     assert rows[1]["state"] == "unsure" and rows[0]["emotion.angry"] == "0.7" and rows[0]["label"] == "angry"
     assert "type" not in rows[0]
     assert "0.31 s heard, 1 answer, nothing lost" in words.getvalue()
+
+
+def test_a_live_head_is_no_wider_where_the_encoding_lacks_its_characters(sized):
+    sized(60)
+    screen = Screen("ascii")
+    sink = text_sink(screen, {})
+    sink.start(a_run(source="ü 日本語.wav"))
+    sink.prediction(prediction())
+    head = screen.picture()[0]
+    assert len(head) == 59 and r"\xfc \u65e5" in head and head.endswith("00:00:00.25")
+    assert screen.getvalue().isascii()
 
 
 def test_summary_in_words_tells_losses():

@@ -14,11 +14,11 @@ from edge_ser.cli import main
 torch = pytest.importorskip("torch", reason="torch is not installed (extra 'train')")
 
 from edge_ser.corpora import load_corpus  # noqa: E402
+from edge_ser.files import read_part  # noqa: E402
 from edge_ser.perturb import Perturber  # noqa: E402
 from edge_ser.teachers.label import label  # noqa: E402
 from edge_ser.teachers.targets import TargetStore  # noqa: E402
 from edge_ser.training.recipe import DistilPart, Recipe  # noqa: E402
-from edge_ser.training.tables import read_part  # noqa: E402
 from tests.edge_ser.teachers.small import Counting  # noqa: E402
 from tests.edge_ser.training.tones import write_student, write_tones  # noqa: E402
 

@@ -159,3 +159,33 @@ def test_interrupted_it_says_where_it_goes_on(sounds, tmp_path):
     assert run.returncode == 130 and out == ""
     assert f"stopped; what was done is in {cache}, the same command goes on from there" in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_long_file_is_waited_for_until_the_second_interrupt(tmp_path, jobs):
+    # Ten minutes of sound take longer than this test; with two jobs a process has them that hears no signal.
+    write_wav(tmp_path / "long.wav", np.zeros(9_600_000, np.float32))
+    write_wav(tmp_path / "short.wav", np.zeros(16_000, np.float32))
+    files = [str(tmp_path / name) for name in ("long.wav", "short.wav")]
+    cache = tmp_path / "cache"
+    options = ["--set", "full", "--cache", str(cache), "--jobs", str(jobs)]
+    run = subprocess.Popen(
+        [sys.executable, "-m", "edge_ser", "features", *files, *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[3])},
+    )
+    assert run.stderr is not None
+    while run.poll() is None and not list(cache.glob("??")):  # tried out, and so in the midst of it
+        time.sleep(0.01)
+    run.send_signal(signal.SIGINT)
+    said = b""
+    while b"files in hand are done; Ctrl-C again ends at once" not in said:
+        said += (part := os.read(run.stderr.fileno(), 4096))
+        assert part, said
+    assert run.poll() is None
+    began = time.monotonic()
+    run.send_signal(signal.SIGINT)
+    _, err = run.communicate(timeout=60)
+    assert run.returncode == 130 and b"stopped; what was done is in" in err and b"Traceback" not in err
+    assert time.monotonic() - began < 20

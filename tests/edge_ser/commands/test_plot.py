@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -34,6 +40,35 @@ def test_panels_and_frames_can_be_chosen(tone, tmp_path):
     for title in ("Hann", "Hamming", "Rectangular", "Waveform", "tone.wav", "seconds", "Hz"):
         assert f"<!-- {title} -->" in text
     assert "<!-- MFCC -->" not in text
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
+def test_characters_that_the_font_lacks_are_told_in_one_sentence(tone, tmp_path, capsys, suffix):
+    target = tmp_path / f"tone.{suffix}"
+    other = tone.rename(tmp_path / "ü 日本.wav")
+    for _ in range(2):  # a second picture says so again
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert main(["plot", str(other), "--out", str(target), "--what", "waveform"]) == 0
+        said, named = capsys.readouterr().err.splitlines()
+        assert said == "edge-ser: the picture's font has no '日本'; boxes stand in their place"
+        assert named == f"picture: {target}"
+
+
+def test_a_home_that_cannot_be_written_is_no_word(tone, tmp_path):
+    environment = {name: value for name, value in os.environ.items() if name != "MPLCONFIGDIR"}
+    environment |= {"HOME": "/proc", "XDG_CONFIG_HOME": "", "XDG_CACHE_HOME": ""}
+    words = ["plot", str(tone), "--out", str(tmp_path / "tone.png"), "--what", "waveform"]
+    run = subprocess.run(
+        [sys.executable, "-m", "edge_ser", *words],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment | {"PYTHONPATH": str(Path(__file__).resolve().parents[3])},
+    )
+    assert (
+        "mkdir" not in run.stderr and "MPLCONFIGDIR" not in run.stderr
+    )  # fonts that take long are its to tell
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,15 @@ def test_a_failed_check_is_exit_1(numpy_bundle, capsys, monkeypatch):
     assert "answers numpy fp32: FAILED: against torch" in err
 
 
+@pytest.mark.parametrize("seconds", ["-1", "0", "0.2", "nan", "inf"])
+def test_less_than_a_step_of_each_recording_is_the_options_fault(numpy_bundle, capsys, seconds):
+    assert main(["verify", str(numpy_bundle.path), "--seconds", seconds]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(
+        f"edge-ser: --seconds {seconds} of each recording cannot be heard; give 0.25 or more"
+    )
+
+
 def test_bad_use(numpy_bundle, tmp_path, capsys):
     shutil.copytree(numpy_bundle.path, tmp_path / "copy")
     (tmp_path / "copy" / "weights.safetensors").write_bytes(b"")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import warnings
 
 import numpy as np
 import pytest
 
 from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError
+from edge_ser.evaluation.canvas import figure_at
 from edge_ser.evaluation.plots import EMOTION_COLOURS, plot_confusion, plot_curves, plot_over_time
 from firmware_py.prediction import Prediction
 
@@ -120,6 +122,11 @@ def test_bad_input_is_a_sentence_and_leaves_nothing(tmp_path):
     with pytest.raises(EdgeSerError, match="cannot write"):
         plot_curves(tmp_path / "gone" / "a.png", [{"loss": 1.0}])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_other_warnings_of_a_drawing_are_not_swallowed(tmp_path):
+    with pytest.warns(UserWarning, match="mine"), figure_at(tmp_path / "a.png", (1, 1), 50) as figure:
+        figure.savefig = lambda *_, **__: warnings.warn("mine", stacklevel=1)
 
 
 def test_drawing_leaves_the_users_matplotlib_alone(tmp_path):

@@ -99,6 +99,16 @@ def test_a_line_in_full_within_a_quick_run(house: Path, capsys: pytest.CaptureFi
     assert "--full takes lines of this study (nearest-2), not 'nearest-1'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("scale", [[], ["--miniature"]])
+def test_lines_in_full_are_of_a_quick_run_alone(
+    house: Path, capsys: pytest.CaptureFixture[str], scale: list[str]
+) -> None:
+    write_sounds(house)
+    assert command(house, *scale, "--full", "nearest-2") == 2
+    assert "--full nearest-2 names lines of a quick run; give --quick" in capsys.readouterr().err
+    assert not (house / "out").exists()
+
+
 def test_a_stopped_study_goes_on(house: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_sounds(house)
     assert command(house, "--protocol", "honest") == 0

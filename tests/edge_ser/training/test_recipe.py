@@ -12,10 +12,11 @@ pytest.importorskip("torch")
 
 from edge_ser.bundle import DEFAULT_MODEL, load_bundle
 from edge_ser.errors import EdgeSerError
+from edge_ser.files import read_part
 from edge_ser.training.ablation import Ablation
 from edge_ser.training.condensing import Condensing
 from edge_ser.training.recipe import FitPart, Recipe
-from edge_ser.training.tables import read_part, read_toml
+from edge_ser.training.tables import read_toml
 from edge_ser.training.teach import TeachRecipe
 
 ROOT = Path(__file__).parents[3]
@@ -52,6 +53,7 @@ def test_the_least_recipe(tmp_path: Path) -> None:
         (GOOD + "[fit]\nepoch = 3\n", "no field 'epoch'"),
         (GOOD + '[fit]\nepochs = "3"\n', "epochs must be of type int"),
         (GOOD + "[fit]\nepochs = true\n", "epochs must be of type int"),
+        (GOOD + "[fit]\nseeds = ['a']\n", r"seeds must be of type tuple\[int, ...\], not \('a',\)"),
         (GOOD + "[fit]\nepochs = 0\n", "epochs of at least 1"),
         (GOOD + "[spec]\nhop_length = 0\n", "hop_length"),
         (GOOD + "[extra]\na = 1\n", "unknown fields extra"),
