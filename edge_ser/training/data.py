@@ -102,16 +102,30 @@ def with_answers(corpus: Corpus) -> list[Clip]:
     return [clip for clip in corpus.clips if clip.emotion is not None or clip.adv is not None]
 
 
-def check_folds(corpus: Corpus, wanted: Sequence[int]) -> None:
-    """Refuse folds that a corpus has not.
+def check_folds(corpus: Corpus, wanted: Sequence[int], beside: Sequence[str] = ()) -> None:
+    """Refuse folds that cannot be held out, before anything is trained.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    wanted : sequence of int
+        The folds.
+    beside : sequence of str
+        Other corpora, as `edge_ser.corpora.load_corpus` takes them, that are heard whichever fold is held out.
 
     Raises
     ------
     EdgeSerError
-        It lacks one.
+        There is no such fold, or one of its speakers is heard in training too.
     """
-    if missing := [fold for fold in wanted if fold not in corpus.folds()]:
-        raise EdgeSerError(f"{corpus.name} has no fold {missing[0]}; it has {corpus.folds()}")
+    heard = [clip for name in beside for clip in with_answers(load_corpus(name))] if wanted else []
+    for fold in wanted:
+        _, test = corpus.split(fold)
+        if both := sorted({clip.speaker for clip in test} & {clip.speaker for clip in heard}):
+            raise EdgeSerError(
+                f"{both[0]} speaks in fold {fold} of {corpus.name}, which is held out, and in {' or '.join(beside)}, "
+                "which is heard: leave that speaker out there, or give two people two names"
+            )
 
 
 class LabelledClips:

@@ -41,6 +41,7 @@ __all__ = [
     "figures",
     "keep",
     "named",
+    "pooled",
     "run_recipe",
     "trains",
 ]
@@ -93,8 +94,7 @@ def run_recipe(
     if recipe.live is not None:
         raise EdgeSerError(f"{recipe.name} has a live teacher: run edge-ser distil")
     keep_freed_memory()
-    corpus, known = pool_corpora(recipe.data.corpora, recipe.data.labels)
-    check_folds(corpus, recipe.data.folds)
+    corpus, known = pooled(recipe)
     runs = all_runs(recipe, only)
     network = architecture(recipe.model).model
     recipe.shape(corpus.labels)  # what is wrong with it is said before hours of work
@@ -131,6 +131,14 @@ def run_recipe(
     if not recipe.data.folds or not all((folder / checkpoint_name(run)).exists() for run in runs):
         return None
     return figures(recipe, runs, folder, results_dir, clips, views.features[0], corpus.labels, corpus.name)
+
+
+def pooled(recipe: Recipe) -> tuple[Corpus, dict[str, tuple[str, ...]]]:
+    """The corpora of ``[data]`` as `pool_corpora` gives them, with folds that `check_folds` lets pass."""
+    corpus, known = pool_corpora(recipe.data.corpora, recipe.data.labels)
+    beside = recipe.live.others if recipe.live else recipe.beside.corpora if recipe.beside else ()
+    check_folds(corpus, recipe.data.folds, beside)
+    return corpus, known
 
 
 def all_runs(recipe: Recipe, only: Sequence[Run] = ()) -> list[Run]:

@@ -9,7 +9,7 @@ from typing import Any
 from edge_ser.audio import load_audio
 from edge_ser.models import architecture
 from edge_ser.models.base import Network
-from edge_ser.training.data import check_folds, pool_corpora, with_answers
+from edge_ser.training.data import with_answers
 from edge_ser.training.live.fit import Trainee, fit_together
 from edge_ser.training.live.pool import Pool
 from edge_ser.training.live.source import Live, find_device
@@ -24,6 +24,7 @@ from edge_ser.training.run import (
     figures,
     keep,
     named,
+    pooled,
     trains,
 )
 
@@ -62,8 +63,7 @@ class Students:
         pool: Pool | None = None,
     ) -> None:
         self.recipe, self.folder = recipe, runs_dir / recipe.name
-        self.corpus, known = pool_corpora(recipe.data.corpora, recipe.data.labels)
-        check_folds(self.corpus, recipe.data.folds)
+        self.corpus, known = pooled(recipe)
         recipe.shape(self.corpus.labels)  # what is wrong with it is said before long work
         missing: list[Run] = []
         every = all_runs(recipe, only)

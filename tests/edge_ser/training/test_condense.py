@@ -246,6 +246,17 @@ def test_clips_of_another_recipe_are_not_taken(lesson: Lesson, capsys: pytest.Ca
     assert "is of another recipe" in capsys.readouterr().err
 
 
+def test_speakers_on_both_sides_are_said_before_anything_is_made(
+    lesson: Lesson, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mixed = lesson.table.with_name("mixed.csv")
+    mixed.write_text(lesson.table.read_text().replace(",0\n", ",1\n", 1))
+    words = ["condense", str(write_experiment(tmp_path, mixed)), "--runs", str(tmp_path / "runs")]
+    assert main(words) == 2
+    assert "in mixed tones-0 would stand on both sides of fold 1" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
 @pytest.mark.parametrize(
     ("more", "says"),
     [

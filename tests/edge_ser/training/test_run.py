@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +171,27 @@ def test_a_changed_recipe_does_not_reuse_old_checkpoints(
     recipe.write_text(recipe.read_text().replace("epochs = 2", "epochs = 3"))
     assert run_train(tmp_path, recipe, "--fold", "0") == 2
     assert "another recipe" in capsys.readouterr().err
+
+
+def with_folds(corpus: Path, name: str, fold: Callable[[int, int], int | str]) -> Path:
+    """The tones under other folds, by the clip's number and its speaker's."""
+    lines = corpus.read_text().splitlines()
+    rows = [line.rpartition(",")[0] + f",{fold(i, i % 4)}" for i, line in enumerate(lines[1:])]
+    table = corpus.with_name(name)
+    table.write_text("\n".join([lines[0], *rows]) + "\n")
+    return table
+
+
+def test_speakers_on_both_sides_are_said_before_anything_is_trained(
+    tmp_path: Path, corpus: Path, begun: list[Network], capsys: pytest.CaptureFixture[str]
+) -> None:
+    mixed = with_folds(corpus, "mixed.csv", lambda clip, speaker: clip // 4 % 2)  # of clips, not of speakers
+    assert run_train(tmp_path, write_recipe(tmp_path, mixed)) == 2
+    assert "in mixed s0, s1, s2, s3 would stand on both sides of fold 0" in capsys.readouterr().err
+    partly = with_folds(corpus, "partly.csv", lambda clip, speaker: speaker if clip < 28 else 2)
+    assert run_train(tmp_path, write_recipe(tmp_path, partly, "[3, 0]"), "--fold", "3") == 2
+    assert "in partly s3 would stand on both sides of fold 3" in capsys.readouterr().err
+    assert begun == []
 
 
 @pytest.fixture

@@ -182,6 +182,17 @@ def test_what_cannot_be_done_is_said(
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
+def test_held_out_speakers_are_not_heard_among_the_others(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    again = folder / "again.csv"
+    again.write_text((folder / "tones.csv").read_text())
+    more = ["--runs", str(tmp_path), "--results", str(tmp_path), "--set", f'live.others=["{again}"]']
+    assert main(["distil", str(write_recipe(folder)), *places(folder)[:2], *more]) == 2
+    assert "tones-0 speaks in fold 0 of tones, which is held out, and in" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_recipe_of_stored_targets_has_neither_device_nor_encoder(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
