@@ -14,7 +14,7 @@ import torch
 
 from edge_ser.errors import EdgeSerError
 from edge_ser.models.base import Network
-from edge_ser.training.fit import check_start, load_state
+from edge_ser.training.fit import check_start, identity, load_state
 from edge_ser.training.live.clips import LiveSet
 from edge_ser.training.live.step import Step
 from edge_ser.training.prior import adjust_logits
@@ -44,7 +44,7 @@ class Trainee:
     Raises
     ------
     EdgeSerError
-        ``last.pt`` belongs to another recipe, or what `edge_ser.training.fit.check_start` refuses.
+        ``last.pt`` is of another recipe or other speakers, or what `edge_ser.training.fit.check_start` refuses.
     """
 
     def __init__(self, model: Network, clips: LiveSet, recipe: Recipe, seed: int, folder: Path) -> None:
@@ -55,6 +55,7 @@ class Trainee:
         self.step = Step(model.to(clips.pool.features.device), clips, recipe, self.batches)
         folder.mkdir(parents=True, exist_ok=True)
         self.records: list[dict[str, float]] = []
+        self._about = identity(recipe, seed, clips)
         self._rates = self.step.rates.cpu()
         self._pending: list[torch.Tensor] = []  # losses of epochs that nobody has read yet
         self._saved = self._read = time.monotonic()
@@ -115,14 +116,13 @@ class Trainee:
     def _save(self) -> None:
         self._read_losses()
         aside = self.folder / "last.part"
-        about = {"recipe": self.recipe.to_dict(), "seed": self.seed, "records": self.records}
-        torch.save(about | {"state": self.step.state()}, aside)
+        torch.save({**self._about, "records": self.records, "state": self.step.state()}, aside)
         os.replace(aside, self.folder / "last.pt")
         self._write_log()
         self._saved = time.monotonic()
 
     def _resume(self) -> None:
-        saved = load_state(self.folder / "last.pt", self.recipe, self.seed)
+        saved = load_state(self.folder / "last.pt", self._about)
         if saved is None:
             return
         self.step.load_state(saved["state"])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,6 +27,7 @@ from edge_ser.tensors import read_safetensors  # noqa: E402
 from edge_ser.training.condense import (  # noqa: E402
     Change,
     CondensePart,
+    agrees,
     class_means,
     condense,
     drawn_clips,
@@ -255,6 +258,32 @@ def test_speakers_on_both_sides_are_said_before_anything_is_made(
     assert main(words) == 2
     assert "in mixed tones-0 would stand on both sides of fold 1" in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
+
+
+def test_clips_and_students_of_other_speakers_are_not_taken(
+    lesson: Lesson, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(lesson.folder / "runs", tmp_path / "runs")
+    table, text = lesson.table, lesson.table.read_text()
+    words = ["condense", str(write_experiment(lesson.folder, table)), "--runs", str(tmp_path / "runs")]
+    words += ["--results", str(tmp_path / "results")]
+    try:
+        table.write_text(re.sub(r",([01])\n", lambda fold: f",{1 - int(fold[1])}\n", text))
+        assert main(words) == 2
+        assert "fold1-1.safetensors is of another recipe or of other speakers" in capsys.readouterr().err
+        for path in (tmp_path / "runs" / "small").glob("fold1-?.safetensors"):
+            path.unlink()
+        assert main(words) == 2
+        assert "seed0.safetensors is of another recipe or of other speakers" in capsys.readouterr().err
+    finally:
+        table.write_text(text)
+
+
+def test_work_from_before_speakers_were_named_is_taken() -> None:
+    about = {"fold": 1, "heard": ["a", "b"]}
+    assert agrees(about, about) and agrees({"fold": 1}, about)
+    assert not agrees({"fold": 2}, about) and not agrees({"fold": 1, "heard": ["a"]}, about)
+    assert not agrees({}, about)
 
 
 @pytest.mark.parametrize(

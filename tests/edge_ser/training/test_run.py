@@ -19,7 +19,7 @@ from edge_ser.cli import main
 from edge_ser.errors import EdgeSerError
 from edge_ser.models import build_model
 from edge_ser.models.base import Network
-from edge_ser.models.checkpoint import save_checkpoint
+from edge_ser.models.checkpoint import load_checkpoint, save_checkpoint
 from edge_ser.training.recipe import Recipe
 from edge_ser.training.run import Run, run_recipe
 
@@ -163,6 +163,53 @@ def test_evaluate_refuses_half_a_set_of_folds(
     assert "edge-ser train" in capsys.readouterr().err
 
 
+def forget(checkpoint: Path) -> None:
+    """Make a checkpoint one from before it was kept whom it heard."""
+    model, meta = load_checkpoint(checkpoint)
+    del meta["training"]["heard"]
+    save_checkpoint(checkpoint, model, meta)
+
+
+def test_models_are_not_tested_on_speakers_whom_they_heard_however_the_folds_change(
+    tmp_path: Path, corpus: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = with_folds(corpus, "moving.csv", lambda clip, speaker: speaker // 2)
+    recipe, runs = write_recipe(tmp_path, table), tmp_path / "runs" / "tones"
+    words = ["evaluate", "--corpus", str(table), "--checkpoints", str(runs)]
+    assert run_train(tmp_path, recipe) == 0
+    heard = [
+        load_checkpoint(runs / f"fold{fold}-seed0.safetensors")[1]["training"]["heard"] for fold in (0, 1)
+    ]
+    assert heard == [["s2", "s3"], ["s0", "s1"]]
+    results = (tmp_path / "results" / "tones.json").read_text()
+    assert run_train(tmp_path, recipe) == 0 and main(words) == 0  # nothing has changed
+    capsys.readouterr()
+    with_folds(corpus, "moving.csv", lambda clip, speaker: 1 - speaker // 2)
+    for call in (lambda: run_train(tmp_path, recipe), lambda: main(words)):
+        assert call() == 2
+        assert "fold0-seed0.safetensors heard s2 in training, and is to be tested" in capsys.readouterr().err
+    assert (tmp_path / "results" / "tones.json").read_text() == results
+    for checkpoint in runs.glob("*.safetensors"):
+        forget(checkpoint)
+    assert run_train(tmp_path, recipe) == 0 and main(words) == 0  # they do not say whom they heard
+
+
+def test_a_new_speaker_may_be_tested_on_and_does_not_train_what_is_trained(
+    tmp_path: Path, corpus: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = with_folds(corpus, "growing.csv", lambda clip, speaker: speaker // 2)
+    recipe, runs = write_recipe(tmp_path, table, "[0]"), tmp_path / "runs" / "tones"
+    words = ["evaluate", "--corpus", str(table), "--checkpoints", str(runs), "--fold", "0"]
+    assert run_train(tmp_path, recipe) == 0
+    grown = table.read_text().replace("31.wav,s3,", "31.wav,s4,")
+    table.write_text(grown.removesuffix("1\n") + "0\n")
+    assert run_train(tmp_path, recipe) == 0 and main(words) == 0
+    table.write_text(grown)
+    assert main(words) == 0  # its test speakers are still new to it
+    assert run_train(tmp_path, recipe) == 2
+    assert "never heard s4, who is to train it" in capsys.readouterr().err
+
+
 def test_a_changed_recipe_does_not_reuse_old_checkpoints(
     tmp_path: Path, corpus: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -218,16 +265,32 @@ def recipe_from(folder: Path, corpus: Path, start: str, more: str = "", folds: s
     return path
 
 
+def test_a_network_has_heard_whom_its_start_heard(
+    tmp_path: Path, corpus: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start = tmp_path / "start.safetensors"
+    recipe = recipe_from(tmp_path, corpus, str(start), folds="[0]")
+    write_start(start, ("angry", "sad"), heard=["s1", "stranger"])
+    assert run_train(tmp_path, recipe) == 2
+    assert "start.safetensors heard s1 in training, and is to be tested on" in capsys.readouterr().err
+    write_start(start, ("angry", "sad"), heard=["s2", "stranger"])
+    assert run_train(tmp_path, recipe) == 0
+    _, meta = load_checkpoint(tmp_path / "runs" / "tones" / "fold0-seed0.safetensors")
+    assert meta["training"]["heard"] == ["s2", "s3", "stranger"]
+
+
 SHAPE: dict[str, Any] = {"n_mels": 64, "stem": [2], "channels": 16, "kernel": 5, "dilations": [1], "heads": 2}
 
 
-def write_start(path: Path, labels: tuple[str, ...], shape: dict[str, Any] = SHAPE) -> Network:
+def write_start(
+    path: Path, labels: tuple[str, ...], shape: dict[str, Any] = SHAPE, **training: Any
+) -> Network:
     """A checkpoint of weights of chance."""
     from edge_ser.models.stream72k import Stream72kConfig
 
     config = Stream72kConfig(labels=("angry", "sad")).to_dict() | shape | {"labels": labels}
     model = build_model("stream72k", config)
-    meta = {"architecture": "stream72k", "config": config, "spec": model.spec.to_dict(), "training": {}}
+    meta = {"architecture": "stream72k", "config": config, "spec": model.spec.to_dict(), "training": training}
     save_checkpoint(path, model, meta)
     return model
 
