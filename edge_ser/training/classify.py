@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import hashlib
+import itertools
 import json
 import math
 import os
+import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -76,6 +79,12 @@ class Examples:
         if rng is not None and self.augment is not None:
             rows = [self.augment(row, rng) for row in rows]
         return tuple(torch.from_numpy(self._stacked(list(column))) for column in zip(*rows, strict=True))
+
+    def identity(self) -> list[Any]:
+        """Of all that a fit hears of them: a digest of inputs and labels, and what is done to them."""
+        heard = (np.asarray(one, np.float32) for column in self.inputs for one in column)
+        digest = _digest(itertools.chain([self.labels], heard))
+        return [len(self.inputs), digest, self.fill, repr(self.augment)]
 
     def _stacked(self, arrays: list[np.ndarray]) -> np.ndarray:
         longest = max(array.shape[-1] for array in arrays)
@@ -207,7 +216,8 @@ def fit_classifier(
     seed : int
         Of order, augmentation and dropout; each epoch draws anew from it, so a fit that was stopped goes on as if not.
     folder : path, optional
-        Where the state is kept to go on from; removed by nobody here.
+        Where the state is kept to go on from; removed by nobody here. It is gone on from, or returned where it is
+        finished, by a fit of the same data, first weights, schedule and seed alone.
     report : callable, optional
         Of each epoch's record.
     may_diverge : bool
@@ -247,6 +257,14 @@ def fit_classifier(
     return Fitted(model.eval(), fit.records, fit.kept_epoch, diverged=fit.diverged)
 
 
+def _digest(arrays: Iterable[np.ndarray]) -> str:
+    whole = hashlib.sha256()
+    for array in arrays:
+        whole.update(f"{array.dtype} {array.shape}".encode())
+        whole.update(np.ascontiguousarray(array))
+    return whole.hexdigest()
+
+
 class _Fit:
     """All that goes on from epoch to epoch."""
 
@@ -273,6 +291,7 @@ class _Fit:
         self.records: list[dict[str, float]] = []
         self.kept, self.kept_epoch = copy.deepcopy(model.state_dict()), 0
         self.diverged = False
+        self.about = ""
 
     @property
     def ended(self) -> bool:
@@ -332,16 +351,17 @@ class _Fit:
         loss = -float(np.mean(np.log(np.maximum(own, 1e-12)))) if np.isfinite(own).all() else math.nan
         return {"valid_loss": loss, "valid_accuracy": float(np.mean(chances.argmax(1) == valid.labels))}
 
-    def _identity(self) -> str:
-        """What another fit would differ in."""
-        shapes = {name: list(value.shape) for name, value in self.kept.items()}
-        classes = np.bincount(self.train.labels).tolist()
-        return json.dumps([dataclasses.asdict(self.schedule), self.seed, classes, shapes], sort_keys=True)
+    def identity(self) -> str:
+        """What another fit would differ in, before the first epoch: all that the result follows from."""
+        weights = _digest(value.detach().float().numpy() for value in self.model.state_dict().values())
+        heard = [examples and examples.identity() for examples in (self.train, self.valid)]
+        whole = json.dumps([dataclasses.asdict(self.schedule), self.seed, str(self.model), weights, heard])
+        return re.sub(" at 0x[0-9a-f]+", "", whole)  # where a function lies in memory says nothing
 
     def save(self, place: Path) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
         aside = place.with_suffix(".part")
-        state = {"identity": self._identity(), "model": self.model.state_dict(), "kept": self.kept,
+        state = {"identity": self.about, "model": self.model.state_dict(), "kept": self.kept,
                  "kept_epoch": self.kept_epoch, "records": self.records, "diverged": self.diverged,
                  "optimiser": self.optimiser.state_dict()}  # fmt: skip
         if self.rate is not None:
@@ -350,10 +370,11 @@ class _Fit:
         os.replace(aside, place)
 
     def resume(self, place: Path) -> None:
+        self.about = self.identity()  # now, while the weights are the first ones
         if not place.exists():
             return
         state = torch.load(place, weights_only=True)
-        if state["identity"] != self._identity():
+        if state["identity"] != self.about:
             raise EdgeSerError(f"{place} is of another fit: name another folder, or remove it")
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
