@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import hashlib
-import itertools
 import json
 import math
-import os
 import re
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,6 +20,7 @@ from torch import Tensor, nn
 
 from edge_ser.errors import EdgeSerError
 from edge_ser.precision import bfloat16
+from edge_ser.training.states import digest, write_state
 
 __all__ = ["Augmentation", "Examples", "Fitted", "Schedule", "classify", "fit_classifier"]
 
@@ -83,8 +81,7 @@ class Examples:
     def identity(self) -> list[Any]:
         """Of all that a fit hears of them: a digest of inputs and labels, and what is done to them."""
         heard = (np.asarray(one, np.float32) for column in self.inputs for one in column)
-        digest = _digest(itertools.chain([self.labels], heard))
-        return [len(self.inputs), digest, self.fill, repr(self.augment)]
+        return [digest([self.labels]), digest(heard), len(self.inputs), self.fill, repr(self.augment)]
 
     def _stacked(self, arrays: list[np.ndarray]) -> np.ndarray:
         longest = max(array.shape[-1] for array in arrays)
@@ -257,14 +254,6 @@ def fit_classifier(
     return Fitted(model.eval(), fit.records, fit.kept_epoch, diverged=fit.diverged)
 
 
-def _digest(arrays: Iterable[np.ndarray]) -> str:
-    whole = hashlib.sha256()
-    for array in arrays:
-        whole.update(f"{array.dtype} {array.shape}".encode())
-        whole.update(np.ascontiguousarray(array))
-    return whole.hexdigest()
-
-
 class _Fit:
     """All that goes on from epoch to epoch."""
 
@@ -353,21 +342,18 @@ class _Fit:
 
     def identity(self) -> str:
         """What another fit would differ in, before the first epoch: all that the result follows from."""
-        weights = _digest(value.detach().float().numpy() for value in self.model.state_dict().values())
+        weights = digest(value.detach().float().numpy() for value in self.model.state_dict().values())
         heard = [examples and examples.identity() for examples in (self.train, self.valid)]
         whole = json.dumps([dataclasses.asdict(self.schedule), self.seed, str(self.model), weights, heard])
         return re.sub(" at 0x[0-9a-f]+", "", whole)  # where a function lies in memory says nothing
 
     def save(self, place: Path) -> None:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        aside = place.with_suffix(".part")
         state = {"identity": self.about, "model": self.model.state_dict(), "kept": self.kept,
                  "kept_epoch": self.kept_epoch, "records": self.records, "diverged": self.diverged,
                  "optimiser": self.optimiser.state_dict()}  # fmt: skip
         if self.rate is not None:
             state["rate"] = self.rate.state_dict()
-        torch.save(state, aside)
-        os.replace(aside, place)
+        write_state(place, state)
 
     def resume(self, place: Path) -> None:
         self.about = self.identity()  # now, while the weights are the first ones

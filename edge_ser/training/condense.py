@@ -15,7 +15,6 @@ itself, both means would lose what the classes have in common, and the synthetic
 from __future__ import annotations
 
 import dataclasses
-import io
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -27,10 +26,10 @@ from torch import Tensor, nn
 
 from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError
-from edge_ser.files import write_atomic
 from edge_ser.models.base import Network
 from edge_ser.training.augment import Augment
 from edge_ser.training.data import ClipSet
+from edge_ser.training.states import write_state
 
 __all__ = [
     "Change",
@@ -361,11 +360,8 @@ def _keep(
     schedule: torch.optim.lr_scheduler.LRScheduler,
     distances: list[float],
 ) -> None:
-    content = io.BytesIO()
     kept = {"optimiser": optimiser.state_dict(), "schedule": schedule.state_dict()}
-    torch.save({"about": about, "made": made.detach(), "distances": distances, **kept}, content)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(path, content.getvalue())
+    write_state(path, {"about": about, "made": made.detach(), "distances": distances, **kept})
 
 
 def _resume(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from edge_ser.training.prior import adjust_logits, class_shares
 from edge_ser.training.quantised import weights_rounded
 from edge_ser.training.recipe import Recipe
 from edge_ser.training.sharpness import uphill
+from edge_ser.training.states import write_state
 
 __all__ = ["check_start", "fit", "identity", "load_state", "said_of"]
 
@@ -231,10 +231,8 @@ def _backward(terms: dict[str, Tensor], epoch: int) -> dict[str, Tensor]:
 
 
 def _save(state: Path, parts: dict[str, Any], about: dict[str, Any], epoch: int) -> None:
-    aside = state.with_suffix(".part")
     kept = {name: part.state_dict() for name, part in parts.items()}
-    torch.save({**about, "epoch": epoch, **kept}, aside)
-    os.replace(aside, state)
+    write_state(state, {**about, "epoch": epoch, **kept})
 
 
 def _resume(state: Path, log: Path, parts: dict[str, Any], about: dict[str, Any]) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from edge_ser.training.live.step import Step
 from edge_ser.training.prior import adjust_logits
 from edge_ser.training.progress import progress_bar
 from edge_ser.training.recipe import Recipe
+from edge_ser.training.states import write_state
 
 __all__ = ["Trainee", "fit_together"]
 
@@ -115,9 +115,8 @@ class Trainee:
 
     def _save(self) -> None:
         self._read_losses()
-        aside = self.folder / "last.part"
-        torch.save({**self._about, "records": self.records, "state": self.step.state()}, aside)
-        os.replace(aside, self.folder / "last.pt")
+        state = {**self._about, "records": self.records, "state": self.step.state()}
+        write_state(self.folder / "last.pt", state)
         self._write_log()
         self._saved = time.monotonic()
 
