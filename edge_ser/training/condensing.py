@@ -28,7 +28,7 @@ from edge_ser.models.base import Network
 from edge_ser.models.checkpoint import load_checkpoint, save_checkpoint
 from edge_ser.tensors import read_metadata, read_safetensors, write_safetensors
 from edge_ser.training.condense import CondensePart, agrees, class_means, condense, drawn_clips
-from edge_ser.training.data import ClipSet, check_folds, pool_corpora
+from edge_ser.training.data import ClipSet, check_folds, left_out, pool_corpora
 from edge_ser.training.fit import fit
 from edge_ser.training.progress import progress_bar
 from edge_ser.training.recipe import Recipe
@@ -263,6 +263,7 @@ def run_condensing(
             for (kind, count), values in found.items()
         ],
         "distances": distances,
+        "left_out": left_out(corpus, clips),
         "recipe": experiment.to_dict(),
     }
     results_dir.mkdir(parents=True, exist_ok=True)

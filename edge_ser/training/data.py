@@ -23,6 +23,7 @@ __all__ = [
     "LabelledClips",
     "Taught",
     "check_folds",
+    "left_out",
     "of_one_speaker",
     "pool_corpora",
     "with_answers",
@@ -100,6 +101,25 @@ def pool_corpora(
 def with_answers(corpus: Corpus) -> list[Clip]:
     """Clips that have an emotion or ratings."""
     return [clip for clip in corpus.clips if clip.emotion is not None or clip.adv is not None]
+
+
+def left_out(corpus: Corpus, clips: Sequence[Clip]) -> list[dict[str, str]]:
+    """What of a corpus no model is scored on, whichever fold is held out: ``what`` and ``reason`` of each.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    clips : sequence of Clip
+        Those of its clips that are taken; the others lack what is learnt.
+    """
+    rows = [(one.what, one.reason) for one in corpus.left_out]
+    taken = set(clips)
+    for clip in corpus.clips:
+        if clip not in taken:
+            rows.append((str(clip.path), "no emotion" if clip.adv else "no emotion and no ratings"))
+        elif clip.fold is None:
+            rows.append((str(clip.path), "no fold given"))
+    return [{"what": what, "reason": reason} for what, reason in rows]
 
 
 def check_folds(corpus: Corpus, wanted: Sequence[int], beside: Sequence[str] = ()) -> None:

@@ -25,7 +25,7 @@ from edge_ser.models.stream72k import Stream72k
 from edge_ser.models.widen import can_widen, widen
 from edge_ser.perturb import Perturber
 from edge_ser.teachers.targets import TargetStore
-from edge_ser.training.data import ClipSet, Taught, check_folds, pool_corpora, with_answers
+from edge_ser.training.data import ClipSet, Taught, check_folds, left_out, pool_corpora, with_answers
 from edge_ser.training.fit import fit
 from edge_ser.training.memory import keep_freed_memory
 from edge_ser.training.progress import progress_bar
@@ -129,7 +129,7 @@ def run_recipe(
         keep(recipe, target, model, corpus.labels, _records(own / "log.jsonl"), about)
     if not recipe.data.folds or not all((folder / checkpoint_name(run)).exists() for run in runs):
         return None
-    return figures(recipe, runs, folder, results_dir, clips, views.features[0], corpus.labels, corpus.name)
+    return figures(recipe, runs, folder, results_dir, corpus, clips, views.features[0])
 
 
 def pooled(recipe: Recipe) -> tuple[Corpus, dict[str, tuple[str, ...]]]:
@@ -271,10 +271,9 @@ def figures(
     runs: Sequence[Run],
     folder: Path,
     results_dir: Path,
+    corpus: Corpus,
     clips: Sequence[Clip],
     features: Sequence[np.ndarray],
-    labels: Sequence[str],
-    corpus: str,
 ) -> dict[str, Any]:
     """Score each fold's model on its own test clips and write ``results_dir/NAME.json``."""
     scored: list[Scored] = []
@@ -285,16 +284,17 @@ def figures(
             assert run.fold is not None  # figures are made of folds alone
             parameters = model.count_parameters()
             held_out = [(c, f) for c, f in zip(clips, features, strict=True) if c.fold == run.fold]
-            scored += score(model, held_out, labels, fold=run.fold, seed=run.seed)
+            scored += score(model, held_out, corpus.labels, fold=run.fold, seed=run.seed)
     folds = recipe.data.folds
     which = f"{len(folds)} speaker-disjoint folds" if len(folds) > 1 else f"fold {folds[0]} alone, held out"
     result = {
-        "corpus": corpus,
+        "corpus": corpus.name,
         "protocol": f"{which}, last epoch, {answered_as(model)}",
         "model": recipe.model,
         "params": parameters,
         "seeds": list(recipe.fit.seeds),
-        **summarise(scored, labels),
+        **summarise(scored, corpus.labels),
+        "left_out": left_out(corpus, clips),
         "recipe": recipe.to_dict(),
     }
     write_json(results_dir / f"{recipe.name}.json", result)

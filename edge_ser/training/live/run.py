@@ -119,7 +119,4 @@ def run_live(
         return None
     network = architecture(recipe.model).model
     features = [network.heard(load_audio(clip.path), recipe.spec) for clip in students.clips]
-    corpus = students.corpus
-    return figures(
-        recipe, runs, students.folder, results_dir, students.clips, features, corpus.labels, corpus.name
-    )
+    return figures(recipe, runs, students.folder, results_dir, students.corpus, students.clips, features)

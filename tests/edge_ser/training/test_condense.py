@@ -242,6 +242,19 @@ def test_an_experiment_that_was_killed_ends_with_the_same_figures(
     assert mine == theirs
 
 
+def test_what_is_not_scored_is_said(
+    lesson: Lesson, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = lesson.table.with_name("gaps.csv")
+    table.write_text(lesson.table.read_text().replace(",calm,", ",,", 1))
+    monkeypatch.setattr("edge_ser.training.condensing._Fold.uar", lambda *_: 0.5)
+    words = ["condense", str(write_experiment(tmp_path, table)), "--runs", str(tmp_path / "runs")]
+    assert main([*words, "--results", str(tmp_path / "results")]) == 0
+    [left] = json.loads((tmp_path / "results" / "small.json").read_text())["left_out"]
+    assert left["reason"] == "no emotion and no ratings"
+    assert f"left out: {left['what']}: no emotion and no ratings" in capsys.readouterr().err
+
+
 def test_clips_of_another_recipe_are_not_taken(lesson: Lesson, capsys: pytest.CaptureFixture[str]) -> None:
     path = write_experiment(lesson.folder, lesson.table, condensing="lr = 0.5\n")
     words = ["condense", str(path), "--runs", str(lesson.folder / "runs"), "--results", "/nowhere"]

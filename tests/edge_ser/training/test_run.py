@@ -102,6 +102,26 @@ def test_folds_are_trained_scored_and_scored_again_by_evaluate(
         assert again["adv"][name]["ccc"] == pytest.approx(result["adv"][name]["ccc"], abs=0.01)
 
 
+def test_what_is_not_scored_is_said(tmp_path: Path, corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = with_folds(corpus, "gaps.csv", lambda clip, speaker: "" if clip in (4, 5) else speaker // 2)
+    lines = table.read_text().splitlines()
+    unlabelled, rated = lines[9].split(","), lines[10].split(",")
+    lines[9] = ",".join([*unlabelled[:2], "", "", "", "", unlabelled[6]])
+    lines[10] = ",".join([*rated[:2], "", *rated[3:]])
+    table.write_text("\n".join(lines) + "\n")
+    assert run_train(tmp_path, write_recipe(tmp_path, table)) == 0
+    result = json.loads((tmp_path / "results" / "tones.json").read_text())
+    assert sum(fold["n"] for fold in result["folds"]) == 28 and result["adv"]["n"] == 29
+    assert result["left_out"] == [
+        {"what": "4.wav", "reason": "no fold given"},
+        {"what": "5.wav", "reason": "no fold given"},
+        {"what": str(corpus.parent / "8.wav"), "reason": "no emotion and no ratings"},
+    ]
+    printed = capsys.readouterr().err
+    assert "left out: 4.wav: no fold given" in printed
+    assert "8.wav: no emotion and no ratings" in printed
+
+
 def test_a_fold_of_one_speaker_has_figures_without_an_interval(
     tmp_path: Path, corpus: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

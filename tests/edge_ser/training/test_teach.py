@@ -385,5 +385,7 @@ def test_a_clip_without_emotion_and_ratings_is_not_heard(
 
     encoder = use_encoder(monkeypatch, Bands())
     recipe = TeachRecipe.read(write_teacher(tmp_path, [table_of(tmp_path, unsaid)]))
-    run_teacher(recipe, "bands", tmp_path / "runs", tmp_path / "results")
+    result = run_teacher(recipe, "bands", tmp_path / "runs", tmp_path / "results")
+    [left] = result["left_out"]
+    assert Path(left["what"]).name == "3.wav" and left["reason"] == "no emotion and no ratings"
     assert encoder.heard == 2 * 23
