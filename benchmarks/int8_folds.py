@@ -56,7 +56,7 @@ def answers_of(folder: Path, corpus_name: str, rows: Sequence[Format]) -> dict[s
     said: dict[str, list[Scored]] = {TORCH: [], **{row.key: [] for row in rows}}
     for fold in sorted(fold for one, fold in found if one == seed):
         path = found[seed, fold]
-        model, meta = load_fold(path, fold)
+        model, meta = load_fold(path, fold, corpus)
         spec = MelSpec.from_dict(meta["spec"])
         _, test = corpus.split(fold)
         labels = tuple(label for label in corpus.labels if label in model.config.labels)

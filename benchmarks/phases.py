@@ -65,7 +65,7 @@ def measure(folder: Path, corpus: Corpus) -> dict[str, Any]:
     macs: dict[int, int] = {}
     with progress_bar("folds", 2 * len(found)) as bar:
         for (seed, fold), phases in bar.wrap([(one, phases) for one in sorted(found) for phases in rows]):
-            model, meta = load_fold(found[seed, fold], fold)
+            model, meta = load_fold(found[seed, fold], fold, corpus)
             assert isinstance(model, Stream72k)
             model, spec = with_phases(model, phases), MelSpec.from_dict(meta["spec"])
             macs[phases] = model.macs_per_second(spec)

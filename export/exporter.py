@@ -319,6 +319,9 @@ def _describe(
     figures: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
     training = without_folders(meta.get("training") or {})
+    training.pop(
+        "heard", None
+    )  # speakers' names are for the folds' figures, and no business of who gets the bundle
     data = training.get("licence") or "licences not recorded"
     from edge_ser.models.stream72k import Stream72k
 

@@ -64,6 +64,8 @@ def run(args: argparse.Namespace) -> int:
         where = args.runs / experiment.name
         print(f"\nstopped; the same command goes on from what is in {where}", file=sys.stderr)
         return 130
+    for one in result["left_out"]:
+        print(f"left out: {one['what']}: {one['reason']}", file=sys.stderr)
     if args.output == "json":
         print(json.dumps(result))
     else:

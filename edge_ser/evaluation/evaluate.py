@@ -33,6 +33,7 @@ __all__ = [
     "answered",
     "asking",
     "by_seed",
+    "check_unheard",
     "comparable",
     "evaluate_bundle",
     "evaluate_checkpoints",
@@ -87,8 +88,8 @@ def evaluate_checkpoints(
     Raises
     ------
     EdgeSerError
-        No checkpoints, a fold without one, one that held out another fold than its name says, or a fold of which no
-        clip could be answered.
+        No checkpoints, a fold without one, one that held out another fold than its name says or heard one of the
+        fold's speakers, or a fold of which no clip could be answered.
     """
     found = fold_checkpoints(Path(folder))
     seeds = sorted({seed for seed, _ in found})
@@ -101,7 +102,7 @@ def evaluate_checkpoints(
     how, temperature = "", 1.0
     for seed, held_out in itertools.product(seeds, wanted):
         path = _found(found, folder, seed, held_out)
-        model, meta = load_fold(path, held_out)
+        model, meta = load_fold(path, held_out, corpus)
         metas.append(meta)
         train, _ = corpus.split(held_out)
         test = [clip for clip in clips if clip.fold == held_out]
@@ -271,8 +272,22 @@ def _found(found: Mapping[tuple[int, int], Path], folder: str | Path, seed: int,
     return found[seed, fold]
 
 
-def load_fold(path: Path, held_out: int) -> tuple[Network, dict[str, Any]]:
-    """A fold's model and its description; an `EdgeSerError` where it held out another fold than its name says."""
+def load_fold(path: Path, held_out: int, corpus: Corpus) -> tuple[Network, dict[str, Any]]:
+    """A fold's model and its description.
+
+    Parameters
+    ----------
+    path : Path
+    held_out : int
+        The fold, by the checkpoint's name.
+    corpus : Corpus
+        Whose clips of that fold it is to be tested on.
+
+    Raises
+    ------
+    EdgeSerError
+        It held out another fold than its name says, or heard a speaker whom the corpus has in that fold now.
+    """
     from edge_ser.models.checkpoint import load_checkpoint  # here, as a bundle needs no torch
 
     model, meta = load_checkpoint(path)
@@ -280,7 +295,32 @@ def load_fold(path: Path, held_out: int) -> tuple[Network, dict[str, Any]]:
         raise EdgeSerError(
             f"{path} held out fold {meta['training']['held_out_fold']}, not {held_out}: its name is wrong"
         )
+    check_unheard(path, meta["training"], [clip for clip in corpus.clips if clip.fold == held_out])
     return model, meta
+
+
+def check_unheard(path: Path, training: Mapping[str, Any], clips: Iterable[Clip]) -> None:
+    """Refuse to test a checkpoint on a speaker whom it heard.
+
+    Parameters
+    ----------
+    path : Path
+        The checkpoint.
+    training : mapping
+        What it says of its training; one from before ``heard`` was kept is taken at its word.
+    clips : iterable of Clip
+        To test it on.
+
+    Raises
+    ------
+    EdgeSerError
+        One of them is of a speaker whom it heard.
+    """
+    if both := sorted({clip.speaker for clip in clips}.intersection(training.get("heard", ()))):
+        raise EdgeSerError(
+            f"{path} heard {both[0]} in training, and is to be tested on that speaker: the folds have changed since, "
+            "or it began as a network of other folds; train it again"
+        )
 
 
 def _drop(rounded: dict[str, Any], plain: dict[str, Any]) -> dict[str, Any]:

@@ -97,7 +97,7 @@ def checkpoint_listener(
     statement = "the fold's own model"
     with contextlib.ExitStack() as stack:
         for held_out, path in lowest_seed(folder, corpus.folds() if folds is None else folds).items():
-            model, meta = load_fold(path, held_out)
+            model, meta = load_fold(path, held_out, corpus)
             if unknown := [label for label in corpus.labels if label not in model.config.labels]:
                 raise EdgeSerError(f"the model of fold {held_out} does not know {', '.join(unknown)}")
             if device is None:

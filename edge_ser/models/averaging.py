@@ -50,7 +50,8 @@ def average_checkpoints(
     model : Network
         In inference mode.
     meta : dict
-        Of the first, and ``training.averaged`` with the recipe, the seed and the share of each, and of what a mean is.
+        Of the first, and ``training.averaged`` with the recipe, the seed and the share of each, and of what a mean is;
+        ``training.heard`` are the speakers that any of them is known to have heard.
 
     Raises
     ------
@@ -82,7 +83,10 @@ def average_checkpoints(
         | {key: value for key, value in one["training"].items() if key == "averaged"}
         for (_, one), share in zip(loaded, shares, strict=True)
     ]
-    return model, meta | {"training": meta["training"] | {"averaged": averaged}}
+    about = meta["training"] | {"averaged": averaged}
+    if heard := {name for _, one in loaded for name in one["training"].get("heard", ())}:
+        about["heard"] = sorted(heard)
+    return model, meta | {"training": about}
 
 
 def _mean(tensors: Sequence[torch.Tensor], shares: Sequence[float]) -> torch.Tensor:

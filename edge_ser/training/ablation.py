@@ -13,7 +13,7 @@ from edge_ser.corpora.base import ADV
 from edge_ser.errors import EdgeSerError
 from edge_ser.files import parse_toml, write_json
 from edge_ser.training.recipe import Recipe
-from edge_ser.training.run import run_recipe
+from edge_ser.training.run import pooled, run_recipe
 
 __all__ = ["Ablation", "run_ablation"]
 
@@ -104,6 +104,10 @@ def run_ablation(
         over folds and seeds), ``seeds`` (the mean over folds of each seed), ``spread`` (their standard deviation;
         None of one seed) and, where clips are rated, ``ccc`` of ``arousal``, ``dominance`` and ``valence``.
     """
+    for name in ablation.variants:
+        pooled(
+            ablation.read_variant(name)
+        )  # what is wrong with the last one is said before the first is trained
     rows = []
     for name, changes in ablation.variants.items():
         report(name)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,13 +15,13 @@ from torch import Tensor
 
 from edge_ser.corpora import Clip
 from edge_ser.errors import EdgeSerError
-from edge_ser.files import write_atomic
 from edge_ser.teachers.attention import AttentiveHead, AttentiveShape, Heard, Listener, pad
 from edge_ser.teachers.attentive import AttentiveHeads, AttentiveTeacher
 from edge_ser.teachers.encoders import Encoder
 from edge_ser.training.losses import ccc_loss, emotion_loss, smooth_targets
 from edge_ser.training.material import Answers, Known, Material
 from edge_ser.training.progress import progress_bar
+from edge_ser.training.states import write_state
 
 __all__ = ["AttentiveMaterial", "AttentivePart", "Hearing"]
 
@@ -339,12 +338,8 @@ def _chunks(count: int) -> list[slice]:
 
 
 def _keep(path: Path, about: str, parts: dict[str, Any], epoch: int) -> None:
-    content = io.BytesIO()
-    torch.save(
-        {"about": about, "epoch": epoch} | {n: part.state_dict() for n, part in parts.items()}, content
-    )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(path, content.getvalue())
+    kept = {name: part.state_dict() for name, part in parts.items()}
+    write_state(path, {"about": about, "epoch": epoch, **kept})
 
 
 def _resume(path: Path, about: str, parts: dict[str, Any]) -> int:

@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import json
 import math
-import os
+import re
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from edge_ser.errors import EdgeSerError
 from edge_ser.precision import bfloat16
+from edge_ser.training.states import digest, write_state
 
 __all__ = ["Augmentation", "Examples", "Fitted", "Schedule", "classify", "fit_classifier"]
 
@@ -76,6 +77,11 @@ class Examples:
         if rng is not None and self.augment is not None:
             rows = [self.augment(row, rng) for row in rows]
         return tuple(torch.from_numpy(self._stacked(list(column))) for column in zip(*rows, strict=True))
+
+    def identity(self) -> list[Any]:
+        """Of all that a fit hears of them: a digest of inputs and labels, and what is done to them."""
+        heard = (np.asarray(one, np.float32) for column in self.inputs for one in column)
+        return [digest([self.labels]), digest(heard), len(self.inputs), self.fill, repr(self.augment)]
 
     def _stacked(self, arrays: list[np.ndarray]) -> np.ndarray:
         longest = max(array.shape[-1] for array in arrays)
@@ -207,7 +213,8 @@ def fit_classifier(
     seed : int
         Of order, augmentation and dropout; each epoch draws anew from it, so a fit that was stopped goes on as if not.
     folder : path, optional
-        Where the state is kept to go on from; removed by nobody here.
+        Where the state is kept to go on from; removed by nobody here. It is gone on from, or returned where it is
+        finished, by a fit of the same data, first weights, schedule and seed alone.
     report : callable, optional
         Of each epoch's record.
     may_diverge : bool
@@ -273,6 +280,7 @@ class _Fit:
         self.records: list[dict[str, float]] = []
         self.kept, self.kept_epoch = copy.deepcopy(model.state_dict()), 0
         self.diverged = False
+        self.about = ""
 
     @property
     def ended(self) -> bool:
@@ -332,28 +340,27 @@ class _Fit:
         loss = -float(np.mean(np.log(np.maximum(own, 1e-12)))) if np.isfinite(own).all() else math.nan
         return {"valid_loss": loss, "valid_accuracy": float(np.mean(chances.argmax(1) == valid.labels))}
 
-    def _identity(self) -> str:
-        """What another fit would differ in."""
-        shapes = {name: list(value.shape) for name, value in self.kept.items()}
-        classes = np.bincount(self.train.labels).tolist()
-        return json.dumps([dataclasses.asdict(self.schedule), self.seed, classes, shapes], sort_keys=True)
+    def identity(self) -> str:
+        """What another fit would differ in, before the first epoch: all that the result follows from."""
+        weights = digest(value.detach().float().numpy() for value in self.model.state_dict().values())
+        heard = [examples and examples.identity() for examples in (self.train, self.valid)]
+        whole = json.dumps([dataclasses.asdict(self.schedule), self.seed, str(self.model), weights, heard])
+        return re.sub(" at 0x[0-9a-f]+", "", whole)  # where a function lies in memory says nothing
 
     def save(self, place: Path) -> None:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        aside = place.with_suffix(".part")
-        state = {"identity": self._identity(), "model": self.model.state_dict(), "kept": self.kept,
+        state = {"identity": self.about, "model": self.model.state_dict(), "kept": self.kept,
                  "kept_epoch": self.kept_epoch, "records": self.records, "diverged": self.diverged,
                  "optimiser": self.optimiser.state_dict()}  # fmt: skip
         if self.rate is not None:
             state["rate"] = self.rate.state_dict()
-        torch.save(state, aside)
-        os.replace(aside, place)
+        write_state(place, state)
 
     def resume(self, place: Path) -> None:
+        self.about = self.identity()  # now, while the weights are the first ones
         if not place.exists():
             return
         state = torch.load(place, weights_only=True)
-        if state["identity"] != self._identity():
+        if state["identity"] != self.about:
             raise EdgeSerError(f"{place} is of another fit: name another folder, or remove it")
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])

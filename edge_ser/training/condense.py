@@ -15,9 +15,8 @@ itself, both means would lose what the classes have in common, and the synthetic
 from __future__ import annotations
 
 import dataclasses
-import io
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,12 +26,21 @@ from torch import Tensor, nn
 
 from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError
-from edge_ser.files import write_atomic
 from edge_ser.models.base import Network
 from edge_ser.training.augment import Augment
 from edge_ser.training.data import ClipSet
+from edge_ser.training.states import write_state
 
-__all__ = ["Change", "CondensePart", "Condensed", "class_means", "condense", "drawn_clips", "middles"]
+__all__ = [
+    "Change",
+    "CondensePart",
+    "Condensed",
+    "agrees",
+    "class_means",
+    "condense",
+    "drawn_clips",
+    "middles",
+]
 
 _STILL = Augment(0.0, 0.0, 0.0, 0.0, 0.0, 0, 0, 0.0)
 
@@ -258,7 +266,7 @@ def condense(
         File that keeps the work of an interrupted run, which goes on to the same clips as without a stop. It is left
         when all is done, for the caller to remove once the clips are safe.
     about : dict
-        What the state must agree with to be gone on from: the recipe.
+        What the state must agree with to be gone on from: the recipe, and as ``heard`` the speakers.
     report : callable
         Called after each iteration, also for those that were done before.
 
@@ -339,6 +347,11 @@ def _hold(network: Network, features: Tensor, frames: Tensor) -> Tensor:
     return heard
 
 
+def agrees(said: Mapping[str, Any], about: Mapping[str, Any]) -> bool:
+    """Whether work that says so of itself is what `about` asks for; before ``heard`` was kept, it named no speakers."""
+    return {"heard": about.get("heard"), **said} == {"heard": None, **about}
+
+
 def _keep(
     path: Path,
     about: dict[str, Any],
@@ -347,11 +360,8 @@ def _keep(
     schedule: torch.optim.lr_scheduler.LRScheduler,
     distances: list[float],
 ) -> None:
-    content = io.BytesIO()
     kept = {"optimiser": optimiser.state_dict(), "schedule": schedule.state_dict()}
-    torch.save({"about": about, "made": made.detach(), "distances": distances, **kept}, content)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(path, content.getvalue())
+    write_state(path, {"about": about, "made": made.detach(), "distances": distances, **kept})
 
 
 def _resume(
@@ -365,9 +375,9 @@ def _resume(
     if not path.exists():
         return []
     saved = torch.load(path, weights_only=True)
-    if saved["about"] != about:
+    if not agrees(saved["about"], about):
         raise EdgeSerError(
-            f"{path} was written by another recipe: give the run another name or remove the file"
+            f"{path} was written by another recipe or for other speakers: give the run another name or remove the file"
         )
     with torch.no_grad():
         made.copy_(saved["made"])

@@ -27,8 +27,8 @@ from edge_ser.models import architecture, build_model
 from edge_ser.models.base import Network
 from edge_ser.models.checkpoint import load_checkpoint, save_checkpoint
 from edge_ser.tensors import read_metadata, read_safetensors, write_safetensors
-from edge_ser.training.condense import CondensePart, class_means, condense, drawn_clips
-from edge_ser.training.data import ClipSet, check_folds, pool_corpora
+from edge_ser.training.condense import CondensePart, agrees, class_means, condense, drawn_clips
+from edge_ser.training.data import ClipSet, check_folds, left_out, pool_corpora
 from edge_ser.training.fit import fit
 from edge_ser.training.progress import progress_bar
 from edge_ser.training.recipe import Recipe
@@ -114,7 +114,8 @@ class _Fold:
         self.test = [(clip, f) for clip, f in zip(clips, views.features[0], strict=True) if clip.fold == fold]
         self.shape = recipe.shape(labels)
         self.frames = round(recipe.fit.crop_s * recipe.spec.frame_rate)
-        self.about = json.loads(json.dumps(experiment.to_dict() | {"fold": fold}))
+        heard = sorted({clip.speaker for clip in self.train})
+        self.about = json.loads(json.dumps(experiment.to_dict() | {"fold": fold, "heard": heard}))
 
     def build(self) -> Network:
         return build_model(self.experiment.student.model, self.shape)
@@ -125,7 +126,7 @@ class _Fold:
         state = path.with_suffix(".pt")
         part, spec = self.experiment.part, self.experiment.student.spec
         if path.exists():
-            if json.loads(read_metadata(path).get("edge_ser_condensed", "null")) != self.about:
+            if not agrees(json.loads(read_metadata(path).get("edge_ser_condensed", "{}")), self.about):
                 raise _of_another(path)
         else:
             with progress_bar(path.stem, part.iterations, "step") as bar:
@@ -173,15 +174,17 @@ class _Fold:
             meta = {"architecture": recipe.model, "config": self.shape, "spec": recipe.spec.to_dict()}
             save_checkpoint(path, model, meta | {"training": self.about})
             (own / "last.pt").unlink()
-        found, meta = load_checkpoint(path)
-        if meta["training"] != self.about:
+        found, said = load_checkpoint(path)
+        if not agrees(said["training"], self.about):
             raise _of_another(path)
         figures = summarise(score(found, self.test, self.labels, fold=self.fold, seed=seed), self.labels)
         return float(figures["uar"]["mean"])
 
 
 def _of_another(path: Path) -> EdgeSerError:
-    return EdgeSerError(f"{path} is of another recipe: give the run another name or remove {path.parent}")
+    return EdgeSerError(
+        f"{path} is of another recipe or of other speakers: give the run another name or remove {path.parent}"
+    )
 
 
 def run_condensing(
@@ -259,6 +262,7 @@ def run_condensing(
             for (kind, count), values in found.items()
         ],
         "distances": distances,
+        "left_out": left_out(corpus, clips),
         "recipe": experiment.to_dict(),
     }
     results_dir.mkdir(parents=True, exist_ok=True)

@@ -23,6 +23,7 @@ __all__ = [
     "LabelledClips",
     "Taught",
     "check_folds",
+    "left_out",
     "of_one_speaker",
     "pool_corpora",
     "with_answers",
@@ -102,16 +103,49 @@ def with_answers(corpus: Corpus) -> list[Clip]:
     return [clip for clip in corpus.clips if clip.emotion is not None or clip.adv is not None]
 
 
-def check_folds(corpus: Corpus, wanted: Sequence[int]) -> None:
-    """Refuse folds that a corpus has not.
+def left_out(corpus: Corpus, clips: Sequence[Clip]) -> list[dict[str, str]]:
+    """What of a corpus no model is scored on, whichever fold is held out: ``what`` and ``reason`` of each.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    clips : sequence of Clip
+        Those of its clips that are taken; the others lack what is learnt.
+    """
+    rows = [(one.what, one.reason) for one in corpus.left_out]
+    taken = set(clips)
+    for clip in corpus.clips:
+        if clip not in taken:
+            rows.append((str(clip.path), "no emotion" if clip.adv else "no emotion and no ratings"))
+        elif clip.fold is None:
+            rows.append((str(clip.path), "no fold given"))
+    return [{"what": what, "reason": reason} for what, reason in rows]
+
+
+def check_folds(corpus: Corpus, wanted: Sequence[int], beside: Sequence[str] = ()) -> None:
+    """Refuse folds that cannot be held out, before anything is trained.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    wanted : sequence of int
+        The folds.
+    beside : sequence of str
+        Other corpora, as `edge_ser.corpora.load_corpus` takes them, that are heard whichever fold is held out.
 
     Raises
     ------
     EdgeSerError
-        It lacks one.
+        There is no such fold, or one of its speakers is heard in training too.
     """
-    if missing := [fold for fold in wanted if fold not in corpus.folds()]:
-        raise EdgeSerError(f"{corpus.name} has no fold {missing[0]}; it has {corpus.folds()}")
+    heard = [clip for name in beside for clip in with_answers(load_corpus(name))] if wanted else []
+    for fold in wanted:
+        _, test = corpus.split(fold)
+        if both := sorted({clip.speaker for clip in test} & {clip.speaker for clip in heard}):
+            raise EdgeSerError(
+                f"{both[0]} speaks in fold {fold} of {corpus.name}, which is held out, and in {' or '.join(beside)}, "
+                "which is heard: leave that speaker out there, or give two people two names"
+            )
 
 
 class LabelledClips:

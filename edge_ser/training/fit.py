@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,8 +23,9 @@ from edge_ser.training.prior import adjust_logits, class_shares
 from edge_ser.training.quantised import weights_rounded
 from edge_ser.training.recipe import Recipe
 from edge_ser.training.sharpness import uphill
+from edge_ser.training.states import write_state
 
-__all__ = ["check_start", "fit", "load_state", "said_of"]
+__all__ = ["check_start", "fit", "identity", "load_state", "said_of"]
 
 Report = Callable[[dict[str, float]], None]
 
@@ -64,7 +64,8 @@ def fit(
     Raises
     ------
     EdgeSerError
-        The loss is no longer a number, ``last.pt`` belongs to another recipe, or what `check_start` refuses.
+        The loss is no longer a number, ``last.pt`` is of another recipe or of other speakers, or what `check_start`
+        refuses.
     """
     part = recipe.fit
     frames = round(part.crop_s * recipe.spec.frame_rate)
@@ -94,9 +95,9 @@ def fit(
         "schedule": schedule,
         **({} if beside is None else {"beside": beside}),
     }
-    state, log = folder / "last.pt", folder / "log.jsonl"
+    state, log, about = folder / "last.pt", folder / "log.jsonl", identity(recipe, seed, clips)
     folder.mkdir(parents=True, exist_ok=True)
-    done = _resume(state, log, parts, recipe, seed)
+    done = _resume(state, log, parts, about)
     for epoch in range(done, part.epochs):
         # All chance of an epoch follows from seed and epoch: a resumed run draws what an unbroken one draws.
         rng = np.random.default_rng([seed, epoch])
@@ -139,7 +140,7 @@ def fit(
         }
         with log.open("a", encoding="utf-8") as lines:
             lines.write(json.dumps(record) + "\n")
-        _save(state, parts, recipe, seed, epoch + 1)
+        _save(state, parts, about, epoch + 1)
         report(record)
     assert isinstance(average.module, Network)  # what torch wrapped above
     if part.logit_adjustment > 0:
@@ -169,20 +170,32 @@ def check_start(model: Network, clips: LabelledClips, recipe: Recipe) -> None:
         class_shares(clips, part.balance)
 
 
-def load_state(state: Path, recipe: Recipe, seed: int) -> dict[str, Any] | None:
+def identity(recipe: Recipe, seed: int, clips: LabelledClips) -> dict[str, Any]:
+    """What a state must agree with to be gone on from: the recipe, the seed and the speakers that are heard."""
+    return {"recipe": recipe.to_dict(), "seed": seed, "heard": np.unique(clips.speakers).tolist()}
+
+
+def load_state(state: Path, about: dict[str, Any]) -> dict[str, Any] | None:
     """What an interrupted run left behind, if anything.
+
+    Parameters
+    ----------
+    state : Path
+    about : dict
+        The run's `identity`. A state from before it named the speakers is taken to be of the same.
 
     Raises
     ------
     EdgeSerError
-        It is of another recipe or seed.
+        It is of another recipe or seed, or of other speakers.
     """
     if not state.exists():
         return None
     saved: dict[str, Any] = torch.load(state, weights_only=True)
-    if saved["recipe"] != recipe.to_dict() or saved["seed"] != seed:
+    if any(saved.get(key, value) != value for key, value in about.items()):
         raise EdgeSerError(
-            f"{state} was written by another recipe: give the run another name or remove {state.parent}"
+            f"{state} was written by another recipe, or while other speakers were to be heard: give the run another "
+            f"name or remove {state.parent}"
         )
     return saved
 
@@ -217,16 +230,14 @@ def _backward(terms: dict[str, Tensor], epoch: int) -> dict[str, Tensor]:
     return terms
 
 
-def _save(state: Path, parts: dict[str, Any], recipe: Recipe, seed: int, epoch: int) -> None:
-    aside = state.with_suffix(".part")
+def _save(state: Path, parts: dict[str, Any], about: dict[str, Any], epoch: int) -> None:
     kept = {name: part.state_dict() for name, part in parts.items()}
-    torch.save({"recipe": recipe.to_dict(), "seed": seed, "epoch": epoch, **kept}, aside)
-    os.replace(aside, state)
+    write_state(state, {**about, "epoch": epoch, **kept})
 
 
-def _resume(state: Path, log: Path, parts: dict[str, Any], recipe: Recipe, seed: int) -> int:
+def _resume(state: Path, log: Path, parts: dict[str, Any], about: dict[str, Any]) -> int:
     """Load ``last.pt`` where there is one and return the epochs done."""
-    saved = load_state(state, recipe, seed)
+    saved = load_state(state, about)
     if saved is None:
         log.unlink(missing_ok=True)
         return 0

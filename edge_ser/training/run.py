@@ -13,6 +13,7 @@ import torch
 
 from edge_ser.corpora import Clip, Corpus
 from edge_ser.errors import EdgeSerError
+from edge_ser.evaluation.evaluate import check_unheard
 from edge_ser.evaluation.plots import plot_curves
 from edge_ser.evaluation.score import Scored, answered_as, score, summarise
 from edge_ser.features.cache import Cache
@@ -24,7 +25,7 @@ from edge_ser.models.stream72k import Stream72k
 from edge_ser.models.widen import can_widen, widen
 from edge_ser.perturb import Perturber
 from edge_ser.teachers.targets import TargetStore
-from edge_ser.training.data import ClipSet, Taught, check_folds, pool_corpora, with_answers
+from edge_ser.training.data import ClipSet, Taught, check_folds, left_out, pool_corpora, with_answers
 from edge_ser.training.fit import fit
 from edge_ser.training.memory import keep_freed_memory
 from edge_ser.training.progress import progress_bar
@@ -34,13 +35,14 @@ from edge_ser.training.views import ViewMaker, Views, taught_by
 __all__ = [
     "Run",
     "all_runs",
-    "begin_from",
+    "begin",
     "check_same",
     "checkpoint_name",
     "describe",
     "figures",
     "keep",
     "named",
+    "pooled",
     "run_recipe",
     "trains",
 ]
@@ -93,8 +95,7 @@ def run_recipe(
     if recipe.live is not None:
         raise EdgeSerError(f"{recipe.name} has a live teacher: run edge-ser distil")
     keep_freed_memory()
-    corpus, known = pool_corpora(recipe.data.corpora, recipe.data.labels)
-    check_folds(corpus, recipe.data.folds)
+    corpus, known = pooled(recipe)
     runs = all_runs(recipe, only)
     network = architecture(recipe.model).model
     recipe.shape(corpus.labels)  # what is wrong with it is said before hours of work
@@ -110,14 +111,12 @@ def run_recipe(
     for run in only or runs:
         target = folder / checkpoint_name(run)
         if target.exists():
-            check_same(target, recipe)
+            check_same(target, recipe, run, clips)
             continue
         part = [i for i, clip in enumerate(clips) if trains(clip, run.fold)]
         chosen, mine = [clips[i] for i in part], views.pick(part)
         taught = _taught(recipe, run, mine, corpus.labels)
-        model = recipe.fresh(corpus.labels, run.seed)
-        if recipe.fit.start:
-            begin_from(model, Path(named(recipe.fit.start, run)), run.seed)
+        model, before = begin(recipe, run, corpus.labels, clips)
         own = folder / target.stem
         data = ClipSet(chosen, mine.features, corpus.labels, known, taught)
         if not recipe.fit.start:
@@ -126,11 +125,19 @@ def run_recipe(
             beside = others.clip_set(run) if others is not None else None
             model = fit(model, data, recipe, run.seed, own, bar.epoch, beside)
         more = (others.corpus, others.clips) if others else None
-        about = describe(recipe, run, chosen, taught, corpus, more)
+        about = describe(recipe, run, chosen, taught, corpus, more, before)
         keep(recipe, target, model, corpus.labels, _records(own / "log.jsonl"), about)
     if not recipe.data.folds or not all((folder / checkpoint_name(run)).exists() for run in runs):
         return None
-    return figures(recipe, runs, folder, results_dir, clips, views.features[0], corpus.labels, corpus.name)
+    return figures(recipe, runs, folder, results_dir, corpus, clips, views.features[0])
+
+
+def pooled(recipe: Recipe) -> tuple[Corpus, dict[str, tuple[str, ...]]]:
+    """The corpora of ``[data]`` as `pool_corpora` gives them, with folds that `check_folds` lets pass."""
+    corpus, known = pool_corpora(recipe.data.corpora, recipe.data.labels)
+    beside = recipe.live.others if recipe.live else recipe.beside.corpora if recipe.beside else ()
+    check_folds(corpus, recipe.data.folds, beside)
+    return corpus, known
 
 
 def all_runs(recipe: Recipe, only: Sequence[Run] = ()) -> list[Run]:
@@ -207,12 +214,31 @@ def _settle(model: Network, clips: ClipSet, recipe: Recipe, seed: int) -> None:
         model.settle(batch.features, batch.frames)
 
 
-def begin_from(model: Network, path: Path, seed: int) -> None:
+def begin(
+    recipe: Recipe, run: Run, labels: Sequence[str], clips: Sequence[Clip]
+) -> tuple[Network, list[str]]:
+    """A run's network before its first step, and the speakers that its start is known to have heard.
+
+    Raises
+    ------
+    EdgeSerError
+        The start does not fit, or heard a speaker of the fold that is held out of the clips.
+    """
+    model = recipe.fresh(labels, run.seed)
+    if not recipe.fit.start:
+        return model, []
+    path = Path(named(recipe.fit.start, run))
+    training = _begin_from(model, path, run.seed)
+    check_unheard(path, training, [clip for clip in clips if tests(clip, run.fold)])
+    return model, list(training.get("heard", ()))
+
+
+def _begin_from(model: Network, path: Path, seed: int) -> dict[str, Any]:
     """Copy the tensors of a checkpoint that have the same name and shape; the heads may differ, nothing else.
 
-    A narrower stream72k is widened first.
+    A narrower stream72k is widened first. Returns what the checkpoint says of its training.
     """
-    source, _ = load_checkpoint(path)
+    source, meta = load_checkpoint(path)
     if isinstance(source, Stream72k) and isinstance(model, Stream72k):
         like = source.config
         shape = dataclasses.replace(model.config, labels=like.labels, phases=like.phases)
@@ -236,6 +262,8 @@ def begin_from(model: Network, path: Path, seed: int) -> None:
             "start from another"
         )
     model.load_state_dict(own | fits)
+    training: dict[str, Any] = meta["training"]
+    return training
 
 
 def figures(
@@ -243,10 +271,9 @@ def figures(
     runs: Sequence[Run],
     folder: Path,
     results_dir: Path,
+    corpus: Corpus,
     clips: Sequence[Clip],
     features: Sequence[np.ndarray],
-    labels: Sequence[str],
-    corpus: str,
 ) -> dict[str, Any]:
     """Score each fold's model on its own test clips and write ``results_dir/NAME.json``."""
     scored: list[Scored] = []
@@ -257,16 +284,17 @@ def figures(
             assert run.fold is not None  # figures are made of folds alone
             parameters = model.count_parameters()
             held_out = [(c, f) for c, f in zip(clips, features, strict=True) if c.fold == run.fold]
-            scored += score(model, held_out, labels, fold=run.fold, seed=run.seed)
+            scored += score(model, held_out, corpus.labels, fold=run.fold, seed=run.seed)
     folds = recipe.data.folds
     which = f"{len(folds)} speaker-disjoint folds" if len(folds) > 1 else f"fold {folds[0]} alone, held out"
     result = {
-        "corpus": corpus,
+        "corpus": corpus.name,
         "protocol": f"{which}, last epoch, {answered_as(model)}",
         "model": recipe.model,
         "params": parameters,
         "seeds": list(recipe.fit.seeds),
-        **summarise(scored, labels),
+        **summarise(scored, corpus.labels),
+        "left_out": left_out(corpus, clips),
         "recipe": recipe.to_dict(),
     }
     write_json(results_dir / f"{recipe.name}.json", result)
@@ -276,6 +304,11 @@ def figures(
 def trains(clip: Clip, fold: int | None) -> bool:
     """Whether a clip trains the model that holds a fold out; a clip without one trains only what holds none out."""
     return fold is None or (clip.fold is not None and clip.fold != fold)
+
+
+def tests(clip: Clip, fold: int | None) -> bool:
+    """Whether a clip tests the model that holds a fold out."""
+    return fold is not None and clip.fold == fold
 
 
 def keep(
@@ -306,8 +339,9 @@ def describe(
     taught: Taught | None,
     corpus: Corpus,
     others: tuple[Corpus, Sequence[Clip]] | None,
+    before: Sequence[str],
 ) -> dict[str, Any]:
-    """What a card must say of the training."""
+    """What a card must say of the training, and whom the network heard; `before` that, whom its start did."""
     rated = sorted({clip.corpus for clip in clips if clip.adv is not None})
     sources = [ADV_SOURCE.format(names=", ".join(rated))] if rated else []
     if taught is not None and bool(torch.isfinite(taught.adv).any()):
@@ -321,18 +355,27 @@ def describe(
         "held_out_fold": run.fold,
         "clips": {name: sum(c.corpus == name for c in heard) for name in sorted({c.corpus for c in heard})},
         "speakers": len({clip.speaker for clip in heard}),
+        "heard": sorted({clip.speaker for clip in heard}.union(before)),
         "licence": "; ".join(one.licence for one in pooled),
         "citation": "; ".join(one.citation for one in pooled),
         "adv_source": "; ".join(sources) or None,
     }
 
 
-def check_same(path: Path, recipe: Recipe) -> None:
-    """Refuse a checkpoint of another recipe."""
+def check_same(path: Path, recipe: Recipe, run: Run, clips: Sequence[Clip]) -> None:
+    """Refuse a run's checkpoint of another recipe, or of the same one while other speakers stood in the folds."""
     _, meta = load_checkpoint(path)
-    if meta["training"]["recipe"] != json.loads(json.dumps(recipe.to_dict())):
+    training = meta["training"]
+    if training["recipe"] != json.loads(json.dumps(recipe.to_dict())):
         raise EdgeSerError(
             f"{path} was trained by another recipe: give the run another name or remove {path.parent}"
+        )
+    check_unheard(path, training, [clip for clip in clips if tests(clip, run.fold)])
+    mine = {clip.speaker for clip in clips if trains(clip, run.fold)}
+    if new := sorted(mine.difference(training.get("heard", mine))):
+        raise EdgeSerError(
+            f"{path} never heard {new[0]}, who is to train it: the corpora have changed since; give the run another "
+            f"name or remove {path.parent}"
         )
 
 

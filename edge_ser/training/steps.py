@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from edge_ser.errors import EdgeSerError
+from edge_ser.training.states import write_state
 
 __all__ = ["Course", "Pace", "fit_steps"]
 
@@ -174,9 +174,6 @@ def fit_steps(
 
 
 def _save(place: Path, about: str, model: nn.Module, optimiser: Any, rate: Any, course: Course) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    aside = place.with_suffix(".part")
     parts = {"model": model, "optimiser": optimiser} | ({} if rate is None else {"rate": rate})
     kept = {name: part.state_dict() for name, part in parts.items()}
-    torch.save({"about": about, **course._asdict(), **kept}, aside)
-    os.replace(aside, place)
+    write_state(place, {"about": about, **course._asdict(), **kept})

@@ -32,7 +32,7 @@ from edge_ser.teachers.encoders import Encoder, load_encoder
 from edge_ser.teachers.linear import HeadPart, statistics
 from edge_ser.teachers.targets import Targets, TargetStore
 from edge_ser.training.attentive import AttentiveMaterial, AttentivePart, Hearing
-from edge_ser.training.data import check_folds, pool_corpora, with_answers
+from edge_ser.training.data import check_folds, left_out, pool_corpora, with_answers
 from edge_ser.training.material import Known, LinearMaterial, Material
 from edge_ser.training.progress import progress_bar
 from edge_ser.training.recipe import DataPart
@@ -195,6 +195,7 @@ def run_teacher(
         "corpora": {
             name: summarise([s for s in scored if s.clip.corpus == name], known[name]) for name in known
         },
+        "left_out": left_out(corpus, clips),
         "recipe": recipe.to_dict(),
     }
     write_json(results_dir / f"{figures_name(recipe, only)}.json", result)

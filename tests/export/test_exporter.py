@@ -33,6 +33,8 @@ META = {
     "training": {
         "recipe": {"data": {"corpora": ["/home/me/secret/mine.csv"]}},
         "clips": {"mine": 3},
+        "speakers": 1,
+        "heard": ["Erika Mustermann"],
         "licence": "mine: none",
         "adv_source": None,
     },
@@ -72,6 +74,8 @@ def test_bundle_of_numpy(checkpoint, tmp_path):
     assert "arousal, dominance and valence in" not in (bundle.path / "MODEL_CARD.md").read_text()
     assert "mine: none" in bundle.licence
     assert any("largest error" in line for line in lines)
+    assert bundle.training["speakers"] == 1 and "heard" not in bundle.training
+    assert not any(b"Mustermann" in path.read_bytes() for path in bundle.path.iterdir())
     assert "/home" not in (bundle.path / "bundle.json").read_text()
     assert bundle.training["recipe"]["data"]["corpora"] == ["mine.csv"]
 

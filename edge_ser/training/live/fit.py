@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,12 +13,13 @@ import torch
 
 from edge_ser.errors import EdgeSerError
 from edge_ser.models.base import Network
-from edge_ser.training.fit import check_start, load_state
+from edge_ser.training.fit import check_start, identity, load_state
 from edge_ser.training.live.clips import LiveSet
 from edge_ser.training.live.step import Step
 from edge_ser.training.prior import adjust_logits
 from edge_ser.training.progress import progress_bar
 from edge_ser.training.recipe import Recipe
+from edge_ser.training.states import write_state
 
 __all__ = ["Trainee", "fit_together"]
 
@@ -44,7 +44,7 @@ class Trainee:
     Raises
     ------
     EdgeSerError
-        ``last.pt`` belongs to another recipe, or what `edge_ser.training.fit.check_start` refuses.
+        ``last.pt`` is of another recipe or other speakers, or what `edge_ser.training.fit.check_start` refuses.
     """
 
     def __init__(self, model: Network, clips: LiveSet, recipe: Recipe, seed: int, folder: Path) -> None:
@@ -55,6 +55,7 @@ class Trainee:
         self.step = Step(model.to(clips.pool.features.device), clips, recipe, self.batches)
         folder.mkdir(parents=True, exist_ok=True)
         self.records: list[dict[str, float]] = []
+        self._about = identity(recipe, seed, clips)
         self._rates = self.step.rates.cpu()
         self._pending: list[torch.Tensor] = []  # losses of epochs that nobody has read yet
         self._saved = self._read = time.monotonic()
@@ -114,15 +115,13 @@ class Trainee:
 
     def _save(self) -> None:
         self._read_losses()
-        aside = self.folder / "last.part"
-        about = {"recipe": self.recipe.to_dict(), "seed": self.seed, "records": self.records}
-        torch.save(about | {"state": self.step.state()}, aside)
-        os.replace(aside, self.folder / "last.pt")
+        state = {**self._about, "records": self.records, "state": self.step.state()}
+        write_state(self.folder / "last.pt", state)
         self._write_log()
         self._saved = time.monotonic()
 
     def _resume(self) -> None:
-        saved = load_state(self.folder / "last.pt", self.recipe, self.seed)
+        saved = load_state(self.folder / "last.pt", self._about)
         if saved is None:
             return
         self.step.load_state(saved["state"])

@@ -9,7 +9,7 @@ from typing import Any
 from edge_ser.audio import load_audio
 from edge_ser.models import architecture
 from edge_ser.models.base import Network
-from edge_ser.training.data import check_folds, pool_corpora, with_answers
+from edge_ser.training.data import with_answers
 from edge_ser.training.live.fit import Trainee, fit_together
 from edge_ser.training.live.pool import Pool
 from edge_ser.training.live.source import Live, find_device
@@ -17,13 +17,13 @@ from edge_ser.training.recipe import Recipe
 from edge_ser.training.run import (
     Run,
     all_runs,
-    begin_from,
+    begin,
     check_same,
     checkpoint_name,
     describe,
     figures,
     keep,
-    named,
+    pooled,
     trains,
 )
 
@@ -62,19 +62,19 @@ class Students:
         pool: Pool | None = None,
     ) -> None:
         self.recipe, self.folder = recipe, runs_dir / recipe.name
-        self.corpus, known = pool_corpora(recipe.data.corpora, recipe.data.labels)
-        check_folds(self.corpus, recipe.data.folds)
+        self.corpus, known = pooled(recipe)
         recipe.shape(self.corpus.labels)  # what is wrong with it is said before long work
+        self.clips = with_answers(self.corpus)
         missing: list[Run] = []
         every = all_runs(recipe, only)
         for run in only or every:
             target = self.folder / checkpoint_name(run)
             if target.exists():
-                check_same(target, recipe)
+                check_same(target, recipe, run, self.clips)
             else:
                 missing.append(run)
-        self.clips = with_answers(self.corpus)
         self.trainees: dict[Trainee, Run] = {}
+        self._before: dict[Run, list[str]] = {}  # speakers that a start heard
         if not missing:
             return
         where = find_device(device)
@@ -82,9 +82,7 @@ class Students:
             recipe, self.clips, self.corpus.labels, known, encoder, where, runs_dir / "cache", pool
         )
         for run in missing:
-            model = recipe.fresh(self.corpus.labels, run.seed)
-            if recipe.fit.start:
-                begin_from(model, Path(named(recipe.fit.start, run)), run.seed)
+            model, self._before[run] = begin(recipe, run, self.corpus.labels, self.clips)
             data = self.live.clip_set(run.fold)
             own = self.folder / Path(checkpoint_name(run)).stem
             self.trainees[Trainee(model, data, recipe, run.seed, own)] = run
@@ -93,7 +91,8 @@ class Students:
         """Write a finished student, its log and its curves."""
         run, live = self.trainees[trainee], self.live
         heard = [clip for clip in self.clips if trains(clip, run.fold)]
-        about = describe(self.recipe, run, heard, trainee.clips.taught, self.corpus, live.others)
+        before = self._before[run]
+        about = describe(self.recipe, run, heard, trainee.clips.taught, self.corpus, live.others, before)
         if run.fold is not None:
             about["teacher_uar"] = live.teacher_uar(run.fold)
         target = self.folder / checkpoint_name(run)
@@ -120,7 +119,4 @@ def run_live(
         return None
     network = architecture(recipe.model).model
     features = [network.heard(load_audio(clip.path), recipe.spec) for clip in students.clips]
-    corpus = students.corpus
-    return figures(
-        recipe, runs, students.folder, results_dir, students.clips, features, corpus.labels, corpus.name
-    )
+    return figures(recipe, runs, students.folder, results_dir, students.corpus, students.clips, features)

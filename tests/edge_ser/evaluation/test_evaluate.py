@@ -365,6 +365,28 @@ def test_a_precision_that_nothing_makes(
     assert "nothing can be exported for numpy in fp16" in capsys.readouterr().err
 
 
+def test_a_checkpoint_that_heard_a_speaker_of_its_fold_is_not_scored(
+    folds: Path, checkpoints: Path, tmp_path: Path
+) -> None:
+    from edge_ser.evaluation.listeners import checkpoint_listener
+    from edge_ser.models.checkpoint import load_checkpoint, save_checkpoint
+
+    corpus = load_csv(folds)
+    for fold in range(2):
+        model, meta = load_checkpoint(checkpoints / f"fold{fold}-seed0.safetensors")
+        meta["training"]["heard"] = ["s0", "s2", "somebody else"]
+        save_checkpoint(tmp_path / f"fold{fold}-seed0.safetensors", model, meta)
+    with pytest.raises(EdgeSerError, match="fold0-seed0.safetensors heard s0 in training"):
+        evaluate_checkpoints(tmp_path, corpus)
+    with pytest.raises(EdgeSerError, match="fold1-seed0.safetensors heard s2 in training"):
+        evaluate_checkpoints(tmp_path, corpus, folds=[1])
+    with (
+        pytest.raises(EdgeSerError, match="fold0-seed0.safetensors heard s0 in training"),
+        checkpoint_listener(tmp_path, corpus),
+    ):
+        pass
+
+
 def test_a_listener_gives_the_answers_of_the_evaluation(folds: Path, checkpoints: Path) -> None:
     from edge_ser.audio import load_audio
     from edge_ser.evaluation.listeners import checkpoint_listener

@@ -70,6 +70,13 @@ def test_a_mean_of_a_mean_says_so(tmp_path: Path) -> None:
     assert "averaged" not in last and [each["share"] for each in between["averaged"]] == [0.75, 0.25]
 
 
+def test_a_mean_has_heard_whom_any_of_its_networks_heard(tmp_path: Path) -> None:
+    one, two = (written(tmp_path / f"{s}.safetensors", s, heard=["a", f"s{s}"]) for s in (1, 2))
+    before = written(tmp_path / "3.safetensors", 3)  # it does not say
+    assert average_checkpoints([before, one, two])[1]["training"]["heard"] == ["a", "s1", "s2"]
+    assert "heard" not in average_checkpoints([before, before])[1]["training"]
+
+
 def test_the_mean_of_one_network_twice_is_that_network(tmp_path: Path) -> None:
     path = written(tmp_path / "a.safetensors", 3)
     mean, alone = average_checkpoints([path, path])[0].state_dict(), load_checkpoint(path)[0].state_dict()

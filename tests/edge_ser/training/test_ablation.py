@@ -80,6 +80,23 @@ def test_ratings_are_in_the_rows_where_there_are_any(tmp_path: Path, monkeypatch
     assert row["ccc"] == {"arousal": 0.8, "dominance": 0.7, "valence": 0.6} and row["spread"] is None
 
 
+def test_folds_of_the_last_variant_are_looked_at_before_the_first_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = PLAN.replace("[0, 2]", "[0]").replace(
+        '["augment.speed=0", "augment.bands_shift=0.0"]', '["data.folds=[1]"]'
+    )
+    path, table = write(tmp_path, plan), tmp_path / "tones.csv"
+    table.write_text(table.read_text().replace("tones-2,calm,,,,1", "tones-2,calm,,,,2", 1))
+    trained: list[str] = []
+    monkeypatch.setattr(
+        "edge_ser.training.ablation.run_recipe", lambda recipe, *_: trained.append(recipe.name)
+    )
+    with pytest.raises(EdgeSerError, match="tones-2 would stand on both sides of fold 1"):
+        run_ablation(Ablation.read(path), tmp_path / "runs", tmp_path / "results")
+    assert trained == []
+
+
 @pytest.mark.parametrize(
     ("plan", "says"),
     [

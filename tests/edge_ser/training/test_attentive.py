@@ -209,8 +209,8 @@ if where == "in a batch":
     step = attentive.AttentiveMaterial._step
     attentive.AttentiveMaterial._step = lambda *args: calls.append(1) or (die() if len(calls) == 10 else step(*args))
 elif where == "in a state":
-    write = attentive.write_atomic
-    attentive.write_atomic = lambda *args: calls.append(1) or (die() if len(calls) == 5 else write(*args))
+    write = attentive.write_state
+    attentive.write_state = lambda *args: calls.append(1) or (die() if len(calls) == 5 else write(*args))
 else:
     add = teach.TargetStore.add
     teach.TargetStore.add = lambda *args: calls.append(1) or (die() if len(calls) == 60 else add(*args))

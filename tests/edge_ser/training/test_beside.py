@@ -155,3 +155,8 @@ def test_a_student_beside_another_corpus(
     student.write_text(text + beside.replace(str(other), str(own)))
     assert main(["distil", str(student), *places]) == 2
     assert "stands in [data] and in [beside]" in capsys.readouterr().err
+    again = tmp_path / "again.csv"  # the same people under another corpus's name
+    again.write_text(own.read_text())
+    student.write_text(text + beside.replace(str(other), str(again)))
+    assert main(["distil", str(student), *places, "--set", "name=again"]) == 2
+    assert "tones-0 speaks in fold 0 of tones, which is held out, and in" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """The shared fit: it learns, goes on after a stop as if there had been none, chooses by validation alone."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -66,14 +67,68 @@ def test_a_stopped_fit_goes_on_as_if_not(rate: str, tmp_path: Path, monkeypatch:
 
     with pytest.raises(Stop):
         fit_classifier(network(), points(), schedule, valid=points(30, 1), folder=tmp_path, report=stop)
-    again = fit_classifier(network(9), points(), schedule, valid=points(30, 1), folder=tmp_path)
+    epochs: list[float] = []
+
+    def note(record: dict[str, float]) -> None:
+        epochs.append(record["epoch"])
+
+    again = fit_classifier(network(), points(), schedule, valid=points(30, 1), folder=tmp_path, report=note)
     assert again.records == straight.records and again.epoch == straight.epoch
+    assert epochs == [4, 5, 6]  # three were kept
     for name, value in straight.model.state_dict().items():
         assert torch.equal(value, again.model.state_dict()[name]), name
-    done = fit_classifier(network(9), points(), schedule, valid=points(30, 1), folder=tmp_path)
-    assert done.records == straight.records  # a finished one is not trained on
-    with pytest.raises(EdgeSerError, match="another fit"):
-        fit_classifier(network(), points(), schedule, valid=points(30, 1), folder=tmp_path, seed=1)
+    done = fit_classifier(network(), points(), schedule, valid=points(30, 1), folder=tmp_path, report=note)
+    assert done.records == straight.records and epochs == [4, 5, 6]  # a finished one is not trained on
+
+
+def mask(arrays, rng):
+    return arrays
+
+
+@dataclasses.dataclass(frozen=True)
+class Noise:
+    """Augmentation with a setting of its own."""
+
+    size: float
+
+    def __call__(self, arrays, rng):
+        return arrays
+
+
+def test_a_fit_goes_on_by_whatever_changes_it(tmp_path: Path) -> None:
+    schedule = Schedule(epochs=1, batch=16)
+
+    def fit(model: nn.Module, train: Examples, valid: Examples | None = None, seed: int = 0) -> None:
+        fit_classifier(model, train, schedule, valid=valid, seed=seed, folder=tmp_path)
+
+    fit(network(), points(augment=Noise(0.1)), points(30, 1))
+    fit(network(), points(augment=Noise(0.1)), points(30, 1))  # the same, made anew
+    turned = points(augment=Noise(0.1))
+    turned.labels[:] = (turned.labels + 1) % 3  # as many of each class
+    linear = network()
+    linear[2] = nn.Tanh()  # without weights
+    for model, train, valid, seed in (
+        (network(), points(seed=5, augment=Noise(0.1)), points(30, 1), 0),
+        (network(), turned, points(30, 1), 0),
+        (network(), points(augment=Noise(0.2)), points(30, 1), 0),
+        (network(), points(augment=mask), points(30, 1), 0),
+        (network(), points(augment=Noise(0.1), fill=1.0), points(30, 1), 0),
+        (network(), points(augment=Noise(0.1)), points(30, 2), 0),
+        (network(), points(augment=Noise(0.1)), None, 0),
+        (network(9), points(augment=Noise(0.1)), points(30, 1), 0),
+        (linear, points(augment=Noise(0.1)), points(30, 1), 0),
+        (network(), points(augment=Noise(0.1)), points(30, 1), 1),
+    ):
+        with pytest.raises(EdgeSerError, match="is of another fit: name another folder, or remove it"):
+            fit(model, train, valid, seed)
+
+
+def test_a_function_is_known_in_another_process(tmp_path: Path) -> None:
+    schedule = Schedule(epochs=1, batch=16)
+    fit_classifier(network(), points(augment=mask), schedule, folder=tmp_path)
+    again = type(mask)(mask.__code__, mask.__globals__, "mask")  # elsewhere in memory
+    assert repr(again) != repr(mask)
+    fit_classifier(network(), points(augment=again), schedule, folder=tmp_path)
 
 
 def test_the_best_epoch_is_kept_and_early_stop_ends_it() -> None:

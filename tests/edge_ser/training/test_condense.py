@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,6 +27,7 @@ from edge_ser.tensors import read_safetensors  # noqa: E402
 from edge_ser.training.condense import (  # noqa: E402
     Change,
     CondensePart,
+    agrees,
     class_means,
     condense,
     drawn_clips,
@@ -239,11 +242,61 @@ def test_an_experiment_that_was_killed_ends_with_the_same_figures(
     assert mine == theirs
 
 
+def test_what_is_not_scored_is_said(
+    lesson: Lesson, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = lesson.table.with_name("gaps.csv")
+    table.write_text(lesson.table.read_text().replace(",calm,", ",,", 1))
+    monkeypatch.setattr("edge_ser.training.condensing._Fold.uar", lambda *_: 0.5)
+    words = ["condense", str(write_experiment(tmp_path, table)), "--runs", str(tmp_path / "runs")]
+    assert main([*words, "--results", str(tmp_path / "results")]) == 0
+    [left] = json.loads((tmp_path / "results" / "small.json").read_text())["left_out"]
+    assert left["reason"] == "no emotion and no ratings"
+    assert f"left out: {left['what']}: no emotion and no ratings" in capsys.readouterr().err
+
+
 def test_clips_of_another_recipe_are_not_taken(lesson: Lesson, capsys: pytest.CaptureFixture[str]) -> None:
     path = write_experiment(lesson.folder, lesson.table, condensing="lr = 0.5\n")
     words = ["condense", str(path), "--runs", str(lesson.folder / "runs"), "--results", "/nowhere"]
     assert main(words) == 2
     assert "is of another recipe" in capsys.readouterr().err
+
+
+def test_speakers_on_both_sides_are_said_before_anything_is_made(
+    lesson: Lesson, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mixed = lesson.table.with_name("mixed.csv")
+    mixed.write_text(lesson.table.read_text().replace(",0\n", ",1\n", 1))
+    words = ["condense", str(write_experiment(tmp_path, mixed)), "--runs", str(tmp_path / "runs")]
+    assert main(words) == 2
+    assert "in mixed tones-0 would stand on both sides of fold 1" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_clips_and_students_of_other_speakers_are_not_taken(
+    lesson: Lesson, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(lesson.folder / "runs", tmp_path / "runs")
+    table, text = lesson.table, lesson.table.read_text()
+    words = ["condense", str(write_experiment(lesson.folder, table)), "--runs", str(tmp_path / "runs")]
+    words += ["--results", str(tmp_path / "results")]
+    try:
+        table.write_text(re.sub(r",([01])\n", lambda fold: f",{1 - int(fold[1])}\n", text))
+        assert main(words) == 2
+        assert "fold1-1.safetensors is of another recipe or of other speakers" in capsys.readouterr().err
+        for path in (tmp_path / "runs" / "small").glob("fold1-?.safetensors"):
+            path.unlink()
+        assert main(words) == 2
+        assert "seed0.safetensors is of another recipe or of other speakers" in capsys.readouterr().err
+    finally:
+        table.write_text(text)
+
+
+def test_work_from_before_speakers_were_named_is_taken() -> None:
+    about = {"fold": 1, "heard": ["a", "b"]}
+    assert agrees(about, about) and agrees({"fold": 1}, about)
+    assert not agrees({"fold": 2}, about) and not agrees({"fold": 1, "heard": ["a"]}, about)
+    assert not agrees({}, about)
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from edge_ser.corpora import Clip  # noqa: E402
+from edge_ser.corpora import Clip, Corpus, LeftOut  # noqa: E402
 from edge_ser.dsp import MelSpec  # noqa: E402
 from edge_ser.errors import EdgeSerError  # noqa: E402
 from edge_ser.training.augment import Augment  # noqa: E402
-from edge_ser.training.data import ClipSet, Taught, pool_corpora  # noqa: E402
+from edge_ser.training.data import ClipSet, Taught, left_out, pool_corpora, with_answers  # noqa: E402
 from tests.edge_ser.training.tones import write_tones  # noqa: E402
 
 LABELS = ("angry", "calm", "sad")
@@ -164,3 +164,19 @@ def test_clips_without_emotion_stay_when_labels_are_chosen(tmp_path: Path) -> No
     still = [dataclasses.replace(clip, emotion=None) for clip in corpus.clips]
     data = ClipSet(still, features(12, 1), corpus.labels, known)
     assert set(data.labels.tolist()) == {-1} and torch.isfinite(data.adv).all()
+
+
+def test_what_no_fold_is_scored_on_is_named_with_its_reason() -> None:
+    mine = [
+        Clip(Path("a.wav"), "c", "s1", emotion="sad", fold=0),
+        Clip(Path("b.wav"), "c", "s2", emotion="sad"),
+        Clip(Path("c.wav"), "c", "s3", fold=1),
+        Clip(Path("d.wav"), "c", "s4", arousal=0.1, dominance=0.2, valence=0.3, fold=1),
+    ]
+    corpus = Corpus("c", tuple(mine), ("sad",), left_out=(LeftOut("e.wav", "a duplicate"),))
+    first = {"what": "e.wav", "reason": "a duplicate"}
+    second = {"what": "b.wav", "reason": "no fold given"}
+    third = {"what": "c.wav", "reason": "no emotion and no ratings"}
+    assert left_out(corpus, with_answers(corpus)) == [first, second, third]
+    named = [clip for clip in mine if clip.emotion]
+    assert left_out(corpus, named) == [first, second, third, {"what": "d.wav", "reason": "no emotion"}]

@@ -97,6 +97,21 @@ def test_another_recipe_does_not_go_on_from_it(tmp_path: Path) -> None:
         train(tmp_path, other)
 
 
+def test_other_speakers_do_not_go_on_from_it(tmp_path: Path) -> None:
+    unbroken = train(tmp_path / "whole").state_dict()
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, stop_after=1)
+    others = clip_set()
+    others.speakers[0] = "somebody else"
+    with pytest.raises(EdgeSerError, match="while other speakers were to be heard"):
+        fit(Stream72k(SMALL), others, RECIPE, 0, tmp_path, lambda _: None)
+    state = torch.load(tmp_path / "last.pt", weights_only=True)
+    del state["heard"]  # as it was written before speakers were named
+    torch.save(state, tmp_path / "last.pt")
+    resumed = train(tmp_path).state_dict()
+    assert all(torch.equal(unbroken[name], resumed[name]) for name in unbroken)
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from edge_ser.cli import main
 from edge_ser.errors import EdgeSerError
 from edge_ser.models import build_model
 from edge_ser.models.base import Network
-from edge_ser.models.checkpoint import save_checkpoint
+from edge_ser.models.checkpoint import load_checkpoint, save_checkpoint
 from edge_ser.training.recipe import Recipe
 from edge_ser.training.run import Run, run_recipe
 
@@ -101,6 +102,26 @@ def test_folds_are_trained_scored_and_scored_again_by_evaluate(
         assert again["adv"][name]["ccc"] == pytest.approx(result["adv"][name]["ccc"], abs=0.01)
 
 
+def test_what_is_not_scored_is_said(tmp_path: Path, corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = with_folds(corpus, "gaps.csv", lambda clip, speaker: "" if clip in (4, 5) else speaker // 2)
+    lines = table.read_text().splitlines()
+    unlabelled, rated = lines[9].split(","), lines[10].split(",")
+    lines[9] = ",".join([*unlabelled[:2], "", "", "", "", unlabelled[6]])
+    lines[10] = ",".join([*rated[:2], "", *rated[3:]])
+    table.write_text("\n".join(lines) + "\n")
+    assert run_train(tmp_path, write_recipe(tmp_path, table)) == 0
+    result = json.loads((tmp_path / "results" / "tones.json").read_text())
+    assert sum(fold["n"] for fold in result["folds"]) == 28 and result["adv"]["n"] == 29
+    assert result["left_out"] == [
+        {"what": "4.wav", "reason": "no fold given"},
+        {"what": "5.wav", "reason": "no fold given"},
+        {"what": str(corpus.parent / "8.wav"), "reason": "no emotion and no ratings"},
+    ]
+    printed = capsys.readouterr().err
+    assert "left out: 4.wav: no fold given" in printed
+    assert "8.wav: no emotion and no ratings" in printed
+
+
 def test_a_fold_of_one_speaker_has_figures_without_an_interval(
     tmp_path: Path, corpus: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -162,6 +183,53 @@ def test_evaluate_refuses_half_a_set_of_folds(
     assert "edge-ser train" in capsys.readouterr().err
 
 
+def forget(checkpoint: Path) -> None:
+    """Make a checkpoint one from before it was kept whom it heard."""
+    model, meta = load_checkpoint(checkpoint)
+    del meta["training"]["heard"]
+    save_checkpoint(checkpoint, model, meta)
+
+
+def test_models_are_not_tested_on_speakers_whom_they_heard_however_the_folds_change(
+    tmp_path: Path, corpus: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = with_folds(corpus, "moving.csv", lambda clip, speaker: speaker // 2)
+    recipe, runs = write_recipe(tmp_path, table), tmp_path / "runs" / "tones"
+    words = ["evaluate", "--corpus", str(table), "--checkpoints", str(runs)]
+    assert run_train(tmp_path, recipe) == 0
+    heard = [
+        load_checkpoint(runs / f"fold{fold}-seed0.safetensors")[1]["training"]["heard"] for fold in (0, 1)
+    ]
+    assert heard == [["s2", "s3"], ["s0", "s1"]]
+    results = (tmp_path / "results" / "tones.json").read_text()
+    assert run_train(tmp_path, recipe) == 0 and main(words) == 0  # nothing has changed
+    capsys.readouterr()
+    with_folds(corpus, "moving.csv", lambda clip, speaker: 1 - speaker // 2)
+    for call in (lambda: run_train(tmp_path, recipe), lambda: main(words)):
+        assert call() == 2
+        assert "fold0-seed0.safetensors heard s2 in training, and is to be tested" in capsys.readouterr().err
+    assert (tmp_path / "results" / "tones.json").read_text() == results
+    for checkpoint in runs.glob("*.safetensors"):
+        forget(checkpoint)
+    assert run_train(tmp_path, recipe) == 0 and main(words) == 0  # they do not say whom they heard
+
+
+def test_a_new_speaker_may_be_tested_on_and_does_not_train_what_is_trained(
+    tmp_path: Path, corpus: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = with_folds(corpus, "growing.csv", lambda clip, speaker: speaker // 2)
+    recipe, runs = write_recipe(tmp_path, table, "[0]"), tmp_path / "runs" / "tones"
+    words = ["evaluate", "--corpus", str(table), "--checkpoints", str(runs), "--fold", "0"]
+    assert run_train(tmp_path, recipe) == 0
+    grown = table.read_text().replace("31.wav,s3,", "31.wav,s4,")
+    table.write_text(grown.removesuffix("1\n") + "0\n")
+    assert run_train(tmp_path, recipe) == 0 and main(words) == 0
+    table.write_text(grown)
+    assert main(words) == 0  # its test speakers are still new to it
+    assert run_train(tmp_path, recipe) == 2
+    assert "never heard s4, who is to train it" in capsys.readouterr().err
+
+
 def test_a_changed_recipe_does_not_reuse_old_checkpoints(
     tmp_path: Path, corpus: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -170,6 +238,27 @@ def test_a_changed_recipe_does_not_reuse_old_checkpoints(
     recipe.write_text(recipe.read_text().replace("epochs = 2", "epochs = 3"))
     assert run_train(tmp_path, recipe, "--fold", "0") == 2
     assert "another recipe" in capsys.readouterr().err
+
+
+def with_folds(corpus: Path, name: str, fold: Callable[[int, int], int | str]) -> Path:
+    """The tones under other folds, by the clip's number and its speaker's."""
+    lines = corpus.read_text().splitlines()
+    rows = [line.rpartition(",")[0] + f",{fold(i, i % 4)}" for i, line in enumerate(lines[1:])]
+    table = corpus.with_name(name)
+    table.write_text("\n".join([lines[0], *rows]) + "\n")
+    return table
+
+
+def test_speakers_on_both_sides_are_said_before_anything_is_trained(
+    tmp_path: Path, corpus: Path, begun: list[Network], capsys: pytest.CaptureFixture[str]
+) -> None:
+    mixed = with_folds(corpus, "mixed.csv", lambda clip, speaker: clip // 4 % 2)  # of clips, not of speakers
+    assert run_train(tmp_path, write_recipe(tmp_path, mixed)) == 2
+    assert "in mixed s0, s1, s2, s3 would stand on both sides of fold 0" in capsys.readouterr().err
+    partly = with_folds(corpus, "partly.csv", lambda clip, speaker: speaker if clip < 28 else 2)
+    assert run_train(tmp_path, write_recipe(tmp_path, partly, "[3, 0]"), "--fold", "3") == 2
+    assert "in partly s3 would stand on both sides of fold 3" in capsys.readouterr().err
+    assert begun == []
 
 
 @pytest.fixture
@@ -196,16 +285,32 @@ def recipe_from(folder: Path, corpus: Path, start: str, more: str = "", folds: s
     return path
 
 
+def test_a_network_has_heard_whom_its_start_heard(
+    tmp_path: Path, corpus: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start = tmp_path / "start.safetensors"
+    recipe = recipe_from(tmp_path, corpus, str(start), folds="[0]")
+    write_start(start, ("angry", "sad"), heard=["s1", "stranger"])
+    assert run_train(tmp_path, recipe) == 2
+    assert "start.safetensors heard s1 in training, and is to be tested on" in capsys.readouterr().err
+    write_start(start, ("angry", "sad"), heard=["s2", "stranger"])
+    assert run_train(tmp_path, recipe) == 0
+    _, meta = load_checkpoint(tmp_path / "runs" / "tones" / "fold0-seed0.safetensors")
+    assert meta["training"]["heard"] == ["s2", "s3", "stranger"]
+
+
 SHAPE: dict[str, Any] = {"n_mels": 64, "stem": [2], "channels": 16, "kernel": 5, "dilations": [1], "heads": 2}
 
 
-def write_start(path: Path, labels: tuple[str, ...], shape: dict[str, Any] = SHAPE) -> Network:
+def write_start(
+    path: Path, labels: tuple[str, ...], shape: dict[str, Any] = SHAPE, **training: Any
+) -> Network:
     """A checkpoint of weights of chance."""
     from edge_ser.models.stream72k import Stream72kConfig
 
     config = Stream72kConfig(labels=("angry", "sad")).to_dict() | shape | {"labels": labels}
     model = build_model("stream72k", config)
-    meta = {"architecture": "stream72k", "config": config, "spec": model.spec.to_dict(), "training": {}}
+    meta = {"architecture": "stream72k", "config": config, "spec": model.spec.to_dict(), "training": training}
     save_checkpoint(path, model, meta)
     return model
 

@@ -311,9 +311,14 @@ def one_rated_fold(row: list[str]) -> None:
         row[3:6] = ["", "", ""]
 
 
+def mixed_folds(row: list[str]) -> None:
+    row[6] = str(int(row[0].removeprefix("rated/").removesuffix(".wav")) % 3)
+
+
 @pytest.mark.parametrize(
     ("change", "more", "says"),
     [
+        (mixed_folds, "", "in rated rated-0.* would stand on both sides of fold 0"),
         (no_fold, "", "rated has 0 folds.*give it three or more"),
         (two_folds, "", "rated has 2 folds.*give it three or more"),
         (one_rated_fold, "", "only fold 1 of rated has ratings"),
@@ -380,5 +385,7 @@ def test_a_clip_without_emotion_and_ratings_is_not_heard(
 
     encoder = use_encoder(monkeypatch, Bands())
     recipe = TeachRecipe.read(write_teacher(tmp_path, [table_of(tmp_path, unsaid)]))
-    run_teacher(recipe, "bands", tmp_path / "runs", tmp_path / "results")
+    result = run_teacher(recipe, "bands", tmp_path / "runs", tmp_path / "results")
+    [left] = result["left_out"]
+    assert Path(left["what"]).name == "3.wav" and left["reason"] == "no emotion and no ratings"
     assert encoder.heard == 2 * 23

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +20,7 @@ pytest.importorskip("transformers")
 
 from edge_ser.audio import write_wav  # noqa: E402
 from edge_ser.cli import main  # noqa: E402
-from edge_ser.models.checkpoint import load_checkpoint  # noqa: E402
+from edge_ser.models.checkpoint import load_checkpoint, save_checkpoint  # noqa: E402
 from edge_ser.tensors import read_safetensors  # noqa: E402
 from tests.edge_ser.teachers.small import small_whisper  # noqa: E402
 from tests.edge_ser.training.tones import PERTURB, write_tones  # noqa: E402
@@ -103,6 +105,24 @@ def test_what_is_trained_stays_and_another_recipe_is_refused(
     assert "trained by another recipe" in capsys.readouterr().err
 
 
+def test_what_was_trained_on_other_folds_is_refused(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    moved = tmp_path / "tones.csv"
+    text = (folder / "tones.csv").read_text().replace("\ntones/", f"\n{folder}/tones/")
+    moved.write_text(re.sub(r",([02])\n", lambda fold: f",{2 - int(fold[1])}\n", text))
+    shutil.copytree(folder / "runs" / "live", tmp_path / "runs" / "live")
+    for path in (tmp_path / "runs" / "live").glob("*.safetensors"):  # of a recipe with this table
+        model, meta = load_checkpoint(path)
+        assert meta["training"]["heard"] == [*(f"more-{i}" for i in range(6)), *sorted(
+            f"tones-{i}" for i in range(6) if i // 2 != meta["training"]["held_out_fold"])]  # fmt: skip
+        meta["training"]["recipe"]["data"]["corpora"] = [str(moved)]
+        save_checkpoint(path, model, meta)
+    more = ["--set", f'data.corpora=["{moved}"]', "--runs", str(tmp_path / "runs")]
+    assert main(["distil", str(write_recipe(folder)), *places(folder)[:2], *more]) == 2
+    assert "fold0-seed0.safetensors heard tones-4 in training" in capsys.readouterr().err
+
+
 def test_a_recipe_may_have_noise_and_consistency(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "sounds").mkdir()
     write_wav(tmp_path / "sounds" / "hiss.wav", np.random.default_rng(0).normal(0, 0.1, 8000))
@@ -180,6 +200,17 @@ def test_what_cannot_be_done_is_said(
     )
     assert says in capsys.readouterr().err
     assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_held_out_speakers_are_not_heard_among_the_others(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    again = folder / "again.csv"
+    again.write_text((folder / "tones.csv").read_text())
+    more = ["--runs", str(tmp_path), "--results", str(tmp_path), "--set", f'live.others=["{again}"]']
+    assert main(["distil", str(write_recipe(folder)), *places(folder)[:2], *more]) == 2
+    assert "tones-0 speaks in fold 0 of tones, which is held out, and in" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_recipe_of_stored_targets_has_neither_device_nor_encoder(
