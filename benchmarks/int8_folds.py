@@ -24,7 +24,8 @@ from edge_ser.commands._output import write_table
 from edge_ser.corpora import ADV, load_corpus
 from edge_ser.dsp import MelSpec
 from edge_ser.evaluation.answers import Answers
-from edge_ser.evaluation.evaluate import answer_clip, fold_checkpoints, load_fold
+from edge_ser.evaluation.evaluate import answer_clip
+from edge_ser.evaluation.folds import fold_checkpoints, load_fold
 from edge_ser.evaluation.metrics import uar
 from edge_ser.evaluation.paired import compare
 from edge_ser.evaluation.score import Scored, score

@@ -23,7 +23,7 @@ from edge_ser.audio import load_audio
 from edge_ser.commands._output import write_table
 from edge_ser.corpora import Clip, Corpus, load_corpus
 from edge_ser.dsp import MelSpec
-from edge_ser.evaluation.evaluate import fold_checkpoints, load_fold
+from edge_ser.evaluation.folds import fold_checkpoints, load_fold
 from edge_ser.evaluation.metrics import uar
 from edge_ser.evaluation.paper_tests import SAME
 from edge_ser.evaluation.score import whole_clip

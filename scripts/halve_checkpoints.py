@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from edge_ser.errors import EdgeSerError
-from edge_ser.evaluation.evaluate import fold_checkpoints
+from edge_ser.evaluation.folds import fold_checkpoints
 from edge_ser.models.checkpoint import load_checkpoint, save_checkpoint
 
 

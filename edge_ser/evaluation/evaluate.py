@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -18,6 +17,7 @@ from edge_ser.corpora import Clip, Corpus, LeftOut
 from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.answers import Exclusion
+from edge_ser.evaluation.folds import checkpoint_of, fold_checkpoints, load_fold
 from edge_ser.evaluation.origin import of_bundle, of_checkpoints
 from edge_ser.evaluation.score import Scored, answered_as, best_label, score, summarise
 from edge_ser.recognizer import Recognizer
@@ -33,13 +33,9 @@ __all__ = [
     "answered",
     "asking",
     "by_seed",
-    "check_unheard",
     "comparable",
     "evaluate_bundle",
     "evaluate_checkpoints",
-    "fold_checkpoints",
-    "load_fold",
-    "lowest_seed",
     "unknown_classes",
 ]
 
@@ -101,7 +97,7 @@ def evaluate_checkpoints(
     metas: list[dict[str, Any]] = []
     how, temperature = "", 1.0
     for seed, held_out in itertools.product(seeds, wanted):
-        path = _found(found, folder, seed, held_out)
+        path = checkpoint_of(found, folder, seed, held_out)
         model, meta = load_fold(path, held_out, corpus)
         metas.append(meta)
         train, _ = corpus.split(held_out)
@@ -246,81 +242,6 @@ def by_seed(folds: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     for row in folds:
         uars.setdefault(row["seed"], []).append(row["uar"])
     return [{"seed": seed, "uar": float(np.mean(values))} for seed, values in sorted(uars.items())]
-
-
-def fold_checkpoints(folder: Path) -> dict[tuple[int, int], Path]:
-    """Checkpoints of a folder by seed and fold; an `EdgeSerError` where it has none."""
-    found = {}
-    for path in sorted(folder.glob("fold*-seed*.safetensors")):
-        if match := re.fullmatch(r"fold(\d+)-seed(\d+)", path.stem):
-            found[int(match[2]), int(match[1])] = path
-    if not found:
-        raise EdgeSerError(f"{folder} has no foldF-seedS.safetensors; train some with edge-ser train")
-    return found
-
-
-def lowest_seed(folder: str | Path, folds: Iterable[int]) -> dict[int, Path]:
-    """Checkpoints of some folds, all of the lowest seed; an `EdgeSerError` where one is not there."""
-    found = fold_checkpoints(Path(folder))
-    seed = min(seed for seed, _ in found)
-    return {fold: _found(found, folder, seed, fold) for fold in folds}
-
-
-def _found(found: Mapping[tuple[int, int], Path], folder: str | Path, seed: int, fold: int) -> Path:
-    if (seed, fold) not in found:
-        raise EdgeSerError(f"{folder} lacks fold {fold} of seed {seed}: train it first")
-    return found[seed, fold]
-
-
-def load_fold(path: Path, held_out: int, corpus: Corpus) -> tuple[Network, dict[str, Any]]:
-    """A fold's model and its description.
-
-    Parameters
-    ----------
-    path : Path
-    held_out : int
-        The fold, by the checkpoint's name.
-    corpus : Corpus
-        Whose clips of that fold it is to be tested on.
-
-    Raises
-    ------
-    EdgeSerError
-        It held out another fold than its name says, or heard a speaker whom the corpus has in that fold now.
-    """
-    from edge_ser.models.checkpoint import load_checkpoint  # here, as a bundle needs no torch
-
-    model, meta = load_checkpoint(path)
-    if meta["training"]["held_out_fold"] != held_out:
-        raise EdgeSerError(
-            f"{path} held out fold {meta['training']['held_out_fold']}, not {held_out}: its name is wrong"
-        )
-    check_unheard(path, meta["training"], [clip for clip in corpus.clips if clip.fold == held_out])
-    return model, meta
-
-
-def check_unheard(path: Path, training: Mapping[str, Any], clips: Iterable[Clip]) -> None:
-    """Refuse to test a checkpoint on a speaker whom it heard.
-
-    Parameters
-    ----------
-    path : Path
-        The checkpoint.
-    training : mapping
-        What it says of its training; one from before ``heard`` was kept is taken at its word.
-    clips : iterable of Clip
-        To test it on.
-
-    Raises
-    ------
-    EdgeSerError
-        One of them is of a speaker whom it heard.
-    """
-    if both := sorted({clip.speaker for clip in clips}.intersection(training.get("heard", ()))):
-        raise EdgeSerError(
-            f"{path} heard {both[0]} in training, and is to be tested on that speaker: the folds have changed since, "
-            "or it began as a network of other folds; train it again"
-        )
 
 
 def _drop(rounded: dict[str, Any], plain: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,8 @@ import numpy as np
 from edge_ser.corpora import Clip, Corpus
 from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError
-from edge_ser.evaluation.evaluate import Device, load_fold, lowest_seed
+from edge_ser.evaluation.evaluate import Device
+from edge_ser.evaluation.folds import load_fold, lowest_seed
 from edge_ser.evaluation.score import whole_clip
 from edge_ser.recognizer import Recognizer
 from firmware_py.decision import probabilities

@@ -14,7 +14,8 @@ from edge_ser.audio import SAMPLE_RATE, load_audio
 from edge_ser.corpora import ADV, Clip, Corpus
 from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.answers import Exclusion
-from edge_ser.evaluation.evaluate import Device, lowest_seed
+from edge_ser.evaluation.evaluate import Device
+from edge_ser.evaluation.folds import lowest_seed
 from edge_ser.perturb import add_noise, pink_noise
 from edge_ser.recognizer import Recognizer
 from firmware_py.prediction import Prediction

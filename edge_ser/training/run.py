@@ -13,7 +13,7 @@ import torch
 
 from edge_ser.corpora import Clip, Corpus
 from edge_ser.errors import EdgeSerError
-from edge_ser.evaluation.evaluate import check_unheard
+from edge_ser.evaluation.folds import check_unheard
 from edge_ser.evaluation.plots import plot_curves
 from edge_ser.evaluation.score import Scored, answered_as, score, summarise
 from edge_ser.features.cache import Cache
