@@ -28,6 +28,7 @@ from export.formats import Format
 from export.gate import Exported, asked
 from export.metadata import about, with_metadata
 from export.to_onnx import convert
+from export.window import whole_steps
 from export.writing import write_files
 from firmware_py.engines.window import WindowEngine, filled
 
@@ -189,15 +190,15 @@ def export_teacher(
     Raises
     ------
     EdgeSerError
-        A teacher that cannot answer a recording by itself, or a bad target.
+        A teacher that cannot answer a recording by itself, a bad target, or lengths that cannot be.
     """
     from edge_ser.teachers.checkpoints import refuse_alone
 
     refuse_alone(teacher.centred)
     target = check_target(out, overwrite=overwrite)
     spec = MelSpec()  # of no use to it but for the rate and the hop that times are counted in
-    step = max(1, round(hop_s * spec.frame_rate))
-    samples = max(1, round(window_s * spec.frame_rate / step)) * step * spec.hop_length
+    steps, step = whole_steps(spec, window_s, hop_s)
+    samples = steps * step * spec.hop_length
     named = NamedTeacher(teacher, samples, form)
     known = without_folders({key: training[key] for key in _KEPT if training.get(key) is not None})
     description = _describe(named, teacher, known, spec, step, name or target.name, licence)

@@ -15,10 +15,12 @@ from edge_ser.errors import EdgeSerError
 from edge_ser.models.base import CLIP_S, ClipNetwork
 from firmware_py.engines.window import filled
 
-__all__ = ["HOP_S", "NamedWindow", "WindowPlan", "as_convolutions", "plan_window"]
+__all__ = ["HOP_S", "LONGEST_S", "NamedWindow", "WindowPlan", "as_convolutions", "plan_window", "whole_steps"]
 
 #: Seconds from one answer to the next: those of the streaming student's step.
 HOP_S = 0.25
+#: Most seconds of a window that a bundle may hold, by `edge_ser.manifest`.
+LONGEST_S = 600
 _HEADS = ("adv", "emotion")
 
 
@@ -118,14 +120,32 @@ def plan_window(
         raise EdgeSerError(
             f"{type(model).__name__} was trained with another front end than its own; export it with --input features"
         )
-    step_frames = round((HOP_S if hop_s is None else hop_s) * spec.frame_rate)
-    steps = round((CLIP_S if window_s is None else window_s) * spec.frame_rate / max(step_frames, 1))
-    if step_frames < 1 or steps < 1:
-        raise EdgeSerError(
-            f"a window of {window_s} s and a step of {hop_s} s do not fit; give a window of at least one step"
-        )
+    steps, step_frames = whole_steps(
+        spec, CLIP_S if window_s is None else window_s, HOP_S if hop_s is None else hop_s
+    )
     samples = steps * step_frames * spec.hop_length
     return WindowPlan(spec, samples, step_frames, chosen, model.normalise, form or "window")
+
+
+def whole_steps(spec: MelSpec, window_s: float, hop_s: float) -> tuple[int, int]:
+    """Steps of a window and frames of a step, to the nearest whole ones.
+
+    Raises
+    ------
+    EdgeSerError
+        They are no lengths, the window is shorter than a step, or longer than a bundle may hold.
+    """
+    for option, seconds in (("--window", window_s), ("--hop", hop_s)):
+        if not 0 < seconds <= LONGEST_S:  # nor NaN
+            raise EdgeSerError(f"{option} must be more than 0 s and at most {LONGEST_S} s, not {seconds:g}")
+    step_frames = round(hop_s * spec.frame_rate)
+    steps = round(window_s * spec.frame_rate / max(step_frames, 1))
+    if step_frames < 1 or not 1 <= steps <= LONGEST_S * spec.frame_rate / step_frames:
+        raise EdgeSerError(
+            f"a window of {window_s:g} s and a step of {hop_s:g} s do not fit; give a step of at least one frame "
+            f"({1 / spec.frame_rate:g} s) and a window of at least one step, of at most {LONGEST_S} s in whole steps"
+        )
+    return steps, step_frames
 
 
 class _Rows(nn.Module):

@@ -8,6 +8,7 @@ import json
 import numpy as np
 import pytest
 
+from edge_ser import manifest
 from edge_ser.bundle import load_bundle
 from edge_ser.cli import main
 from edge_ser.dsp import log_mel
@@ -36,7 +37,7 @@ from edge_ser.models.checkpoint import load_checkpoint, save_checkpoint  # noqa:
 from export.exporter import export_checkpoint  # noqa: E402
 from export.source import Source  # noqa: E402
 from export.to_onnx_int8 import to_onnx_int8  # noqa: E402
-from export.window import as_convolutions, plan_window  # noqa: E402
+from export.window import LONGEST_S, as_convolutions, plan_window  # noqa: E402
 
 LABELS = ["angry", "happy", "neutral", "sad"]
 SOUNDS = hard_sounds(3.0)
@@ -328,11 +329,25 @@ def test_plans(checkpoint):
     assert plan_window(model, model.spec, takes="features").shape == (1, model.spec.frames(80000), 26)
     with pytest.raises(EdgeSerError, match="at least one step"):
         plan_window(model, model.spec, window_s=0.01)
+    with pytest.raises(EdgeSerError, match="at least one frame"):
+        plan_window(model, model.spec, hop_s=1e-4)
+    with pytest.raises(EdgeSerError, match="at most 600 s in whole steps"):
+        plan_window(model, model.spec, window_s=600.0, hop_s=0.372)
+    assert plan_window(model, model.spec, window_s=600.0).samples == LONGEST_S * 16000
+    assert LONGEST_S == manifest._MAX_WINDOW_S
     mobile = build_model("mobilenetv4-s", {"labels": LABELS, "n_mels": 64})
     with pytest.raises(EdgeSerError, match="--input features"):
         plan_window(mobile, mobile.spec, takes="waveform")
     with pytest.raises(EdgeSerError, match="another front end"):
         plan_window(model, dataclasses.replace(model.spec, fmin=50.0))
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", "-inf", "-1", "0", "1e9"])
+@pytest.mark.parametrize("option", ["--window", "--hop"])
+def test_lengths_that_cannot_be(checkpoint, tmp_path, capsys, option, seconds):
+    call = ["export", str(checkpoint), "--out", str(tmp_path / "a"), "--format", "onnx"]
+    assert main([*call, f"{option}={seconds}"]) == 2
+    assert f"{option} must be more than 0 s and at most 600 s" in capsys.readouterr().err
 
 
 def test_bad_use_is_one_sentence(checkpoint, tmp_path, capsys):
