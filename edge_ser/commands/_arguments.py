@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 
-__all__ = ["add_microphone_arguments", "finite"]
+__all__ = ["add_microphone_arguments", "count", "finite"]
 
 
 def add_microphone_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,6 +30,13 @@ def finite(text: str) -> float:
     if not math.isfinite(number):
         raise argparse.ArgumentTypeError(f"a finite number, not {text!r}")
     return number
+
+
+def count(text: str) -> int:
+    """A whole number from 1 on; for ``type=``."""
+    if not (text.isdecimal() and int(text) >= 1):
+        raise argparse.ArgumentTypeError(f"a whole number from 1 on, not {text!r}")
+    return int(text)
 
 
 def _channel(text: str) -> int | str:

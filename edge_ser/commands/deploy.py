@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -11,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from edge_ser.bundle import load_bundle
+from edge_ser.commands._arguments import count
 from edge_ser.commands._output import add_output_argument, write_table
+from edge_ser.commands.listen import words_of_listen
 from edge_ser.commands.service import LISTEN
 from edge_ser.deploy import Plan, Target, deploy_all, read_hosts
 from edge_ser.errors import EdgeSerError
@@ -66,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ssh-option", action="append", default=[], metavar="NAME=VALUE", help="further -o of ssh"
     )
-    parser.add_argument("--jobs", type=int, default=8, help="boards at once (default %(default)s)")
+    parser.add_argument("--jobs", type=count, default=8, help="boards at once (default %(default)s)")
     parser.add_argument("--reports", metavar="DIR", help="write each board's report to DIR/HOST.json")
     add_output_argument(parser)
 
@@ -88,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
             index=not args.no_index,
             model=load_bundle(args.model).path if args.model is not None else None,
             service="" if args.no_service else args.service,
-            listen=args.listen,
+            listen=shlex.join(words_of_listen(args.listen)),
             prefix=args.prefix,
             python=args.python,
         )

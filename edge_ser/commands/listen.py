@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import TextIO
+from typing import NoReturn, TextIO
 
 from edge_ser.bundle import DEFAULT_MODEL, PRECISIONS, load_bundle
 from edge_ser.commands._arguments import add_microphone_arguments, finite
@@ -24,7 +25,7 @@ from firmware_py.sinks import FORMS, Descriptor, ExecSink, QueuedSink, Sink, ope
 from firmware_py.sources import open_source
 from firmware_py.stop import stop_on_signals
 
-__all__ = ["add_arguments", "run"]
+__all__ = ["add_arguments", "run", "words_of_listen"]
 
 _EPILOG = """\
 examples:
@@ -141,6 +142,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="COMMAND",
         help="run a shell command when the steady label changes; EDGE_SER_LABEL says to what",
     )
+
+
+class _Refusing(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise EdgeSerError(message)
+
+
+def words_of_listen(text: str) -> list[str]:
+    """Arguments of ``edge-ser listen`` that something else is to run, in one word for the shell, one by one.
+
+    Raises
+    ------
+    EdgeSerError
+        ``edge-ser listen`` would refuse them.
+    """
+    parser = _Refusing(add_help=False, allow_abbrev=False)
+    add_arguments(parser)
+    try:
+        words = shlex.split(text)
+        parser.parse_args(words)
+    except (ValueError, EdgeSerError) as error:
+        raise EdgeSerError(f"edge-ser listen does not take {text!r}: {error}") from error
+    return words
 
 
 def run(args: argparse.Namespace) -> int:

@@ -44,7 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.description = (
         "List the models that come with the package, or look into bundles of your own. All files are checked; a "
-        "damaged bundle is listed with what is wrong, and the exit status is 1."
+        "damaged bundle is listed with what is wrong, and the exit status is 1; one that is named alone ends in a "
+        "sentence, with status 2."
     )
     parser.epilog = (
         "examples:\n"

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shlex
 import shutil
 import sys
 from pathlib import Path
 
 import edge_ser
+from edge_ser.commands._arguments import count
+from edge_ser.commands.listen import words_of_listen
 from edge_ser.errors import EdgeSerError
 from firmware_py.budget import read_budget
 from firmware_py.service import INSTALL_FOR_ALL, SystemdHost, Unit, refuse_homes
@@ -57,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--root", default="/", metavar="DIR", help="write into a system image; start nothing")
     parser.add_argument("--follow", action="store_true", help="logs: go on with what comes")
-    parser.add_argument("--lines", type=int, default=100, help="logs: so many (default %(default)s)")
+    parser.add_argument("--lines", type=count, default=100, help="logs: so many (default %(default)s)")
     parser.add_argument(
         "-o", "--output", choices=("text", "json"), default="text", help="status: default text"
     )
@@ -100,7 +101,7 @@ def _unit(args: argparse.Namespace) -> Unit:
         if "rss_mb" not in budget:
             raise EdgeSerError(f"the budget {args.budget} has no rss_mb to take as the memory limit")
         memory = budget["rss_mb"]
-    return Unit([*command, "listen", *shlex.split(args.listen)], memory_mb=memory, name=args.name)
+    return Unit([*command, "listen", *words_of_listen(args.listen)], memory_mb=memory, name=args.name)
 
 
 def _own_command() -> list[str]:

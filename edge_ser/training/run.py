@@ -99,6 +99,9 @@ def run_recipe(
     runs = all_runs(recipe, only)
     network = architecture(recipe.model).model
     recipe.shape(corpus.labels)  # what is wrong with it is said before hours of work
+    for run in only or runs:
+        if not (runs_dir / recipe.name / checkpoint_name(run)).exists():
+            _open_targets(recipe, run)
     clips = with_answers(corpus)
     distil = recipe.distil
     maker = ViewMaker(
@@ -186,6 +189,14 @@ def named(pattern: str, run: Run) -> str:
     if run.fold is None:
         pattern = pattern.replace("fold{fold}", "all").replace("{fold}", "all")
     return pattern.replace("{fold}", str(run.fold)).replace("{seed}", str(run.seed))
+
+
+def _open_targets(recipe: Recipe, run: Run) -> None:
+    """An `EdgeSerError` where what a run's teachers say is not there."""
+    patterns = [recipe.distil.targets, recipe.distil.adv] if recipe.distil else []
+    patterns += [recipe.beside.targets] if recipe.beside else []
+    for pattern in filter(None, patterns):
+        TargetStore.open(named(pattern, run))
 
 
 def _taught(recipe: Recipe, run: Run, views: Views, labels: Sequence[str]) -> Taught | None:

@@ -196,6 +196,22 @@ def test_a_program_that_is_named_is_the_one_that_runs(tmp_path, capsys):
     assert "absolute path" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("words", ["--bad x", "mic --channel left", "'mic", "mic other"])
+def test_what_listen_does_not_take_is_refused_before_a_service_is_made_of_it(tmp_path, words, capsys):
+    root = ["--root", str(tmp_path), "--program", "/bin/true"]
+    assert main(["service", "install", *root, "--listen", words]) == 2
+    assert "edge-ser listen does not take" in capsys.readouterr().err and not list(tmp_path.iterdir())
+    assert main(["deploy", "pi@nowhere.invalid", "--wheel", "absent.whl", "--listen", words]) == 2
+    assert "edge-ser listen does not take" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [("service", "logs", "--lines", "-4"), ("deploy", "pi@h", "--jobs", "0")])
+def test_counts_are_from_one_on(words, capsys):
+    with pytest.raises(SystemExit) as exit:
+        main(list(words))
+    assert exit.value.code == 2 and "a whole number from 1 on" in capsys.readouterr().err
+
+
 # --- words to systemd
 
 

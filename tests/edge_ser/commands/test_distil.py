@@ -119,6 +119,14 @@ def test_what_cannot_be_distilled_is_a_sentence(
     assert "Traceback" not in err
 
 
+def test_a_teacher_that_is_not_there_is_told_before_any_work(
+    recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe.write_text(recipe.read_text().replace("said/fold{fold}", "said/other"))
+    assert run(capsys, "distil", recipe, tmp_path)[0] == 2
+    assert not (tmp_path / "runs" / "cache").exists()
+
+
 def test_the_tables_that_the_help_shows_are_those_of_a_recipe(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["distil", "--help"])
