@@ -50,7 +50,8 @@ class Histogram:
     def add(self, values: np.ndarray) -> None:
         """Count values of any shape."""
         if self.high > self.low:
-            self.counts += np.histogram(values, _BINS, (self.low, self.high))[0]
+            # In float32 the bins of a narrow range, or of a subnormal one, would have no width.
+            self.counts += np.histogram(values.astype(np.float64), _BINS, (self.low, self.high))[0]
 
     def range(self, method: str) -> tuple[float, float]:
         """The range to give eight bits, within the limits.

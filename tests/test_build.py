@@ -90,3 +90,6 @@ def test_the_source_distribution_can_be_built_from(tmp_path: Path) -> None:
         names = {name.split("/", 1)[1] for name in archive.getnames()}
     assert {"hatch_build.py", "edge_ser/dsp/front_end.c", "pyproject.toml"} <= names
     assert LIBRARY not in names
+    # what is named is the package's own folders, not those of their names elsewhere
+    assert not any(name.startswith(("tests/", "benchmarks/", "results/", "runs/")) for name in names)
+    assert {"edge_ser/bundles/stream72k/bundle.json", "export/formats.py", "firmware_py/gate.py"} <= names

@@ -76,6 +76,16 @@ def test_percentiles_are_shares_of_the_values():
     assert low > values.min() - 1e-6 and high <= values.max()
 
 
+@pytest.mark.parametrize(("low", "high"), [(5.0, 5.0001), (0.0, 1e-42), (-100.0, -99.9999), (-3e38, 3e38)])
+def test_narrow_ranges_and_wide_ones(low, high):
+    values = np.linspace(low, high, 1000).astype(np.float32)
+    histogram = counted(values)
+    assert histogram.counts.sum() == 1000
+    for method in METHODS:
+        least, most = histogram.range(method)
+        assert histogram.low <= least <= most <= histogram.high
+
+
 def test_constants_and_nothing():
     constant = Histogram(2.0, 2.0)
     constant.add(np.full(10, 2.0))
