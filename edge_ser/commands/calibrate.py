@@ -29,8 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Write a copy of a bundle that says how far it can be believed. The temperature of its probabilities and the "
         "confidence under which it is unsure come from answers to speakers that the answering models never heard: "
         "those of edge-ser evaluate --checkpoints DIR --report DIR, of folds of the recipe that the bundle comes from, "
-        "or those of the bundle itself to recordings that are new to it. The detector of speech is "
-        "fitted on speech and other sounds and measured on held-out ones. What model files say of it follows; their networks stay as they are."
+        "or those of the bundle itself to recordings that are new to it. The detector of speech is fitted on "
+        "speech and other sounds and measured on held-out ones. What model files say of it follows; their networks "
+        "stay as they are."
     )
     parser.epilog = """\
 examples:

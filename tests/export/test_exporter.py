@@ -16,7 +16,6 @@ from edge_ser.evaluation.parity import LIMITS, Limit, hard_sounds
 from edge_ser.tensors import read_safetensors
 from export.calibration import calibrate_on_sample
 from export.exporter import export_checkpoint, temporary_bundle
-from export.figures import read_figures
 from export.formats import FORMATS, choose_formats
 from export.sensitivity import Mixed
 from firmware_py.engines import ENGINES
@@ -322,19 +321,6 @@ def test_refused_before_any_work(checkpoint, tmp_path):
         export_checkpoint(tmp_path / "none", tmp_path / "mine", formats, SOUNDS)
     with pytest.raises(EdgeSerError, match="safetensors"):
         export_checkpoint(tmp_path / "file", tmp_path / "mine", formats, SOUNDS)
-
-
-def test_figures(checkpoint, tmp_path):
-    result = tmp_path / "r.json"
-    result.write_text(
-        '{"protocol": "p", "corpus": "c", "uar": {"mean": 0.5, "ci95": null}, "confusion": [[1]]}'
-    )
-    assert read_figures(result) == {"corpus": "c", "protocol": "p", "uar": {"mean": 0.5, "ci95": None}}
-    result.write_text('{"uar": 1}')
-    with pytest.raises(EdgeSerError, match="protocol"):
-        read_figures(result)
-    with pytest.raises(EdgeSerError, match="not a file"):
-        read_figures(tmp_path / "none.json")
 
 
 def sample() -> str:

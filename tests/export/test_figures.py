@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from export.figures import failures
+from edge_ser.errors import EdgeSerError
+from export.figures import failures, read_figures
 
 
 def test_the_worst_classes_and_what_they_are_taken_for() -> None:
@@ -49,3 +53,16 @@ def test_no_class_left_out_is_worse(matrix: list[list[int]]) -> None:
     assert len(told) == min(3, len(recalls))
     assert [one["recall"] for one in told] == sorted(recalls.values())[:3]
     assert all(0 <= one["share"] <= 1 - one["recall"] + 1e-4 for one in told)
+
+
+def test_what_is_read_of_a_result(tmp_path: Path) -> None:
+    result = tmp_path / "r.json"
+    result.write_text(
+        '{"protocol": "p", "corpus": "c", "uar": {"mean": 0.5, "ci95": null}, "confusion": [[1]]}'
+    )
+    assert read_figures(result) == {"corpus": "c", "protocol": "p", "uar": {"mean": 0.5, "ci95": None}}
+    result.write_text('{"uar": 1}')
+    with pytest.raises(EdgeSerError, match="protocol"):
+        read_figures(result)
+    with pytest.raises(EdgeSerError, match="not a file"):
+        read_figures(tmp_path / "none.json")
