@@ -1,7 +1,7 @@
 """The compiled front end, ``front_end.c``, called through ctypes (which NumPy has loaded already).
 
-A call costs 0.4 us; an extension of the stable Python ABI would save half of that and would need
-Python's headers on every board that builds from source.
+An extension of the stable Python ABI would be called a little faster and would need Python's headers on
+every board that builds from source.
 """
 
 from __future__ import annotations

@@ -24,8 +24,8 @@ def backend(spec: MelSpec | None = None) -> str:
     Parameters
     ----------
     spec : MelSpec, optional
-        The front end; the default one of `MelSpec` if not given. C takes an even ``n_fft`` without
-        prime factors above 31, so every power of two and the likes of 400 and 480.
+        The front end; the default one of `MelSpec` if not given. C takes an ``n_fft`` that is a multiple
+        of 8 without prime factors above 31, so every power of two from there and the likes of 400 and 480.
 
     Returns
     -------
@@ -61,7 +61,7 @@ def backend(spec: MelSpec | None = None) -> str:
     if forced == "c" and not takes:
         raise EdgeSerError(
             f"{VARIABLE}=c, but the compiled front end does not take n_fft {spec.n_fft} with floor {spec.floor:g}: "
-            "it needs an even n_fft without prime factors above 31, and a floor that is not denormal"
+            "it needs an n_fft that is a multiple of 8 without prime factors above 31, and a floor that is not denormal"
         )
     return "c" if built and takes else "numpy"
 

@@ -4,7 +4,7 @@
  * - No Python API: one library serves every Python, and a board needs a C compiler but no headers.
  * - Double precision: in float32 the quiet bands beside loud ones of real speech are wrong by up to 0.01 dB.
  * - Written in pairs of doubles, a register of NEON and of SSE2. Left to the compiler's vectoriser the same loops
- *   were a third slower, and differently so for each compiler; compiled for AVX2 they gain 8 %, not worth a
+ *   were a third slower, and differently so for each compiler; compiled for AVX2 they gain little, not worth a
  *   second copy; several frames side by side in a register gain nothing at this width.
  * - A frame's result depends on its samples alone, so any split of a recording gives the same bits. Sums have
  *   one order, and the build contracts nothing to fused operations (-ffp-contract=off).

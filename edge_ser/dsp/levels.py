@@ -19,11 +19,15 @@ def _to_db(
     S: npt.ArrayLike, ref: float | Callable[[Floats], Any], amin: float, top_db: float | None, factor: float
 ) -> Floats:
     values = np.ascontiguousarray(S, np.float32)
-    if amin <= 0:
-        raise EdgeSerError(f"amin must be above 0, not {amin!r}")
-    if top_db is not None and top_db < 0:
-        raise EdgeSerError(f"top_db must not be negative, but is {top_db!r}")
+    if not np.isfinite(values).all():
+        raise EdgeSerError("S holds NaN or infinite numbers")
+    if not 0 < amin < np.inf:  # said so that NaN is neither
+        raise EdgeSerError(f"amin must be a finite number above 0, not {amin!r}")
+    if top_db is not None and not top_db >= 0:
+        raise EdgeSerError(f"top_db must be a number of at least 0, not {top_db!r}")
     reference = abs(float(ref(values) if callable(ref) else ref))
+    if not reference < np.inf:
+        raise EdgeSerError(f"ref must be a finite number, not {reference!r}")
     shift = -factor * np.log10(max(amin, reference))
     decibels: Floats = implementation().logarithm(values, amin, factor / np.log(10.0), shift)
     if top_db is not None and decibels.size:
@@ -43,7 +47,7 @@ def power_to_db(
     Parameters
     ----------
     S : any shape
-        Powers, not negative.
+        Powers, finite and not negative.
     ref : float or callable
         0 dB, or what computes it from `S`, such as `numpy.max`.
     amin : float
@@ -58,7 +62,7 @@ def power_to_db(
     Raises
     ------
     EdgeSerError
-        A value is out of its range.
+        A value is out of its range, NaN or infinite.
     """
     return _to_db(S, ref, amin, top_db, 10.0)
 

@@ -75,7 +75,7 @@ def test_a_pipelines_file_is_refused_as_well(tmp_path):
     x = np.random.default_rng(0).normal(size=(40, 5)).astype(np.float32)
     model = make_pipeline(LogisticRegression()).fit(x, np.where(x[:, 0] > 0, "angry", "sad"))
     content = pipeline_to_onnx(model, 5, decides=False)
-    config = {"labels": ["angry", "sad"], "step_frames": 1}
+    config = {"labels": ["angry", "sad"]}
     entries = manifest([{"path": "model.onnx", "engine": "onnx", "precision": "fp32", "form": "vector"}])
     entries |= {
         "architecture": "pipeline",

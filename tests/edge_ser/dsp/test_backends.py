@@ -77,9 +77,15 @@ def test_with_the_library_it_is_c(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_spec_that_c_does_not_take(monkeypatch: pytest.MonkeyPatch) -> None:
     assert backend(ODD) == LogMelStream(ODD).backend == "numpy"
     assert backend(MelSpec(floor=1e-310)) == "numpy"
+    even = MelSpec(n_fft=500, win_length=500, n_mels=40)
+    assert backend(even) == "numpy"
     monkeypatch.setenv(VARIABLE, "c")
     with pytest.raises(EdgeSerError, match="does not take n_fft 441"):
         log_mel(np.zeros(1000), ODD)
+    with pytest.raises(
+        EdgeSerError, match="does not take n_fft 500 .* a multiple of 8 without prime factors"
+    ):
+        backend(even)
 
 
 def test_an_unknown_backend_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
