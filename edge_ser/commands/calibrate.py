@@ -85,6 +85,7 @@ def run(args: argparse.Namespace) -> int:
             "there is nothing to do: name --predictions or --figures, or leave --no-detector out"
         )
     bundle = load_bundle(args.model)
+    _renewed(bundle, _manifest(bundle))  # what hinders that is told before anything is fitted
     made: dict[str, Any] = {}
     worth: dict[str, Any] = {"speakers_left_out": None, "as_it_was": None}
     if args.predictions:
@@ -238,17 +239,28 @@ def _detector(bundle: Bundle, args: argparse.Namespace) -> dict[str, Any]:
 def _write(bundle: Bundle, made: dict[str, Any], out: Path, *, overwrite: bool) -> None:
     """The bundle's own manifest and files with what was made, which the files and a card say too."""
     from export.card import card_text
-    from export.metadata import renewed
 
-    manifest = parse_json_object((bundle.path / "bundle.json").read_bytes(), str(bundle.path)) | made
-    manifest["name"] = bundle.name
-    files = {
-        file.path: renewed((bundle.path / file.path).read_bytes(), file.engine, manifest)
-        for file in bundle.files
-    }
+    manifest = _manifest(bundle) | made
+    files = _renewed(bundle, manifest)
     if bundle.card is not None:
         files[bundle.card.name] = card_text(manifest).encode("utf-8")
     manifest["files"] = [
         {k: v for k, v in entry.items() if k not in ("sha256", "bytes")} for entry in manifest["files"]
     ]
     write_bundle(out, manifest, files, overwrite=overwrite)
+
+
+def _manifest(bundle: Bundle) -> dict[str, Any]:
+    return parse_json_object((bundle.path / "bundle.json").read_bytes(), str(bundle.path)) | {
+        "name": bundle.name
+    }
+
+
+def _renewed(bundle: Bundle, manifest: dict[str, Any]) -> dict[str, bytes]:
+    """The bundle's files, with what the manifest says in those that say it too."""
+    from export.metadata import renewed
+
+    return {
+        file.path: renewed((bundle.path / file.path).read_bytes(), file.engine, manifest)
+        for file in bundle.files
+    }
