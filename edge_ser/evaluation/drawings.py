@@ -81,8 +81,9 @@ def _curves(figure: Figure, labels: Sequence[str], truth: np.ndarray, scores: np
     left.plot([0, 1], [0, 1], color=FAINT, lw=1)
     left.set(xlabel="false positive rate", ylabel="true positive rate", title="ROC, area")
     right.set(xlabel="recall", ylabel="precision", title="precision-recall, average", ylim=(0, 1.02))
-    left.legend(fontsize=8, loc="lower right")
-    right.legend(fontsize=8, loc="lower left")
+    for axes, place in ((left, "lower right"), (right, "lower left")):
+        if axes.get_legend_handles_labels()[1]:  # none where one class is all there is
+            axes.legend(fontsize=8, loc=place)
 
 
 def _speakers(figure: Figure, rows: Sequence[Mapping[str, Any]]) -> None:
