@@ -40,9 +40,8 @@ def twins(results: Path) -> dict[str, str]:
     told = {}
     for part in ("fold0", "others"):  # the mix was chosen by the first, among others
         folds = [str(one["fold"]) for one in read(results / f"stream72k-{part}-ravdess.json")["folds"]]
-        told[part] = (
-            f"fold{'s' * (len(folds) > 1)} {' and '.join(filter(None, (', '.join(folds[:-1]), folds[-1])))}"
-        )
+        *before, last = folds
+        told[part] = f"folds {', '.join(before)} and {last}" if before else f"fold {last}"
     return told
 
 

@@ -147,6 +147,11 @@ class Manifest:
         return there[0] if there and DEFAULT_PRECISION not in there else DEFAULT_PRECISION
 
     @property
+    def step_s(self) -> float:
+        """Seconds from one answer to the next."""
+        return self.step_frames * self.spec.hop_length / self.spec.sample_rate
+
+    @property
     def hears(self) -> str:
         """What a step of its engines takes: ``features``, or ``samples`` where only a whole window gives features."""
         if self.window is None:

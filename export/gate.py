@@ -279,7 +279,7 @@ def gate(made: Sequence[Exported], bundle: Bundle, exam: Exam, say: Say) -> list
 
 
 def _about(bundle: Bundle) -> dict[str, Any]:
-    seconds = bundle.step_frames * bundle.spec.hop_length / bundle.spec.sample_rate
+    seconds = bundle.step_s
     return {
         "name": bundle.name,
         "architecture": bundle.architecture,

@@ -323,7 +323,7 @@ def _try(bundle: Bundle, engine: str, precision: str, top: _Table) -> None:
     assert bundle.interface is not None
     opened = open_engine(bundle, engine, precision)
     every = max(1, round(bundle.spec.frame_rate / bundle.step_frames))
-    seconds = max(_TRIED_S, bundle.step_frames / bundle.spec.frame_rate)
+    seconds = max(_TRIED_S, bundle.step_s)
     try:
         inputs = inputs_of(bundle, hard_sounds(seconds, bundle.spec.sample_rate))
         rows = np.concatenate([device_answers(opened, steps, every) for steps in inputs.values()])

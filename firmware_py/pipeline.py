@@ -55,8 +55,7 @@ def speaker_turns(bundle: Bundle) -> SpeakerTurns:
             f"{bundle.name} does not say its typical answers, so it cannot get used to a speaker; leave --adapt out, "
             "or write them with edge-ser calibrate --predictions"
         )
-    step_s = bundle.step_frames * bundle.spec.hop_length / bundle.spec.sample_rate
-    return SpeakerTurns(SpeakerMean(bundle.calibration.typical), step_s)
+    return SpeakerTurns(SpeakerMean(bundle.calibration.typical), bundle.step_s)
 
 
 class Pipeline:

@@ -14,7 +14,6 @@ from typing import Any
 from edge_ser.bundle import load_bundle
 from edge_ser.commands._arguments import count
 from edge_ser.commands._output import add_output_argument, write_table
-from edge_ser.commands.listen import words_of_listen
 from edge_ser.commands.service import LISTEN
 from edge_ser.deploy import Plan, Target, deploy_all, read_hosts
 from edge_ser.errors import EdgeSerError
@@ -81,6 +80,9 @@ def run(args: argparse.Namespace) -> int:
         raise EdgeSerError("name a board: edge-ser deploy pi@raspberrypi.local, or --hosts FILE")
     if not args.no_service:
         refuse_homes(args.prefix, "name another --prefix, such as /opt/edge-ser, or --no-service")
+    from edge_ser.commands.listen import words_of_listen  # here, as it brings all that listens
+
+    listen = shlex.join(words_of_listen(args.listen))  # before a wheel is built
     targets = [
         Target(host, args.port, args.identity, tuple(args.ssh_option)) for host in dict.fromkeys(hosts)
     ]
@@ -91,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
             index=not args.no_index,
             model=load_bundle(args.model).path if args.model is not None else None,
             service="" if args.no_service else args.service,
-            listen=shlex.join(words_of_listen(args.listen)),
+            listen=listen,
             prefix=args.prefix,
             python=args.python,
         )

@@ -172,7 +172,7 @@ def run(args: argparse.Namespace) -> int:
     meter = Meter()
     meter.mark("start")
     bundle = load_bundle(args.model)
-    step_s = bundle.step_frames * bundle.spec.hop_length / bundle.spec.sample_rate
+    step_s = bundle.step_s
     every = _steps(args.hop, step_s)
     if args.duration is not None and args.duration < every * step_s:
         raise EdgeSerError(

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import edge_ser
 from edge_ser.commands._arguments import count
-from edge_ser.commands.listen import words_of_listen
 from edge_ser.errors import EdgeSerError
 from firmware_py.budget import read_budget
 from firmware_py.service import INSTALL_FOR_ALL, SystemdHost, Unit, refuse_homes
@@ -101,6 +100,8 @@ def _unit(args: argparse.Namespace) -> Unit:
         if "rss_mb" not in budget:
             raise EdgeSerError(f"the budget {args.budget} has no rss_mb to take as the memory limit")
         memory = budget["rss_mb"]
+    from edge_ser.commands.listen import words_of_listen  # here, as it brings all that listens
+
     return Unit([*command, "listen", *words_of_listen(args.listen)], memory_mb=memory, name=args.name)
 
 

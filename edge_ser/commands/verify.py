@@ -66,10 +66,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Do it; 1 when a check failed."""
     bundle = load_bundle(args.model)
-    step_s = bundle.step_frames / bundle.spec.frame_rate
-    if not step_s <= args.seconds < math.inf:
+    if not bundle.step_s <= args.seconds < math.inf:
         raise EdgeSerError(
-            f"--seconds {args.seconds:g} of each recording cannot be heard; give {step_s:g} or more, a model's step"
+            f"--seconds {args.seconds:g} of each recording cannot be heard; give {bundle.step_s:g} or more, a "
+            "model's step"
         )
     sounds = hard_sounds(sample_rate=bundle.spec.sample_rate)
     sounds |= recordings(args.audio, args.seconds)

@@ -130,7 +130,7 @@ def expected_calibration_error(
     """Mean distance of confidence from accuracy over bins, weighted by clips (Naeini et al., AAAI 2015); 0..1."""
     _checked(scores, truth)
     confidence, right, place = _in_bins(scores, truth, bins)
-    weights = _alike(len(truth)) if weights is None else weights
+    weights = _or_alike(weights, len(truth))
     return float(np.abs(np.bincount(place, weights * (confidence - right))).sum() / weights.sum())
 
 
@@ -165,7 +165,7 @@ def unsure_threshold(confidence: Floats, coverage: float, weights: Floats | None
         raise EdgeSerError(f"a coverage lies above 0 and is at most 1, not {coverage:g}")
     if not len(confidence):
         raise EdgeSerError("a threshold of confidence needs answers")
-    weights = _alike(len(confidence)) if weights is None else weights
+    weights = _or_alike(weights, len(confidence))
     order = np.argsort(-confidence, kind="stable")
     kept = np.cumsum(weights[order]) / weights.sum()
     # Not the ceiling of coverage times answers, as 0.28 * 25 is a little over 7. Sums of weights are rounded too.
@@ -212,7 +212,7 @@ def by_others(
     weights: Floats | None = None,
 ) -> tuple[Floats, NDArray[np.bool_]]:
     """As `cross_fitted`, of probabilities (n, labels), classes (n,) and groups (n,) of whole speakers."""
-    weights = _alike(len(truth)) if weights is None else weights
+    weights = _or_alike(weights, len(truth))
     calibrated, sure = np.empty_like(scores), np.empty(len(scores), bool)
     for group in np.unique(groups):
         inside, outside = groups == group, groups != group
@@ -227,7 +227,7 @@ def abstention(
     scores: Floats, truth: NDArray[np.int64], sure: NDArray[np.bool_], weights: Floats | None = None
 ) -> dict[str, Any]:
     """Of calibrated answers, some of them sure: ``ece``, ``coverage``, and ``accuracy`` and ``gain`` of the sure."""
-    weights = _alike(len(truth)) if weights is None else weights
+    weights = _or_alike(weights, len(truth))
     right = scores.argmax(1) == truth
     accuracy = float(np.average(right[sure], weights=weights[sure])) if sure.any() else None
     return {
@@ -282,8 +282,8 @@ def _in_bins(
     return confidence, scores.argmax(1) == truth, np.minimum((confidence * bins).astype(int), bins - 1)
 
 
-def _alike(count: int) -> Floats:
-    return np.ones(count)
+def _or_alike(weights: Floats | None, clips: int) -> Floats:
+    return np.ones(clips) if weights is None else weights
 
 
 def _checked(scores: Floats, truth: NDArray[np.int64]) -> None:

@@ -104,10 +104,8 @@ def run_ablation(
         over folds and seeds), ``seeds`` (the mean over folds of each seed), ``spread`` (their standard deviation;
         None of one seed) and, where clips are rated, ``ccc`` of ``arousal``, ``dominance`` and ``valence``.
     """
-    for name in ablation.variants:
-        pooled(
-            ablation.read_variant(name)
-        )  # what is wrong with the last one is said before the first is trained
+    for name in ablation.variants:  # what is wrong with the last one is said before the first is trained
+        pooled(ablation.read_variant(name))
     rows = []
     for name, changes in ablation.variants.items():
         report(name)

@@ -138,10 +138,10 @@ def check_folds(corpus: Corpus, wanted: Sequence[int], beside: Sequence[str] = (
     EdgeSerError
         There is no such fold, or one of its speakers is heard in training too.
     """
-    heard = [clip for name in beside for clip in with_answers(load_corpus(name))] if wanted else []
+    heard = {clip.speaker for name in beside if wanted for clip in with_answers(load_corpus(name))}
     for fold in wanted:
         _, test = corpus.split(fold)
-        if both := sorted({clip.speaker for clip in test} & {clip.speaker for clip in heard}):
+        if both := sorted({clip.speaker for clip in test} & heard):
             raise EdgeSerError(
                 f"{both[0]} speaks in fold {fold} of {corpus.name}, which is held out, and in {' or '.join(beside)}, "
                 "which is heard: leave that speaker out there, or give two people two names"
