@@ -24,6 +24,7 @@ STUDENTS = (
     ("ravdess-distil", "export"),
     ("ravdess-session", "export-session"),
     ("ravdess-live", "export-live"),
+    ("ravdess-six", "export-six"),
 )
 RIVALS = ("rival-wav2small-72k", "rival-wav2small-17k", "rival-mobilenetv4-s")
 # The corpora of the shipped model's training mix.
@@ -196,8 +197,11 @@ def beside_student(results: Path) -> str:
 def corpora(results: Path) -> str:
     """The student on each corpus's own folds, begun on the others."""
     rows = []
-    for name, how in ((name, how) for name in OWN for how in ("distil", "live")):
-        one = read(results / f"{name}-{how}.json")
+    for name, how in ((name, how) for name in OWN for how in ("distil", "live", "six")):
+        made = results / f"{name}-{how}.json"
+        if not made.exists():
+            continue
+        one = read(made)
         at = results / f"{name}-{how}-int8.json"
         on_device = read(at) if at.exists() else {}
         rows.append(
