@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -73,11 +74,16 @@ def measure(
     corpus: Corpus,
     device_of: Callable[[str, str], Device | None],
     progress: Callable[[Iterable[Any]], Iterable[Any]],
+    excluded: Iterable[str] = (),
 ) -> dict[str, Any]:
-    """What the options ask for, by the names that reports know."""
+    """What the options ask for, by the names that reports know; `excluded` are files that could not be answered."""
     measured: dict[str, Any] = {}
     if not (args.robustness or args.streaming):
         return measured
+    if gone := set(excluded):
+        corpus = dataclasses.replace(
+            corpus, clips=tuple(clip for clip in corpus.clips if str(clip.path) not in gone)
+        )
     clips = _some(args, corpus)
     device = device_of(args.engine, args.precision) if args.checkpoints is not None else None
     if args.robustness:

@@ -193,7 +193,8 @@ def run(args: argparse.Namespace) -> int:
     if not (args.report or args.robustness or args.streaming or args.session):
         return _finish(args, result, None)
     answers = Answers.of(result, scored, result.get("labels", ()))
-    measured = measure(args, corpus, device_of, _progress)
+    excluded = [one["file"] for one in result.get("excluded", ())]
+    measured = measure(args, corpus, device_of, _progress, excluded)
     if args.session:
         from edge_ser.evaluation.session import session_figures
 

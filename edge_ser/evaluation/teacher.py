@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 from edge_ser.audio import load_audio
 from edge_ser.corpora import Clip, Corpus
 from edge_ser.errors import EdgeSerError
+from edge_ser.evaluation.evaluate import answered
 from edge_ser.evaluation.listeners import Ask, Heard, Listener
 from edge_ser.evaluation.score import Scored, best_label, summarise
 from firmware_py.decision import probabilities
@@ -66,11 +68,11 @@ def teacher_listener(
 
     def mean(teacher: LinearTeacher, speaker: str) -> np.ndarray:
         if speaker not in means:
-            own = [
-                statistics(teacher.encoder, load_audio(clip.path))
-                for clip in clips
-                if clip.speaker == speaker
-            ]
+            own = []
+            for clip in clips:
+                if clip.speaker == speaker:
+                    with contextlib.suppress(EdgeSerError):  # a clip that nobody can hear is told when it is asked for
+                        own.append(statistics(teacher.encoder, load_audio(clip.path)))
             means[speaker] = np.mean(own, axis=0)
         return means[speaker]
 
@@ -106,22 +108,25 @@ def evaluate_teacher(
     progress: Callable[[Iterable[Clip]], Iterable[Clip]] = iter,
 ) -> tuple[dict[str, Any], list[Scored]]:
     """A teacher's answers to some clips, and figures as `edge_ser.evaluation.evaluate.evaluate_checkpoints` gives."""
-    scored = []
-    for clip in progress(clips):
+
+    def ask(clip: Clip) -> Scored:
         heard = listener.hear(clip, load_audio(clip.path))
         label = best_label(heard.scores, listener.labels)
         scores = tuple(map(float, heard.scores))
         arousal, dominance, valence = map(float, heard.adv)
-        scored.append(Scored(clip, label, (arousal, dominance, valence), clip.fold or 0, 0, scores))
+        return Scored(clip, label, (arousal, dominance, valence), clip.fold or 0, 0, scores)
+
+    scored, excluded = answered(clips, ask, progress)
     folds = sorted({one.fold for one in scored})
     result = {
         "corpus": corpus.name,
-        "protocol": f"{len(clips)} of {len(corpus)} clips, evenly over speakers and emotions, of fold"
+        "protocol": f"{len(scored)} of {len(corpus)} clips, evenly over speakers and emotions, of fold"
         f"{'s' if len(folds) > 1 else ''} {', '.join(map(str, folds))}; {listener.statement}",
         "model": listener.name,
         "params": None,
         "seeds": [0],
         "left_out": [dataclasses.asdict(one) for one in corpus.left_out],
+        "excluded": [dataclasses.asdict(one) for one in excluded],
         **summarise(scored, corpus.labels),
     }
     return result, scored

@@ -95,9 +95,10 @@ def test_robustness_and_streaming_from_the_command(
 ) -> None:
     for name in ("noise", "esc10", "rir"):
         need_corpus(name)
-    call = ["evaluate", str(numpy_bundle.path), "--corpus", str(table), "--engine", "numpy", "--clips", "4"]
+    call = ["evaluate", str(numpy_bundle.path), "--corpus", str(table), "--engine", "numpy", "--clips", "9"]
     assert main([*call, "--robustness", "--streaming", "--report", str(tmp_path / "r"), "-o", "json"]) == 0
     result = json.loads(capsys.readouterr().out)
+    assert len(result["excluded"]) == 1 and result["robustness"]["protocol"].startswith("3 of 5 clips")
     rows = {row["condition"]: row for row in result["robustness"]["conditions"]}
     assert rows["clean"]["lost"] == 0 and rows["clean"]["same_label"] == 1 and len(rows) == 36
     assert [(row["model"], row["tests"]) for row in result["tests"]["summary"]] == [

@@ -66,6 +66,20 @@ def test_answers_are_those_of_the_folds_own_heads(
         listener.hear(other, load_audio(other.path))
 
 
+def test_a_clip_that_cannot_be_read_is_left_out_and_told(
+    taught: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_encoder(monkeypatch, Bands())
+    table = write_tones(tmp_path)
+    corpus = load_csv(table)
+    clips = [clip for clip in corpus.clips if clip.fold == 1]
+    clips[0].path.write_bytes(b"no sound")
+    listener = teacher_listener(taught[1] / "centred", "bands", corpus, clips, folds=[1])
+    result, scored = evaluate_teacher(listener, corpus, clips)
+    assert [one.clip for one in scored] == clips[1:] and result["protocol"].startswith("11 of 36 clips")
+    assert [one["file"] for one in result["excluded"]] == [str(clips[0].path)]
+
+
 def test_the_command(
     taught: tuple[Path, Path],
     tmp_path: Path,
