@@ -18,6 +18,7 @@ from edge_ser.errors import EdgeSerError
 __all__ = [
     "expand_user",
     "fsync_folder",
+    "is_special",
     "parse_json_object",
     "parse_toml",
     "permissions_from_umask",
@@ -74,7 +75,8 @@ def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
     Parameters
     ----------
     path : path
-        The target; its folder must exist.
+        The target; its folder must exist. What a link leads to is written and the link stays; a device or a pipe
+        is written to, as it holds nothing.
     data : bytes
         The whole content.
 
@@ -87,6 +89,11 @@ def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
     if target.is_dir():
         raise EdgeSerError(f"{target} is a folder; name a file to write")
     try:
+        if is_special(target):
+            with target.open("wb") as file:
+                file.write(data)
+            return
+        target = Path(os.path.realpath(target))
         handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
         os.close(handle)
         aside = Path(name)
@@ -100,8 +107,13 @@ def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
         fsync_folder(target.parent)
     except OSError as error:
         raise EdgeSerError(
-            f"cannot write {target}: {error.strerror or error}; choose a folder that can be written"
+            f"cannot write {path}: {error.strerror or error}; choose a folder that can be written"
         ) from error
+
+
+def is_special(path: Path) -> bool:
+    """Whether something stands there that is neither a file nor a folder, such as ``/dev/stdout`` or a pipe."""
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def write_json(path: str | os.PathLike[str], document: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from edge_ser.audio import SAMPLE_RATE, float_to_pcm16, pcm16_to_float
 from edge_ser.errors import EdgeSerError
-from edge_ser.files import fsync_folder, permissions_from_umask, sha256
+from edge_ser.files import fsync_folder, is_special, permissions_from_umask, sha256
 
 from .prediction import Prediction
 
@@ -45,13 +45,15 @@ class Recorder:
     """
 
     def __init__(self, path: str | os.PathLike[str], settings: Mapping[str, Any] | None = None) -> None:
-        self.path = Path(path)
+        self.path = Path(os.path.realpath(path))  # a link stays a link
         self._settings = dict(settings or {})
         self._gaps: list[tuple[int, dict[str, int]]] = []
         self._digest = AnswerDigest()
         self._bytes = 0
         if self.path.is_dir():
             raise EdgeSerError(f"{self.path} is a folder; name a file to record to")
+        if is_special(self.path):
+            raise EdgeSerError(f"{path} is no file that a recording could be; name one to record to")
         try:
             handle, aside = tempfile.mkstemp(
                 prefix=f".{self.path.name}.", suffix=".part", dir=self.path.parent

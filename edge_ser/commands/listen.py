@@ -211,7 +211,7 @@ def run(args: argparse.Namespace) -> int:
         notifier.say("STOPPING=1")
     for sink in sinks:
         if isinstance(sink, QueuedSink):
-            sink.check()  # what went wrong while the last lines were written
+            sink.check_end()  # the last lines were written since
     return 0
 
 

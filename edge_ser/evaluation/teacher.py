@@ -71,7 +71,9 @@ def teacher_listener(
             own = []
             for clip in clips:
                 if clip.speaker == speaker:
-                    with contextlib.suppress(EdgeSerError):  # a clip that nobody can hear is told when it is asked for
+                    with contextlib.suppress(
+                        EdgeSerError
+                    ):  # a clip that nobody can hear is told when it is asked for
                         own.append(statistics(teacher.encoder, load_audio(clip.path)))
             means[speaker] = np.mean(own, axis=0)
         return means[speaker]

@@ -9,6 +9,8 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Any
 
+from edge_ser.errors import EdgeSerError
+
 from ..events import Event
 from ..prediction import Prediction
 from ..summary import Run, Summary
@@ -92,6 +94,13 @@ class QueuedSink:
         """Raise what ended the thread, if anything did."""
         if self._error is not None:
             raise self._error
+
+    def check_end(self) -> None:
+        """As `check`, when no more will come: an `EdgeSerError` where the last could not be written."""
+        self.check()
+        if why := self.account.failure:
+            lost = f"{self.account.dropped} of {self.account.given} answers are not in it"
+            raise EdgeSerError(f"{self.name} could not be written to the end ({why}): {lost}; make room")
 
     def close(self) -> None:
         """Wait for what is queued, two seconds at most; what a stuck sink still holds then is given up."""

@@ -1,15 +1,18 @@
-"""Digests without OpenSSL, and the folders of a user who may have none."""
+"""Digests without OpenSSL, the folders of a user who may have none, and files written whole or not at all."""
 
 import hashlib
+import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_ser.files import expand_user, sha256, user_cache
+from edge_ser.errors import EdgeSerError
+from edge_ser.files import expand_user, sha256, user_cache, write_atomic
 
 
 @given(st.lists(st.binary(max_size=200)))
@@ -55,3 +58,39 @@ def test_no_home(homeless, monkeypatch, tmp_path):
 
 def test_nobodys_home_stays_as_it_is_written():
     assert expand_user("~nobody-of-that-name/a") == Path("~nobody-of-that-name/a")
+
+
+def test_a_file_is_replaced_whole_and_a_link_stays_a_link(tmp_path):
+    target, link = tmp_path / "target", tmp_path / "link"
+    target.write_bytes(b"before")
+    link.symlink_to(target)
+    write_atomic(link, b"after")
+    assert link.is_symlink() and target.read_bytes() == b"after"
+    link.unlink()
+    link.symlink_to(tmp_path / "missing" / "file")
+    with pytest.raises(EdgeSerError, match="link: No such file or directory"):
+        write_atomic(link, b"x")
+    with pytest.raises(EdgeSerError, match="is a folder"):
+        write_atomic(tmp_path, b"x")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "target"]  # nothing is left aside
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with a name here")
+def test_what_is_no_file_is_written_to_and_stays(tmp_path):
+    pipe, got = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: got.append(pipe.read_bytes()))
+    reader.start()
+    write_atomic(pipe, b"through")
+    reader.join(10)
+    assert got == [b"through"] and pipe.is_fifo()
+    program = "from edge_ser.files import write_atomic; write_atomic('/dev/stdout', b'out')"
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert ran.stdout == b"out" and Path("/dev/stdout").is_symlink()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_a_device_that_refuses():
+    with pytest.raises(EdgeSerError, match="No space left on device"):
+        write_atomic("/dev/full", b"x")
+    assert not Path("/dev/full").is_file()

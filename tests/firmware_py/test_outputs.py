@@ -103,10 +103,13 @@ def test_a_full_disk_drops_and_goes_on():
     wait_for(lambda: sink.account.dropped == 1)
     assert sink.account.failure == "No space left on device"
     sink.check()  # no reason to end
+    with pytest.raises(EdgeSerError, match=r"x could not be written .*1 of 1 answers are not in it"):
+        sink.check_end()
     inner.fails = None
     sink.prediction(prediction(end=2))
     wait_for(lambda: sink.account.written == 1)
     assert sink.account.failure is None
+    sink.check_end()
     sink.close()
 
 

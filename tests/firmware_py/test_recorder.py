@@ -43,6 +43,16 @@ def test_places_that_cannot_be_written(tmp_path):
         Recorder(tmp_path / "absent" / "a.wav")
 
 
+def test_a_device_stays_one_and_a_link_stays_a_link(tmp_path):
+    with pytest.raises(EdgeSerError, match="/dev/null is no file"):
+        Recorder("/dev/null")
+    (tmp_path / "link.wav").symlink_to(tmp_path / "real.wav")
+    recorder = Recorder(tmp_path / "link.wav")
+    recorder.write(np.full(160, 0.5, np.float32))
+    recorder.close()
+    assert (tmp_path / "link.wav").is_symlink() and len(load_audio(tmp_path / "real.wav")) == 160
+
+
 def test_a_full_disk_keeps_what_was_written(tmp_path):
     # A limit on file size stands for the disk: the same failing write, without needing a disk.
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
