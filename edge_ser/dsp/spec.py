@@ -17,6 +17,9 @@ MEL_NORMS = ("slaney", "none")
 LOGS = ("db", "log10", "ln", "none")
 PADDINGS = ("causal", "none", "center", "reflect")
 
+#: Beyond these, features need not be numbers in float32.
+_LEAST_SCALE, _MOST_MEAN = 1e-6, 1e6
+
 
 @dataclasses.dataclass(frozen=True)
 class MelSpec:
@@ -50,7 +53,7 @@ class MelSpec:
         ``(k + 1) * hop_length - 1`` and ``n`` samples give ``n // hop_length`` frames; 'none':
         librosa's ``center=False``; 'center' and 'reflect': ``center=True`` with zeros or reflection.
     mean, scale : float
-        Output is ``(log_mel - mean) / scale``; ``scale > 0``.
+        Output is ``(log_mel - mean) / scale``; ``scale`` at least 1e-6, ``mean`` from -1e6 to 1e6.
 
     Raises
     ------
@@ -105,8 +108,12 @@ class MelSpec:
             raise EdgeSerError(
                 f"MelSpec needs 0 <= fmin < fmax <= {self.sample_rate / 2:g} Hz, not {self.fmin:g} and {self.fmax:g}"
             )
-        if self.floor <= 0 or self.scale <= 0:
-            raise EdgeSerError("MelSpec.floor and MelSpec.scale must be above 0")
+        if self.floor <= 0:
+            raise EdgeSerError("MelSpec.floor must be above 0")
+        if self.scale < _LEAST_SCALE:
+            raise EdgeSerError(f"MelSpec.scale must be at least {_LEAST_SCALE:g}, not {self.scale:g}")
+        if abs(self.mean) > _MOST_MEAN:
+            raise EdgeSerError(f"MelSpec.mean must lie within {_MOST_MEAN:g} of 0, not at {self.mean:g}")
 
     @property
     def frame_rate(self) -> float:

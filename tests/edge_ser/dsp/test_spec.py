@@ -18,6 +18,8 @@ from edge_ser.errors import EdgeSerError
         ({"n_mels": True}, "n_mels"),
         ({"floor": 0.0}, "floor"),
         ({"scale": -1.0}, "scale"),
+        ({"scale": 1e-300}, "scale must be at least 1e-06, not 1e-300"),
+        ({"mean": -1e9}, "mean"),
         ({"mean": float("nan")}, "mean"),
         ({"window": "kaiser"}, "window must be one of"),
         ({"mel_scale": "bark"}, "mel_scale"),
