@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from .prediction import Prediction
 
 __all__ = ["Steady"]
 
 
 class Steady:
-    """Puts a label on predictions that does not flicker; the raw values stay as they are.
+    """A label of what predictions say that does not flicker.
 
     The label changes when another one is ahead of it by `margin`, begins anew with each turn, and goes when nobody
     spoke for `hold_s`. Nothing is smoothed: the model's answer is already about all that it heard of a turn, and to
@@ -32,10 +30,6 @@ class Steady:
         self._heard_s = self._quiet_s = 0.0
         self._settled = False
         self.label: str | None = None
-
-    def push(self, prediction: Prediction) -> Prediction:
-        """The same prediction with `steady` filled in."""
-        return replace(prediction, steady=self.label_after(prediction))
 
     def label_after(self, prediction: Prediction) -> str | None:
         """Take the next prediction; the label from there on."""

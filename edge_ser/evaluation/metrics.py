@@ -20,7 +20,6 @@ __all__ = [
     "confusion",
     "macro_f1",
     "mae",
-    "majority_class",
     "pcc",
     "recalls",
     "speaker_interval",
@@ -117,20 +116,6 @@ def absent_classes(truth: ArrayLike, labels: Sequence[str]) -> tuple[str, ...]:
     """The labels that no true class index stands for; an average over classes does not cover them."""
     present = set(np.asarray(truth).tolist())
     return tuple(label for index, label in enumerate(labels) if index not in present)
-
-
-def majority_class(train: ArrayLike) -> int:
-    """The most frequent class index of a training set (the lowest of several): the trivial answer to beat.
-
-    Raises
-    ------
-    EdgeSerError
-        Empty, or no class indices.
-    """
-    true, _ = _classes(train, train)
-    if true.dtype.kind not in "iu":
-        raise EdgeSerError("the majority class is found among class indices, not names")
-    return int(np.argmax(np.bincount(true.astype(np.int64))))
 
 
 def ccc(truth: ArrayLike, predicted: ArrayLike) -> float:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from edge_ser.evaluation.figures import learning_curve
 from edge_ser.evaluation.metrics import uar
 from edge_ser.evaluation.protocols import Plan, Split, plan
 from edge_ser.evaluation.score import Scored, summarise
+from edge_ser.files import parse_toml
 
 __all__ = ["KINDS", "PipelineSpec", "evaluate_pipeline", "fitted", "read_pipeline", "shares_of", "vectors_of"]
 
@@ -85,14 +85,12 @@ def read_pipeline(path: str | Path) -> PipelineSpec:
         No such file, not TOML, an unknown kind of step, or none that answers at the end.
     """
     source = Path(path)
+    if not source.exists():
+        raise EdgeSerError(f"there is no pipeline {source}")
     try:
-        document = tomllib.loads(source.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise EdgeSerError(f"there is no pipeline {source}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise EdgeSerError(
-            f"{source} is not TOML ({error}); a pickled pipeline is not read, describe it"
-        ) from error
+        document = parse_toml(source)
+    except EdgeSerError as error:
+        raise EdgeSerError(f"{error}; a pickled pipeline is not read, describe it") from error
     unknown = sorted(set(document) - {"name", "features", "steps"})
     steps = document.get("steps")
     if unknown or not isinstance(steps, list) or not steps or not all(isinstance(s, dict) for s in steps):

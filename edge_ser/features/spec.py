@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from edge_ser.dsp.features import FEATURES, FeatureSpec
 from edge_ser.errors import EdgeSerError, require_fields
 from edge_ser.features.functionals import check_functionals
-from edge_ser.files import read_part
+from edge_ser.files import parse_toml, read_part
 
 __all__ = ["SETS", "WHOLE", "VectorSpec", "load_spec"]
 
@@ -172,12 +171,7 @@ def load_spec(name: str | Path | VectorSpec) -> VectorSpec:
         raise EdgeSerError(
             f"there is no feature set {str(name)!r}; there are {', '.join(SETS)}, or name a TOML file"
         )
-    try:
-        fields = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise EdgeSerError(f"cannot read {path}: {error.strerror or error}") from error
-    except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError
-        raise EdgeSerError(f"{path} is no TOML that can be read: {error}") from error
+    fields = parse_toml(path)
     settings = fields.pop("frames", {})
     if not isinstance(settings, dict):
         raise EdgeSerError(f"{path}: frames must be a table, [frames]")

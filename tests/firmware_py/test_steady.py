@@ -29,9 +29,7 @@ def answers(steady, *moments):
             0, end, 16_000, adv, adv, adv, dict(zip(LABELS, shares, strict=True)), state, -20.0, lost,
             turn=turns.number,
         )  # fmt: skip
-        out = steady.push(p)
-        assert out.emotion is p.emotion  # raw values stay
-        said.append(out.steady)
+        said.append(steady.label_after(p))
     return said
 
 

@@ -19,7 +19,6 @@ from edge_ser.evaluation.metrics import (
     confusion,
     macro_f1,
     mae,
-    majority_class,
     pcc,
     recalls,
     uar,
@@ -105,14 +104,6 @@ def test_confusion_refuses_a_class_out_of_range_and_names():
         confusion([0, 3], [0, 1], 3)
     with pytest.raises(EdgeSerError, match="indices, not names"):
         confusion(["a"], ["a"], 1)
-
-
-def test_majority_class_takes_the_lowest_of_equals():
-    assert majority_class([2, 1, 2, 1, 0]) == 1
-    truth = np.array([0, 1, 1, 2])
-    assert uar(truth, np.full(4, majority_class(truth))) == pytest.approx(1 / 3)
-    with pytest.raises(EdgeSerError, match="no clips"):
-        majority_class([])
 
 
 def test_ccc_of_a_known_case():

@@ -63,7 +63,7 @@ def test_toml_says_what_differs_from_its_set(tmp_path):
         ("[frames]\nfmax = true", r"\[frames\] fmax must be of type float \| None, not True"),
         ("[frames]\nedges = ['x']", r"\[frames\] edges must be of type tuple\[float, ...\], not \('x',\)"),
         ("[frames]\nwindow = 'kaiser'", "window must be one of"),
-        ("names = [", "no TOML that can be read"),
+        ("names = [", "is not TOML"),
     ],
 )
 def test_a_toml_that_is_wrong_is_a_sentence_that_names_the_file(tmp_path, text, says):
