@@ -128,7 +128,8 @@ def evaluate_checkpoints(
     elif len(wanted) == 1:
         which = f"fold {wanted[0]} alone, its model"
     else:
-        which = f"folds {' and '.join(map(str, wanted))} alone, each model"
+        *before, last = map(str, wanted)
+        which = f"folds {', '.join(before)} and {last} alone, each model"
     if onto is not None:
         onto += plain if device is None else scored
     result = {
