@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from edge_ser.dsp import MelSpec, log_mel
 from edge_ser.errors import EdgeSerError
-from edge_ser.evaluation.canvas import FAINT, INK, colours_of, figure_at
+from edge_ser.evaluation.canvas import FAINT, INK, colours_of, figure_at, literal
 from edge_ser.evaluation.images import draw_log_mel
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def plot_over_time(
         for axes in (adv, emotions):
             for first, last in quiet:
                 axes.axvspan(ends[first] - step, ends[last], color="white", alpha=0.72, lw=0, zorder=4)
-        spectrum.set_title(title, pad=10)
+        spectrum.set_title(literal(title), pad=10)
         spectrum.set_xlim(0, max(seconds, ends[-1]))
         strip.set_xlabel("seconds (pale: nobody speaks)" if quiet else "seconds")
         figure.align_ylabels([spectrum, adv, emotions])
