@@ -70,7 +70,9 @@ def plot_over_time(
         _draw_adv(adv, ends, predictions)
         _draw_emotions(emotions, strip, ends, step, predictions)
         quiet = [
-            (first, last) for state, first, last in _runs(p.state for p in predictions) if state == "silence"
+            (first, last)
+            for state, first, last in _runs(p.state for p in predictions)
+            if state in ("silence", "noise")
         ]
         for axes in (adv, emotions):
             for first, last in quiet:
@@ -112,7 +114,8 @@ def _draw_emotions(
         handleheight=1.0, labelspacing=0.25, fontsize=9,
     )  # fmt: skip
     # the strip: what a listener was told, in words where there is room for them
-    told = ["" if p.state == "silence" else "unsure" if p.state == "unsure" else p.label for p in predictions]
+    words = {"silence": "", "noise": "noise", "unsure": "unsure"}
+    told = [words.get(p.state, p.label) for p in predictions]
     room = 0.055 * (ends[-1] - edges[0])
     for word, first, last in _runs(told):
         start, stop = edges[first], ends[last]
