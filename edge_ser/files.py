@@ -150,7 +150,8 @@ def write_json(path: str | os.PathLike[str], document: Mapping[str, Any]) -> Non
             f"cannot write {path}: {error.strerror or error}; choose a folder that can be written"
         ) from error
     text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
-    write_atomic(target, (text + "\n").encode("utf-8"))
+    # A byte of a file's name that is no UTF-8 becomes \udcXX, which is JSON's own way to write it.
+    write_atomic(target, (text + "\n").encode("utf-8", "backslashreplace"))
 
 
 def write_synced(path: Path, data: bytes) -> None:

@@ -12,7 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_ser.errors import EdgeSerError
-from edge_ser.files import check_place, expand_user, sha256, user_cache, write_atomic, write_json
+from edge_ser.files import (
+    check_place,
+    expand_user,
+    parse_json_object,
+    sha256,
+    user_cache,
+    write_atomic,
+    write_json,
+)
 
 
 @given(st.lists(st.binary(max_size=200)))
@@ -107,3 +115,9 @@ def test_a_device_that_refuses():
     with pytest.raises(EdgeSerError, match="No space left on device"):
         write_atomic("/dev/full", b"x")
     assert not Path("/dev/full").is_file()
+
+
+def test_a_name_that_is_no_utf8_comes_back_from_json(tmp_path):
+    name = os.fsdecode(b"a\xff.wav")
+    write_json(tmp_path / "x.json", {"file": name})
+    assert parse_json_object((tmp_path / "x.json").read_bytes(), "x") == {"file": name}
