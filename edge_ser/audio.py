@@ -311,15 +311,23 @@ def wav_bytes(samples: npt.ArrayLike, rate: int = SAMPLE_RATE) -> bytes:
 
 
 def _open(path: Path) -> _Reader:
-    if not path.exists():
-        raise EdgeSerError(f"there is no file {path}; check its name")
-    if path.is_dir():
-        raise EdgeSerError(f"{path} is a folder; name a sound file")
-    if not path.is_file():
-        raise EdgeSerError(f"{path} is not a file; give a pipe's 16-bit 16 kHz mono PCM as -")
-    if path.suffix.lower() == ".raw":
-        raise EdgeSerError(f"{path} does not say its own format; give 16-bit 16 kHz mono PCM as -")
+    if str(path) == "-":  # a source of `listen` alone, which does not come here with it
+        raise EdgeSerError("standard input is no file; save it as one, or let `edge-ser listen -` hear it")
     try:
+        # Raises where a folder on the way is closed to this user, or a name is too long.
+        if not path.exists():
+            raise EdgeSerError(f"there is no file {path}; check its name")
+        if path.is_dir():
+            raise EdgeSerError(f"{path} is a folder; name a sound file")
+        if not path.is_file():
+            raise EdgeSerError(
+                f"{path} is not a file; save it as one, or let `edge-ser listen -` hear 16-bit 16 kHz mono PCM"
+            )
+        if path.suffix.lower() == ".raw":
+            raise EdgeSerError(
+                f"{path} does not say its own format; make it a WAV file, or let `edge-ser listen -` hear it as 16-bit "
+                "16 kHz mono PCM"
+            )
         if path.stat().st_size == 0:
             raise EdgeSerError(f"{path} is empty (0 bytes); record it again")
         return _PcmWav(path)

@@ -16,6 +16,7 @@ from typing import Any, NoReturn, Protocol
 from edge_ser.errors import EdgeSerError
 
 __all__ = [
+    "check_place",
     "expand_user",
     "fsync_folder",
     "is_special",
@@ -111,6 +112,29 @@ def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
         ) from error
 
 
+def check_place(path: str | os.PathLike[str]) -> None:
+    """Refuse early what `write_json` would refuse as a target, before work is put into its content.
+
+    Raises
+    ------
+    EdgeSerError
+        It is a folder, or lies where no file or folder can be made.
+    """
+    target = Path(path)
+    try:
+        if target.is_dir():
+            raise EdgeSerError(f"{target} is a folder; name a file to write")
+        if is_special(target):
+            return
+        there = next(one for one in Path(os.path.realpath(target)).parents if one.exists())
+    except OSError as error:
+        raise EdgeSerError(f"cannot write {path}: {error.strerror or error}; choose another place") from error
+    if not there.is_dir():
+        raise EdgeSerError(f"cannot write {path}: {there} is no folder; choose another place")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise EdgeSerError(f"cannot write {path}: {there} cannot be written to; choose another place")
+
+
 def is_special(path: Path) -> bool:
     """Whether something stands there that is neither a file nor a folder, such as ``/dev/stdout`` or a pipe."""
     return path.exists() and not path.is_file() and not path.is_dir()
@@ -119,9 +143,15 @@ def is_special(path: Path) -> bool:
 def write_json(path: str | os.PathLike[str], document: Mapping[str, Any]) -> None:
     """Write a document as JSON, whole or not at all; folders on the way are made. Errors as in `write_atomic`."""
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EdgeSerError(
+            f"cannot write {path}: {error.strerror or error}; choose a folder that can be written"
+        ) from error
     text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
-    write_atomic(target, (text + "\n").encode("utf-8"))
+    # A byte of a file's name that is no UTF-8 becomes \udcXX, which is JSON's own way to write it.
+    write_atomic(target, (text + "\n").encode("utf-8", "backslashreplace"))
 
 
 def write_synced(path: Path, data: bytes) -> None:

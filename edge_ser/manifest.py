@@ -33,6 +33,7 @@ __all__ = [
     "TensorSpec",
     "VectorInput",
     "Window",
+    "is_model_name",
     "least_version",
     "next_name",
 ]
@@ -65,6 +66,11 @@ _MAX_STEP_FRAMES = 1 << 16
 _MAX_WINDOW_S = 600
 
 T = TypeVar("T")
+
+
+def is_model_name(name: str) -> bool:
+    """Whether a bundle may be called so: letters, digits, and after the first also ``.``, ``_`` and ``-``."""
+    return _MODEL_NAME.fullmatch(name) is not None
 
 
 @dataclasses.dataclass(frozen=True)

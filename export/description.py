@@ -3,12 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from edge_ser.dsp import MelSpec
+from edge_ser.errors import EdgeSerError
 from edge_ser.interface import ADV_ORDER
+from edge_ser.manifest import is_model_name
 
-__all__ = ["adv_entry", "describe"]
+__all__ = ["adv_entry", "describe", "model_name"]
+
+
+def model_name(name: str | None, target: Path) -> str:
+    """What a bundle is called: `name`, or as its folder where that is left out; asked before anything is converted.
+
+    Raises
+    ------
+    EdgeSerError
+        A bundle cannot be called so.
+    """
+    called = target.name if name is None else name
+    if not is_model_name(called):
+        told = "the folder's name" if name is None else "the name"
+        raise EdgeSerError(
+            f"{told} {called!r} cannot be a model's; give it a plain name of 1 to 64 letters (a-z), digits, '.', '_' "
+            "and '-', the first of them no '.' or '-'"
+        )
+    return called
 
 
 def describe(

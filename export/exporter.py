@@ -17,9 +17,10 @@ from edge_ser.bundle import Bundle, check_target
 from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError, require
 from edge_ser.evaluation.parity import features_of
+from edge_ser.manifest import is_model_name
 from export.calibration import CalibrationSet, Say, choose_calibration
 from export.checking import Checks, checked
-from export.description import describe
+from export.description import describe, model_name
 from export.folding import check_folding
 from export.formats import Format
 from export.gate import Exported, convert
@@ -119,6 +120,7 @@ def export_checkpoint(
     """
     _require(formats)
     target = check_target(out, overwrite=overwrite)
+    called = model_name(name, target)
     how = dict(calibration or {})
     method = how.pop("method", None)
     choose = functools.partial(choose_calibration, which=calibrate, say=say, **how)
@@ -126,7 +128,7 @@ def export_checkpoint(
         checkpoint,
         formats,
         choose,
-        name or target.name,
+        called,
         licence=licence,
         figures=figures,
         feeding=feeding,
@@ -197,7 +199,9 @@ def unchecked_bundle(
     `export_checkpoint`.
     """
     _require(rows)
-    loaded = _load(checkpoint, rows, calibrate, name or Path(checkpoint).stem, feeding=feeding, method=method)
+    stem = Path(checkpoint).stem
+    called = name or (stem if is_model_name(stem) else "model")  # a file may be called what no bundle can be
+    loaded = _load(checkpoint, rows, calibrate, called, feeding=feeding, method=method)
     made = [_made(row, loaded, lambda text: None) for row in rows]
     for one in made:
         if one.data is None:

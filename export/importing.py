@@ -20,7 +20,7 @@ from edge_ser.files import parse_toml
 from edge_ser.interface import ADV_ORDER, SCORES, Interface
 from edge_ser.manifest import NORMALISATIONS, PRECISIONS
 from export.card import with_card
-from export.description import describe
+from export.description import describe, model_name
 from export.inspection import ModelFile, Tensor, inspect
 from export.trial import check_runs
 
@@ -130,8 +130,9 @@ def import_model(description: str | Path, out: str | Path, *, overwrite: bool = 
         raise top.wrong(f"file must be an .onnx or .tflite file, not {file.name!r}")
     if not file.is_file():
         raise top.wrong(f"there is no file {file}")
+    called = model_name(top.text("name", target.name), target)
     found = inspect(file)
-    manifest = _manifest(top, tables, found, target.name)
+    manifest = _manifest(top, tables, found, called)
     name = f"model{file.suffix.lower()}"
     engine = _ENGINES[file.suffix.lower()]
     precision = top.text("precision", "fp32", PRECISIONS)
@@ -163,7 +164,7 @@ def _manifest(top: _Table, tables: Mapping[str, _Table], found: ModelFile, name:
     shape, transposed = _fit(tables["input"], taken, inner, f"{window_s:g} s")
     interface = _interface(tables["outputs"], found, taken.name, shape, labels, transposed=transposed)
     manifest = describe(
-        name=top.text("name", name),
+        name=name,
         architecture="imported",
         config={"labels": labels},
         spec=spec,

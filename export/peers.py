@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 from edge_ser.bundle import Bundle
 from edge_ser.dsp import MelSpec
+from edge_ser.errors import EdgeSerError
 from export.exporter import unchecked_bundle
 from export.formats import format_for
 
@@ -34,7 +35,7 @@ def write_peer(name: str, folder: Path) -> Bundle:
     Raises
     ------
     EdgeSerError
-        A package that conversion needs is missing, or a bundle of that name is there.
+        A package that conversion needs is missing, a bundle of that name is there, or the folder cannot be made.
     """
     import torch
 
@@ -43,7 +44,10 @@ def write_peer(name: str, folder: Path) -> Bundle:
 
     config = architecture(name).config(labels=_LABELS).to_dict()
     rows = [format_for(*row) for row in _ROWS]
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EdgeSerError(f"cannot make the folder {folder}: {error.strerror}; name another") from error
     with torch.random.fork_rng(devices=[]), tempfile.TemporaryDirectory() as aside:
         torch.manual_seed(0)
         model = build_model(name, config).eval()

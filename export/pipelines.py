@@ -25,7 +25,7 @@ from edge_ser.features import VectorSpec, load_spec, vector_names
 from edge_ser.vector_input import VectorInput
 from export.calibration import Say
 from export.chatter import hush
-from export.description import adv_entry
+from export.description import adv_entry, model_name
 from export.formats import Format
 from export.gate import Exported, asked
 from export.metadata import about, with_metadata
@@ -92,12 +92,13 @@ def export_pipeline(
         if kind in NOT_WRITTEN:
             raise EdgeSerError(f"{spec.name} cannot be exported: {kind}: {NOT_WRITTEN[kind]}")
     target = check_target(out, overwrite=overwrite)
+    called = model_name(name, target)
     rows = [asked(row, row.refusal("vector"), say) for row in formats]
     if not any(row.applies for row in rows):
         return rows, None
     say(f"fitting {spec.name} on {corpus.name}")
     learnt = _learn(spec, corpus, hold_out)
-    description = _describe(spec, corpus, learnt, hold_out, name or target.name, licence)
+    description = _describe(spec, corpus, learnt, hold_out, called, licence)
     made = [_gated(row, learnt, description, say) if row.applies else row for row in rows]
     if not all(row.ok for row in made if row.applies):
         return made, None

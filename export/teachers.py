@@ -22,7 +22,7 @@ from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.parity import LIMITS, compare_all, inputs_of, window_engine_answers
 from export.calibration import Say
-from export.description import describe
+from export.description import describe, model_name
 from export.exporter import without_folders
 from export.formats import Format
 from export.gate import Exported, asked
@@ -196,12 +196,13 @@ def export_teacher(
 
     refuse_alone(teacher.centred)
     target = check_target(out, overwrite=overwrite)
+    called = model_name(name, target)
     spec = MelSpec()  # of no use to it but for the rate and the hop that times are counted in
     steps, step = whole_steps(spec, window_s, hop_s)
     samples = steps * step * spec.hop_length
     named = NamedTeacher(teacher, samples, form)
     known = without_folders({key: training[key] for key in _KEPT if training.get(key) is not None})
-    description = _describe(named, teacher, known, spec, step, name or target.name, licence)
+    description = _describe(named, teacher, known, spec, step, called, licence)
     rows = []
     for row in formats:
         small = f"{row.key} is for boards, which have no room for a large encoder; it becomes {_ONE}"

@@ -21,6 +21,7 @@ import numpy as np
 
 from edge_ser.errors import EdgeSerError
 
+from .bench_child import WARM_UP
 from .engines import ENGINES
 
 if TYPE_CHECKING:
@@ -98,6 +99,8 @@ def measure(
         raise EdgeSerError(f"bench needs at least one round and one step, not {rounds} and {steps}")
     results: dict[tuple[str, str], list[dict[str, Any]]] = {pair: [] for pair in pairs}
     held = set(bundle.variants())
+    # At the pace of speech a round takes its audio's time, however well all goes.
+    limit_s = _TIME_LIMIT_S + ((WARM_UP + steps) * bundle.step_s if realtime else 0)
     for number in range(rounds):
         for pair in pairs:
             if pair not in held:
@@ -106,7 +109,7 @@ def measure(
                 if progress is not None:
                     progress(f"{' '.join(pair)}, round {number + 1} of {rounds}")
                 arguments = [str(bundle.path), *pair, str(steps), str(int(realtime))]
-                results[pair].append(run_child("firmware_py.bench_child", arguments))
+                results[pair].append(run_child("firmware_py.bench_child", arguments, limit_s=limit_s))
     return [_summary(bundle, pair, results[pair]) for pair in pairs]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from edge_ser.bundle import DEFAULT_MODEL, PRECISIONS, Bundle, load_bundle
 from edge_ser.commands._output import add_output_argument, write_table
 from edge_ser.errors import EdgeSerError, MissingExtraError, require
-from edge_ser.files import write_json
+from edge_ser.files import check_place, write_json
 from firmware_py.bench import candidates, measure
 from firmware_py.budget import LIMITS, check_budget, read_budget
 from firmware_py.engines import ENGINES
@@ -138,6 +138,8 @@ def run(args: argparse.Namespace) -> int:
     models = read_models(args.peer_model)
     if models and args.peers is None:
         raise EdgeSerError("--peer-model goes with --peers; give that as well")
+    if args.submit_file is not None:
+        check_place(args.submit_file)
     budget = read_budget(args.budget) if args.budget is not None else {}
     bundle = load_bundle(args.model)
     pairs = candidates(bundle, args.engine or (), args.precision or ())
@@ -159,9 +161,9 @@ def run(args: argparse.Namespace) -> int:
             row["ok"] = not row["over"]
     peers = [] if args.peers is None else _measure_peers(args, models)
     machine = describe_machine()
+    _write(args.output, bundle.name, machine, runs, peers)  # first: minutes went into it
     if args.submit_file is not None:
         write_json(args.submit_file, shared(bundle.name, machine, runs, peers))
-    _write(args.output, bundle.name, machine, runs, peers)
     return 0 if all(row["ok"] or row["missing"] for row in runs) else 1
 
 
@@ -173,9 +175,11 @@ def _measure_peers(args: argparse.Namespace, models: dict[str, str]) -> list[dic
         for name in _PEERS:
             try:
                 bundle = stack.enter_context(_peer(name, args.peers))
-            except MissingExtraError as error:
+            except (
+                EdgeSerError
+            ) as error:  # also a kept bundle that is damaged: our own figures are worth more
                 rows.append({"peer": name, "engine": "", "precision": "", "note": note, "ok": False,
-                             "reason": str(error), "missing": True})  # fmt: skip
+                             "reason": str(error), "missing": isinstance(error, MissingExtraError)})  # fmt: skip
                 continue
             # A step of theirs is some fifty of ours.
             runs = measure(

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ser.bundle import DEFAULT_MODEL, Bundle, load_bundle, write_bundle
+from edge_ser.bundle import DEFAULT_MODEL, Bundle, check_target, load_bundle, write_bundle
 from edge_ser.commands._output import add_output_argument, write_table
 from edge_ser.corpora import load_corpus
 from edge_ser.errors import EdgeSerError
-from edge_ser.files import parse_json_object
+from edge_ser.files import check_place, parse_json_object, write_json
 
 __all__ = ["add_arguments", "run"]
 
@@ -85,13 +85,17 @@ def run(args: argparse.Namespace) -> int:
             "there is nothing to do: name --predictions or --figures, or leave --no-detector out"
         )
     bundle = load_bundle(args.model)
-    _renewed(bundle, _manifest(bundle))  # what hinders that is told before anything is fitted
+    # What hinders that is told before anything is fitted: a detector takes minutes.
+    check_target(args.out, overwrite=args.overwrite)
+    if args.record is not None:
+        check_place(args.record)
+    _renewed(bundle, _manifest(bundle))
     made: dict[str, Any] = {}
     worth: dict[str, Any] = {"speakers_left_out": None, "as_it_was": None}
-    if args.predictions:
-        made["calibration"], worth = _calibration(bundle, args.predictions, args.coverage)
     if args.figures:
         made["figures"] = _figures(args.figures)
+    if args.predictions:
+        made["calibration"], worth = _calibration(bundle, args.predictions, args.coverage)
     if not args.no_detector:
         made["speech_detector"] = _detector(bundle, args)
     _write(bundle, made, args.out, overwrite=args.overwrite)
@@ -103,8 +107,6 @@ def run(args: argparse.Namespace) -> int:
         "speech_detector": detector and detector["record"],
     }
     if args.record is not None:
-        from edge_ser.files import write_json
-
         write_json(args.record, told)
     if args.output == "json":
         write_table([], "json", document=told)

@@ -17,7 +17,7 @@ from edge_ser.commands._output import add_output_argument, write_table
 from edge_ser.commands.service import LISTEN
 from edge_ser.deploy import Plan, Target, deploy_all, read_hosts
 from edge_ser.errors import EdgeSerError
-from edge_ser.files import write_json
+from edge_ser.files import check_place, write_json
 from firmware_py.service import refuse_homes
 
 __all__ = ["add_arguments", "run"]
@@ -80,6 +80,8 @@ def run(args: argparse.Namespace) -> int:
         raise EdgeSerError("name a board: edge-ser deploy pi@raspberrypi.local, or --hosts FILE")
     if not args.no_service:
         refuse_homes(args.prefix, "name another --prefix, such as /opt/edge-ser, or --no-service")
+    if args.reports is not None:  # before minutes on boards whose reports would be lost
+        check_place(Path(args.reports) / "HOST.json")
     from edge_ser.commands.listen import words_of_listen  # here, as it brings all that listens
 
     listen = shlex.join(words_of_listen(args.listen))  # before a wheel is built

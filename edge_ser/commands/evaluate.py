@@ -22,6 +22,7 @@ from edge_ser.evaluation.answers import Answers
 from edge_ser.evaluation.evaluate import Device, by_seed
 from edge_ser.evaluation.protocols import PROTOCOLS, merged, restricted
 from edge_ser.evaluation.score import Scored
+from edge_ser.files import check_place, write_json
 from firmware_py.engines import AUTO, ENGINES, EVERY_ENGINE
 
 if TYPE_CHECKING:
@@ -151,6 +152,8 @@ def run(args: argparse.Namespace) -> int:
     from edge_ser.evaluation.evaluate import evaluate_bundle, evaluate_checkpoints
 
     check_use(args)
+    if args.out is not None:
+        check_place(args.out)
     if args.pipeline is not None:
         return _finish(args, *_pipeline(args))
     if args.checkpoints is not None and args.model is not None:
@@ -231,8 +234,6 @@ def _finish(
         if args.report is not None:
             print(f"report: {write_report(args.report, answers, result)}", file=sys.stderr)
     if args.out is not None:
-        from edge_ser.files import write_json
-
         write_json(args.out, result)
         print(f"figures: {args.out}", file=sys.stderr)
     if args.output == "json":

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_ser.commands._output import add_output_argument, write_table
 from edge_ser.errors import EdgeSerError, require
+from edge_ser.files import check_place
 
 if TYPE_CHECKING:
     from edge_ser.bundle import Bundle
@@ -69,7 +71,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", required=True, metavar="DIR", help="the bundle's folder")
     parser.add_argument("--format", default="all", metavar="F,...", help="formats, or all (the default)")
-    parser.add_argument("--name", help="the model's name (default: the folder's)")
+    parser.add_argument(
+        "--name", help="the model's name: letters, digits, '.', '_' and '-' (default: the folder's)"
+    )
     parser.add_argument(
         "--licence", metavar="TEXT", help="terms of use (default: follow from the training data)"
     )
@@ -159,6 +163,7 @@ def run(args: argparse.Namespace) -> int:
         from edge_ser.evaluation.canvas import require_matplotlib
 
         require_matplotlib("a report with pictures")
+        check_place(Path(args.report) / "report.html")
     if args.checkpoint.lower().endswith(".toml"):
         exported, bundle = _pipeline(args)
     elif args.teacher is not None:

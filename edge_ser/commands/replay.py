@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
         pipeline = Pipeline(
             bundle,
             engine,
-            every=int(settings["every"]),
+            every=_every(settings["every"], args.file),
             gate=gate,
             doze=bool(settings["doze"]),
             adapt=bool(settings.get("adapt", False)),  # recordings of before know neither
@@ -110,3 +110,10 @@ def run(args: argparse.Namespace) -> int:
     )
     print(f"edge-ser: {words}", file=sys.stderr)
     return 0 if same else 1
+
+
+def _every(value: object, file: str) -> int:
+    """Steps from answer to answer, of notes that anybody may have written."""
+    if type(value) is not int or value < 1:
+        raise EdgeSerError(f"the notes of {file} are damaged (every is {value!r}); record it again")
+    return value

@@ -31,6 +31,7 @@ __all__ = [
     "check_picture",
     "colours_of",
     "figure_at",
+    "literal",
     "require_matplotlib",
     "svg",
 ]
@@ -125,6 +126,13 @@ def figure_at(path: str | os.PathLike[str], inches: tuple[float, float], dpi: in
         with _missing_characters_told():
             figure.savefig(data, format=suffix[1:], metadata=dated)
     write_atomic(path, data.getvalue())
+
+
+def literal(text: str) -> str:
+    """A name as it is drawn as it stands: what lies between two dollars would be typeset as a formula, or be no formula
+    and end the drawing, and a byte of a file's name that is no UTF-8 has no character to draw.
+    """
+    return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("$", r"\$")
 
 
 @contextmanager

@@ -60,7 +60,7 @@ def write_pages(folder: str | Path, text: str, documents: Mapping[str, Mapping[s
     for name, document in documents.items():
         write_json(target / f"{name}.json", document)
     written = target / "report.html"
-    write_atomic(written, text.encode("utf-8"))
+    write_atomic(written, text.encode("utf-8", "backslashreplace"))  # names of files may be no UTF-8
     return written
 
 

@@ -10,7 +10,15 @@ from numpy.typing import ArrayLike
 
 from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError
-from edge_ser.evaluation.canvas import EMOTION_COLOURS, FAINT, INK, check_picture, colours_of, figure_at
+from edge_ser.evaluation.canvas import (
+    EMOTION_COLOURS,
+    FAINT,
+    INK,
+    check_picture,
+    colours_of,
+    figure_at,
+    literal,
+)
 from edge_ser.evaluation.timeline import plot_over_time
 
 __all__ = [
@@ -75,7 +83,7 @@ def plot_curves(
                 axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3))
             else:
                 axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
-        grid[0].set_title(title, pad=8)
+        grid[0].set_title(literal(title), pad=8)
         grid[-1].set_xlabel("epoch")
         grid[-1].xaxis.get_major_locator().set_params(integer=True)
         figure.align_ylabels(grid)
@@ -133,7 +141,7 @@ def plot_confusion(
         axes.spines[:].set_visible(False)
         axes.set_xlabel("predicted")
         axes.set_ylabel("true")
-        axes.set_title(title, pad=10)
+        axes.set_title(literal(title), pad=10)
         bar = figure.colorbar(picture, ax=axes, shrink=0.75, format=lambda value, _: f"{100 * value:.0f}%")
         bar.outline.set_visible(False)
 

@@ -14,7 +14,7 @@ from edge_ser.audio import SAMPLE_RATE
 from edge_ser.dsp import MelSpec, log_mel
 from edge_ser.dsp import features as dsp
 from edge_ser.errors import EdgeSerError
-from edge_ser.evaluation.canvas import FAINT, figure_at
+from edge_ser.evaluation.canvas import FAINT, figure_at, literal
 from edge_ser.evaluation.images import (
     MOST_COLUMNS,
     draw_bar,
@@ -266,4 +266,4 @@ def plot_recording(
                 row[0].set_title(panel.title, size=10, weight="normal", pad=4)
         figure.align_ylabels([axes for axes in figure.axes if axes.get_subplotspec() is not None])
         if title:
-            figure.suptitle(title, x=0.01, ha="left", weight="bold", size=12)
+            figure.suptitle(literal(title), x=0.01, ha="left", weight="bold", size=12)

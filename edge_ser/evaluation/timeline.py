@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from edge_ser.dsp import MelSpec, log_mel
 from edge_ser.errors import EdgeSerError
-from edge_ser.evaluation.canvas import FAINT, INK, colours_of, figure_at
+from edge_ser.evaluation.canvas import FAINT, INK, colours_of, figure_at, literal
 from edge_ser.evaluation.images import draw_log_mel
 
 if TYPE_CHECKING:
@@ -70,12 +70,14 @@ def plot_over_time(
         _draw_adv(adv, ends, predictions)
         _draw_emotions(emotions, strip, ends, step, predictions)
         quiet = [
-            (first, last) for state, first, last in _runs(p.state for p in predictions) if state == "silence"
+            (first, last)
+            for state, first, last in _runs(p.state for p in predictions)
+            if state in ("silence", "noise")
         ]
         for axes in (adv, emotions):
             for first, last in quiet:
                 axes.axvspan(ends[first] - step, ends[last], color="white", alpha=0.72, lw=0, zorder=4)
-        spectrum.set_title(title, pad=10)
+        spectrum.set_title(literal(title), pad=10)
         spectrum.set_xlim(0, max(seconds, ends[-1]))
         strip.set_xlabel("seconds (pale: nobody speaks)" if quiet else "seconds")
         figure.align_ylabels([spectrum, adv, emotions])
@@ -112,7 +114,8 @@ def _draw_emotions(
         handleheight=1.0, labelspacing=0.25, fontsize=9,
     )  # fmt: skip
     # the strip: what a listener was told, in words where there is room for them
-    told = ["" if p.state == "silence" else "unsure" if p.state == "unsure" else p.label for p in predictions]
+    words = {"silence": "", "noise": "noise", "unsure": "unsure"}
+    told = [words.get(p.state, p.label) for p in predictions]
     room = 0.055 * (ends[-1] - edges[0])
     for word, first, last in _runs(told):
         start, stop = edges[first], ends[last]

@@ -9,7 +9,7 @@ import json
 import os
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -110,7 +110,7 @@ class FeatureRows:
         check_table(path)
         kind = Path(path).suffix.lower()
         if kind == ".csv":
-            write_atomic(path, self.to_csv().encode())
+            write_atomic(path, _valid(self.to_csv()).encode())
             return
         data = io.BytesIO()
         if kind == ".npz":
@@ -124,8 +124,17 @@ class FeatureRows:
                     with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w") as member:
                         np.lib.format.write_array(member, array, allow_pickle=False)
         else:
-            self.to_pandas().to_parquet(data, index=False)
+            known = {
+                name: [_valid(one) if isinstance(one, str) else one for one in column]
+                for name, column in self.known.items()
+            }
+            replace(self, known=known).to_pandas().to_parquet(data, index=False)
         write_atomic(path, data.getvalue())
+
+
+def _valid(text: str) -> str:
+    """Text that UTF-8 can hold: a byte of a file's name that was none is escaped, as on standard output."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def check_table(path: str | os.PathLike[str]) -> None:

@@ -65,6 +65,8 @@ def average_checkpoints(
         weights = [1.0] * len(paths)
     if len(weights) != len(paths) or not all(0 < weight < math.inf for weight in weights):
         raise EdgeSerError(f"{len(paths)} checkpoints take {len(paths)} weights above 0, not {list(weights)}")
+    if math.isinf(sum(weights)):  # every share would be 0, and so the network
+        raise EdgeSerError(f"the weights {list(weights)} have no sum; give smaller ones, such as 3,1")
     shares = [weight / sum(weights) for weight in weights]
     loaded = [load_checkpoint(path) for path in paths]
     model, meta = loaded[0]

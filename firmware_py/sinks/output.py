@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import stat
 from pathlib import Path
 from typing import Protocol, TextIO, cast
 
@@ -124,7 +125,8 @@ class RotatingFile:
     Parameters
     ----------
     path : path
-        The file; lines are added to one that is there.
+        The file; lines are added to one that is there. What a link leads to is rotated where it lies, and the link
+        stays; a pipe or a device holds nothing, and is written to without an end.
     limit : int
         Bytes that it does not exceed, but for a single longer line.
     keep : int
@@ -141,19 +143,20 @@ class RotatingFile:
             raise EdgeSerError(
                 f"a log of {limit} bytes with {keep} older ones cannot be kept; give 1 and 0 at least"
             )
-        self.path, self._limit, self._keep = Path(path), limit, keep
+        self.path, self._limit, self._keep = Path(os.path.realpath(path)), limit, keep
         try:
             self._open()
         except OSError as error:
             raise EdgeSerError(
-                f"cannot write the log {self.path}: {error.strerror or error}; choose another place"
+                f"cannot write the log {path}: {error.strerror or error}; choose another place"
             ) from error
 
     def _open(self) -> None:
         self._descriptor = os.open(
             self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, permissions_from_umask(0o666)
         )
-        self._size = os.fstat(self._descriptor).st_size
+        status = os.fstat(self._descriptor)
+        self._size, self._holds = status.st_size, stat.S_ISREG(status.st_mode)
         self._head: str | None = None  # what its first line is, once that was looked at
         self._out = Descriptor(self._descriptor)
 
@@ -162,7 +165,7 @@ class RotatingFile:
         if self._descriptor < 0:  # it could not be rotated, or not be opened after that
             self._open()
         full = self._size + len(line.encode()) > self._limit
-        if self._size and (full or not self._begins_with(head)):
+        if self._size and self._holds and (full or not self._begins_with(head)):
             self._rotate()
         text = line if self._size else head + line
         self._out.put(text)

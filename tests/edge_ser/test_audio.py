@@ -1,5 +1,6 @@
 """Files of every kind become the same 16 kHz mono, in blocks or whole; what is no sound is one sentence."""
 
+import os
 import wave
 from pathlib import Path
 
@@ -286,3 +287,12 @@ def test_odd_bytes_are_no_pcm() -> None:
 def test_a_block_has_at_least_one_sample(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="block_samples"):
         AudioBlocks(tmp_path / "x.wav", 0)
+
+
+@pytest.mark.parametrize("name", ["-", "pipe", "a.raw"])
+def test_what_only_listen_hears_is_sent_there(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe")
+    (tmp_path / "a.raw").write_bytes(bytes(100))
+    with pytest.raises(EdgeSerError, match="edge-ser listen -"):
+        load_audio(name)

@@ -312,3 +312,9 @@ def test_a_service_needs_a_prefix_outside_of_homes(tmp_path, capsys):
     assert "sees no homes, and /home/pi/ser lies in one; name another --prefix" in capsys.readouterr().err
     assert main([*command, "--no-service"]) == 2
     assert "cannot read" in capsys.readouterr().err  # the wheel is the next thing that is asked for
+
+
+def test_a_place_for_reports_that_cannot_be_is_told_before_anything_is_deployed(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert main(["deploy", "pi@nowhere.invalid", "--reports", str(tmp_path / "file")]) == 2
+    assert "is no folder" in capsys.readouterr().err

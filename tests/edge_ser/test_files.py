@@ -12,7 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_ser.errors import EdgeSerError
-from edge_ser.files import expand_user, sha256, user_cache, write_atomic
+from edge_ser.files import (
+    check_place,
+    expand_user,
+    parse_json_object,
+    sha256,
+    user_cache,
+    write_atomic,
+    write_json,
+)
 
 
 @given(st.lists(st.binary(max_size=200)))
@@ -75,6 +83,19 @@ def test_a_file_is_replaced_whole_and_a_link_stays_a_link(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "target"]  # nothing is left aside
 
 
+def test_a_place_that_cannot_be_written_is_told_before_there_is_something_to_write(tmp_path):
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "new" / "deep" / "x.json", tmp_path / "file", "/dev/stdout", "x.json"):
+        check_place(place)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    bad = [(tmp_path, "is a folder"), (tmp_path / "file" / "deep" / "x.json", "is no folder")]
+    for place, why in [*bad, (tmp_path / ("x" * 300), "name too long")]:
+        with pytest.raises(EdgeSerError, match=why):
+            check_place(place)
+    with pytest.raises(EdgeSerError, match="cannot write"):
+        write_json(tmp_path / "file" / "deep" / "x.json", {})
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with a name here")
 def test_what_is_no_file_is_written_to_and_stays(tmp_path):
     pipe, got = tmp_path / "pipe", []
@@ -94,3 +115,9 @@ def test_a_device_that_refuses():
     with pytest.raises(EdgeSerError, match="No space left on device"):
         write_atomic("/dev/full", b"x")
     assert not Path("/dev/full").is_file()
+
+
+def test_a_name_that_is_no_utf8_comes_back_from_json(tmp_path):
+    name = os.fsdecode(b"a\xff.wav")
+    write_json(tmp_path / "x.json", {"file": name})
+    assert parse_json_object((tmp_path / "x.json").read_bytes(), "x") == {"file": name}

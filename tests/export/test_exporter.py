@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -260,6 +261,12 @@ def test_temporary_bundle(checkpoint):
         pass
 
 
+def test_a_checkpoint_may_be_called_what_no_bundle_can(checkpoint, tmp_path):
+    spaced = shutil.copy(checkpoint, tmp_path / "all seeds.safetensors")
+    with temporary_bundle(spaced, NUMPY[0], calibrate_on_sample) as bundle:
+        assert bundle.name == "model"
+
+
 def test_wrong_weights_are_refused(checkpoint, tmp_path):
     """The gate notices a file that is not the model: one bias in one layer is off by a hundredth."""
     from edge_ser.tensors import pack_tensors, unpack_tensors
@@ -376,6 +383,7 @@ def test_the_command_all_formats(checkpoint, tmp_path, capsys, monkeypatch):
         (["--figures", "none.json"], "none.json"),
         (["--format", "int8", "--calibrate", "none.csv"], "none.csv"),
         (["--calibration-clips", "0"], "at least 1"),
+        (["--report", "/dev/null/page"], "/dev/null is no folder"),
         (["--mixed", "most"], "--mixed is a number of layers"),
         (["--validation", "none.csv:1"], "none.csv"),
     ],
@@ -384,7 +392,7 @@ def test_bad_use_is_one_sentence(checkpoint, tmp_path, capsys, options, words):
     assert (
         main(["export", str(checkpoint), "--out", str(tmp_path / "mine"), "--format", "numpy", *options]) == 2
     )
-    sentence = capsys.readouterr().err.strip().splitlines()[-1]
+    [sentence] = capsys.readouterr().err.strip().splitlines()  # before any work
     assert sentence.startswith("edge-ser: ")
     assert words in sentence
     assert list(tmp_path.iterdir()) == []

@@ -208,6 +208,7 @@ def test_tflite(tmp_path):
         ({"outputs__adv_range": "[1]"}, "two ends of the scale"),
         ({"mel__sample_rate": "22050"}, "16000"),
         ({"mel__log": '"loud"'}, "MelSpec.log"),
+        ({"name": '"my model"'}, "cannot be a model's"),
         ({"file": '"other.onnx"'}, "there is no file"),
         ({"file": '"mine.toml"'}, "an .onnx or .tflite file"),
         ({"colour": '"red"'}, "unknown fields colour"),

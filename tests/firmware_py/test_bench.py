@@ -8,7 +8,7 @@ import pytest
 from edge_ser.bundle import Bundle
 from edge_ser.cli import main
 from edge_ser.errors import EdgeSerError
-from firmware_py import bench_child, energy, machine
+from firmware_py import bench, bench_child, energy, machine
 from firmware_py.bench import candidates, measure
 from firmware_py.machine import describe_machine, machine_line
 
@@ -47,6 +47,19 @@ def test_at_the_pace_of_speech_a_round_takes_the_audios_time(numpy_bundle: Bundl
     assert len(result["step_ms"]) == 3
     assert len(slept) == 3 + bench_child.WARM_UP
     assert sum(slept) > 0.25 * len(slept) * 0.5  # sleeping does not pass time here, so the waits only grow
+
+
+def test_at_the_pace_of_speech_there_is_time_for_the_audio(numpy_bundle: Bundle, monkeypatch) -> None:
+    limits = []
+
+    def child(module, arguments, *, limit_s):
+        limits.append(limit_s)
+        return {"error": "none", "missing": False}
+
+    monkeypatch.setattr(bench, "run_child", child)
+    for realtime in (False, True):
+        measure(numpy_bundle, [("numpy", "fp32")], rounds=1, steps=4000, realtime=realtime)
+    assert limits[0] == 600 and limits[1] > 600 + 4000 * numpy_bundle.step_s
 
 
 def test_every_precision_of_every_engine_is_a_row(int8_bundle: Bundle) -> None:
@@ -155,6 +168,7 @@ def test_a_budget_speaks_in_the_table_too(numpy_bundle: Bundle, capsys, tmp_path
         (["--precision", "int8"], "tiny has nothing in that precision to measure; it has numpy fp32"),
         (["--rounds", "0"], "at least one round"),
         (["--budget", "missing.toml"], "cannot read missing.toml"),
+        (["--submit-file", "/dev/null/x.json"], "/dev/null is no folder"),
     ],
 )
 def test_what_cannot_be_measured_is_a_sentence(

@@ -223,6 +223,29 @@ def test_a_rotation_that_fails_is_tried_again_and_touches_no_other_file(tmp_path
     assert [(tmp_path / name).read_text() for name in ("log.1", "log")] == [lines[0], lines[2]]
 
 
+def test_a_link_stays_and_what_it_leads_to_is_rotated_where_it_lies(tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "log").symlink_to(tmp_path / "disk" / "real")
+    out = RotatingFile(tmp_path / "log", limit=10, keep=1)
+    for line in ("first\n", "second\n", "third\n"):
+        out.put(line)
+    out.close()
+    assert {path.name for path in tmp_path.iterdir()} == {"disk", "log"} and (tmp_path / "log").is_symlink()
+    assert [(tmp_path / "disk" / name).read_text() for name in ("real.1", "real")] == ["second\n", "third\n"]
+
+
+def test_a_pipe_is_never_put_aside(tmp_path):
+    os.mkfifo(tmp_path / "log")
+    reader = os.open(tmp_path / "log", os.O_RDONLY | os.O_NONBLOCK)
+    out = RotatingFile(tmp_path / "log", limit=10, keep=1)
+    for line in ("first\n", "second\n"):
+        out.put(line, head="head\n")
+    out.close()
+    assert os.read(reader, 100) == b"head\nfirst\nsecond\n"
+    os.close(reader)
+    assert [path.name for path in tmp_path.iterdir()] == ["log"] and (tmp_path / "log").is_fifo()
+
+
 def test_a_log_is_not_rotated_within_a_line(tmp_path):
     out = RotatingFile(tmp_path / "log", limit=10, keep=1)
     with no_file_over(4):

@@ -133,6 +133,30 @@ def test_the_command_beside_its_peers(numpy_bundle: Bundle, tmp_path, capsys, mo
     assert "mobilenetv4-s was not measured: torch is not installed" in out
 
 
+def test_a_damaged_peer_takes_nothing_of_our_own_figures(
+    numpy_bundle: Bundle, tmp_path, capsys, monkeypatch
+) -> None:
+    damaged = tmp_path / "wav2small-72k"
+    damaged.mkdir()
+    (damaged / "bundle.json").write_text("{}")
+    monkeypatch.setattr(bench, "_PEERS", ("wav2small-72k",))
+    monkeypatch.setattr(bench, "measure_runtimes", lambda *_, **__: [])
+    assert main(["bench", str(numpy_bundle.path), *QUICK, "--peers", str(tmp_path), "-o", "json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["runs"][0]["ok"]
+    [row] = report["peers"]
+    assert not row["ok"] and not row["missing"] and "is not a bundle" in row["reason"]
+
+
+def test_a_folder_of_peers_that_cannot_be_made_is_told(tmp_path) -> None:
+    pytest.importorskip("torch", reason="torch is not installed (extra 'export')")
+    from export.peers import write_peer
+
+    (tmp_path / "file").touch()
+    with pytest.raises(EdgeSerError, match="cannot make the folder"):
+        write_peer("wav2small-17k", tmp_path / "file")
+
+
 def test_a_peers_model_without_peers_is_refused(numpy_bundle: Bundle, capsys) -> None:
     assert main(["bench", str(numpy_bundle.path), *QUICK, "--peer-model", "vosk=folder"]) == 2
     assert "goes with --peers" in capsys.readouterr().err

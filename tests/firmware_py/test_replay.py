@@ -128,6 +128,15 @@ def test_the_folder_of_a_model_of_ones_own_is_remembered(recorded, numpy_bundle,
     assert recording.model == "stream72k"
 
 
+@pytest.mark.parametrize("every", [b"0", b"[]", b"{}"])
+def test_notes_that_say_no_number_are_damaged(every, recorded, numpy_bundle, capsys):
+    path, _ = recorded()
+    told = b'"every":' + every
+    path.write_bytes(path.read_bytes().replace(b'"every": 1,', (told + b",").ljust(11)))
+    assert main(["replay", str(path), "--model", str(numpy_bundle.path)]) == 2
+    assert "are damaged (every is" in capsys.readouterr().err
+
+
 def test_an_interruption_is_no_difference(recorded, numpy_bundle, capsys, monkeypatch):
     path, live = recorded()
     hear = RecordingSource.blocks

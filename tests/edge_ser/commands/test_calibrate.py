@@ -9,6 +9,7 @@ import pytest
 from edge_ser.audio import load_audio, write_wav
 from edge_ser.bundle import Bundle, load_bundle
 from edge_ser.cli import main
+from edge_ser.commands import calibrate
 from edge_ser.corpora import Clip, Corpus, load_csv
 from edge_ser.evaluation.answers import Answers
 from edge_ser.evaluation.calibrate import with_temperature
@@ -295,3 +296,25 @@ def test_other_figures_take_the_place_of_those_recorded(
     assert [figure["protocol"] for figure in made.figures] == ["new speakers"]
     assert made.calibration == numpy_bundle.calibration
     assert made.card is not None and "| mine | new speakers | 0.250 |" in made.card.read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--out", "there"], "exists"),
+        (["--out", "new", "--record", "there"], "is a folder"),
+        (["--out", "new", "--figures", "absent.json"], "is not a file"),
+    ],
+)
+def test_what_could_not_be_written_is_told_before_anything_is_fitted(
+    words: list[str], sentence: str, numpy_bundle: Bundle, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    def fit(*_: object) -> None:
+        raise AssertionError("minutes for nothing")
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there").mkdir()
+    for name in ("_calibration", "_detector"):
+        monkeypatch.setattr(calibrate, name, fit)
+    assert main(["calibrate", str(numpy_bundle.path), "--predictions", "p", *words]) == 2
+    assert sentence in capsys.readouterr().err and not (tmp_path / "new").exists()

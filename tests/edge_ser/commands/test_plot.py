@@ -32,6 +32,17 @@ def test_a_picture_is_drawn_and_named(tone, tmp_path, capsys):
     assert target.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize("name", ["x$y_z$.wav", "cost$\\foo$.wav", os.fsdecode(b"a\xff.wav")])
+def test_a_name_is_drawn_as_it_stands(name, tone, tmp_path):
+    try:
+        source = tone.rename(tmp_path / name)
+    except OSError:
+        pytest.skip("this disk has no such names")
+    target = tmp_path / "picture.svg"
+    assert main(["plot", str(source), "--out", str(target), "--what", "waveform"]) == 0
+    assert name.encode("utf-8", "backslashreplace").decode() in target.read_text()
+
+
 def test_panels_and_frames_can_be_chosen(tone, tmp_path):
     target = tmp_path / "tone.svg"
     words = ["--what", "windows, waveform", "--n-fft", "1024", "--hop", "256", "--window", "blackman"]

@@ -160,6 +160,19 @@ def test_pictures_that_cannot_work_are_refused_before_anything_is_heard(sounds, 
         assert not list(sounds.glob("x.*"))
 
 
+def test_a_name_that_reads_as_a_formula_is_drawn_as_it_stands(sounds, predict):
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed (extra 'plot')")
+    source = (sounds / "a.wav").rename(sounds / "cost$\\foo$.wav")
+    assert predict(source, "--plot", sounds / "x.svg")[0] == 0
+    assert source.name in (sounds / "x.svg").read_text()
+
+
+def test_a_file_that_the_system_refuses_leaves_the_others_their_answers(sounds, predict):
+    status, out, err = predict(sounds / "a.wav", sounds / f"{'x' * 300}.wav", sounds / "b.wav", "-o", "json")
+    assert status == 2 and "cannot read" in err
+    assert [row["file"] for row in json.loads(out)] == [str(sounds / "a.wav"), str(sounds / "b.wav")]
+
+
 def test_unknown_model_engine_precision(sounds, numpy_bundle, capsys):
     model = ("--model", str(numpy_bundle.path))
     for words in (("--model", "gone"), (*model, "--precision", "fp8"), (*model, "--engine", "onnx")):

@@ -116,6 +116,7 @@ def test_robustness_and_streaming_from_the_command(
     [
         (["--protocol", "speaker"], "belong to --pipeline"),
         (["--coverage", "0"], "--coverage"),
+        (["--out", "/dev/null/x.json"], "/dev/null is no folder"),
         (["--clips", "0"], "--clips"),
         (["--pipeline", "x.toml", "--robustness"], "neither --robustness"),
         (["--pipeline", "none.toml"], "no pipeline"),

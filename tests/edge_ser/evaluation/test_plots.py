@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import warnings
 
@@ -43,6 +44,16 @@ def pixels(path) -> np.ndarray:
     from matplotlib.image import imread
 
     return imread(io.BytesIO(path.read_bytes()), format="png")
+
+
+def test_noise_is_called_so_and_pale_and_no_emotion(tmp_path):
+    path = tmp_path / "course.svg"
+    heard = [dataclasses.replace(one, state="noise") for one in course(6)]
+    plot_over_time(path, WAVE, heard, spec=SPEC, title="a fan")
+    text = path.read_text()
+    assert "<!-- noise -->" in text and "pale: nobody speaks" in text
+    for label in ("angry", "happy", "sad"):
+        assert text.count(f"<!-- {label} -->") == 1  # in the legend alone
 
 
 def test_a_course_is_drawn_with_the_colours_of_its_emotions(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -131,6 +132,18 @@ def test_a_table_of_nothing_has_its_columns(tmp_path):
     rows, failed = extract_rows([Recording(tmp_path / "gone.wav")], SPEC)
     assert len(rows) == 0 and len(failed) == 1 and rows.values.shape == (0, len(rows.names))
     assert rows.to_csv().splitlines() == [",".join(["file", *rows.names])]
+
+
+@pytest.mark.parametrize("kind", [".csv", ".npz", ".parquet"])
+def test_a_file_whose_name_is_no_utf8_has_its_row(kind, corpus, tmp_path):
+    for module in ("pandas", "pyarrow") if kind == ".parquet" else ():
+        pytest.importorskip(module, reason=f"{module} is not installed (extra 'features')")
+    [known, *_], _ = find_recordings([corpus])
+    rows, _ = extract_rows([known], SPEC)
+    rows.known["file"][0] = os.fsdecode(b"a\xff.wav")
+    rows.write(tmp_path / f"t{kind}")
+    if kind == ".csv":
+        assert "\na\\udcff.wav," in (tmp_path / "t.csv").read_text(encoding="utf-8")
 
 
 def test_what_cannot_be_written_or_read_is_a_sentence(corpus, tmp_path, monkeypatch):

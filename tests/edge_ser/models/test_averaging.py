@@ -60,6 +60,8 @@ def test_each_counts_by_its_weight(tmp_path: Path) -> None:
     for wrong in ((1,), (1, 0), (1, float("nan")), (1, 2, 3)):
         with pytest.raises(EdgeSerError, match="2 weights above 0"):
             average_checkpoints(paths, wrong)
+    with pytest.raises(EdgeSerError, match="have no sum"):
+        average_checkpoints(paths, (1e308, 1e308))
 
 
 def test_a_mean_of_a_mean_says_so(tmp_path: Path) -> None:
