@@ -86,6 +86,7 @@ class CondensePart:
     def __post_init__(self) -> None:
         ranges = {
             "clips of at least 1": bool(self.clips) and min(self.clips) >= 1,
+            "clips of no number twice": len(set(self.clips)) == len(self.clips),
             "iterations, real and keep_every of at least 1": min(self.iterations, self.real, self.keep_every)
             >= 1,
             "start of 'real' or 'noise'": self.start in ("real", "noise"),

@@ -77,10 +77,24 @@ def pool_corpora(
     corpus : Corpus
     known : dict
         From a corpus's name to its labels.
+
+    Raises
+    ------
+    EdgeSerError
+        None, two of one name, or a label that none of them has.
     """
     corpora = [load_corpus(name) for name in names]
     if not corpora:
         raise EdgeSerError("name at least one corpus")
+    titles = [corpus.name for corpus in corpora]
+    if len(set(titles)) < len(titles):  # what each of them knows goes by its name
+        twice = next(title for title in titles if titles.count(title) > 1)
+        raise EdgeSerError(
+            f"two corpora are called {twice}: leave one out, or give their tables file names of their own"
+        )
+    if strange := sorted(set(labels).difference(*(corpus.labels for corpus in corpora))):
+        there = label_order(label for corpus in corpora for label in corpus.labels)
+        raise EdgeSerError(f"{'+'.join(titles)} has no {', '.join(strange)}; it has {', '.join(there)}")
     if labels:
         corpora = [
             corpus.keep(lambda clip: clip.emotion is None or clip.emotion in labels) for corpus in corpora
