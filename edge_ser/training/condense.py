@@ -349,8 +349,9 @@ def _hold(network: Network, features: Tensor, frames: Tensor) -> Tensor:
 
 
 def agrees(said: Mapping[str, Any], about: Mapping[str, Any]) -> bool:
-    """Whether work that says so of itself is what `about` asks for; before ``heard`` was kept, it named no speakers."""
-    return {"heard": about.get("heard"), **said} == {"heard": None, **about}
+    """Whether work that says so of itself is what `about` asks for; older work lacks ``heard`` and ``told``."""
+    later = ("heard", "told")
+    return {**{key: about.get(key) for key in later}, **said} == {**dict.fromkeys(later), **about}
 
 
 def _keep(

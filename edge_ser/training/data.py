@@ -15,6 +15,7 @@ from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError
 from edge_ser.training.augment import Augment, end_early, restyle, spread, warp
 from edge_ser.training.noise import Noise
+from edge_ser.training.told import told_of
 
 __all__ = [
     "TASKS",
@@ -200,6 +201,7 @@ class LabelledClips:
         counts = {name: sum(clip.corpus == name for clip in clips) for name in known}
         self.corpus_size = np.array([counts[clip.corpus] for clip in clips], dtype=float)
         self.speakers = np.array([clip.speaker for clip in clips])
+        self.told = told_of(clips)
 
     def __len__(self) -> int:
         return len(self.labels)

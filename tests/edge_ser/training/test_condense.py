@@ -298,6 +298,7 @@ def test_work_from_before_speakers_were_named_is_taken() -> None:
     assert agrees(about, about) and agrees({"fold": 1}, about)
     assert not agrees({"fold": 2}, about) and not agrees({"fold": 1, "heard": ["a"]}, about)
     assert not agrees({}, about)
+    assert agrees(about, about | {"told": "x"}) and not agrees(about | {"told": "y"}, about | {"told": "x"})
 
 
 @pytest.mark.parametrize(
