@@ -323,9 +323,11 @@ def _describe(
     figures: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
     training = without_folders(meta.get("training") or {})
-    training.pop(
-        "heard", None
-    )  # speakers' names are for the folds' figures, and no business of who gets the bundle
+    for key in (
+        "heard",
+        "told",
+    ):  # for the folds' figures; speakers' names are no business of who gets the bundle
+        training.pop(key, None)
     data = training.get("licence") or "licences not recorded"
     from edge_ser.models.stream72k import Stream72k
 

@@ -42,18 +42,23 @@ def check_use(args: argparse.Namespace) -> None:
         raise EdgeSerError(
             "--session is of --checkpoints, two folds or more or one file: leave --fold out or name more"
         )
-    if args.checkpoints is not None and args.checkpoints.is_file():
-        device = (args.engine, args.precision) != ("auto", "fp32")
-        if device or args.fold is not None or args.robustness or args.streaming:
-            raise EdgeSerError(
-                f"{args.checkpoints} is one file, scored by torch on all of a corpus: name a folder of folds' "
-                "checkpoints, or edge-ser export it and name the bundle"
-            )
+    device = (args.engine, args.precision) != ("auto", "fp32")
+    one_file = args.checkpoints is not None and args.checkpoints.is_file()
+    if one_file and (device or args.fold is not None or args.robustness or args.streaming):
+        raise EdgeSerError(
+            f"{args.checkpoints} is one file, scored by torch on all of a corpus: name a folder of folds' "
+            "checkpoints, or edge-ser export it and name the bundle"
+        )
     if args.pipeline is not None and args.labels is not None:
         raise EdgeSerError("--labels is of models that are there already; a pipeline learns all classes")
     if args.pipeline is not None and (args.model or args.checkpoints or args.robustness or args.streaming):
         raise EdgeSerError(
             "--pipeline is fitted here; name no model, and neither --robustness nor --streaming"
+        )
+    if args.pipeline is not None and (args.fold is not None or device):
+        raise EdgeSerError(
+            "--pipeline is fitted and scored on every part of --protocol, by scikit-learn: leave out --fold, --engine "
+            "and --precision"
         )
     if (args.teacher is None) != (args.encoder is None):
         raise EdgeSerError("--teacher and --encoder go together: the heads, and what they hear with")

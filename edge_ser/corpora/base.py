@@ -133,7 +133,8 @@ class Corpus:
         known = self.folds()
         if not known:
             raise EdgeSerError(
-                f"{self.name} has no folds; give its table a 'fold' column or make some with speaker_folds(n)"
+                f"{self.name} has no folds; give its table a column 'fold' with a number from 0 for "
+                "each speaker (in Python, speaker_folds(n) deals some out)"
             )
         if fold not in known:
             raise EdgeSerError(f"{self.name} has no fold {fold}; its folds are {_listed(known)}")

@@ -153,7 +153,7 @@ def read_rows(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
     Raises
     ------
     EdgeSerError
-        No such file, not UTF-8 text, empty, or a row with more cells than the header.
+        No such file, not UTF-8 text, empty, a column twice, or a row with more cells than the header.
     """
     if not path.is_file():
         raise EdgeSerError(f"there is no file {path}" if not path.exists() else f"{path} is not a file")
@@ -163,19 +163,25 @@ def read_rows(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
         raise EdgeSerError(f"{path} is not UTF-8 text; save it as CSV in UTF-8") from error
     if not text.strip():
         raise EdgeSerError(f"{path} is empty; it needs a header with at least the columns file and speaker")
-    first = text.lstrip("\r\n").splitlines()[0]
-    delimiter = max(",;\t", key=first.count)
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    table = text.lstrip("\r\n")
+    above = len(
+        text[: len(text) - len(table)].splitlines()
+    )  # blank lines, which no reader takes for a header
+    delimiter = max(",;\t", key=table.splitlines()[0].count)
+    reader = csv.DictReader(io.StringIO(table, newline=""), delimiter=delimiter, strict=True)
     rows: list[tuple[int, dict[str, str]]] = []
     try:
         header = [cell.strip() for cell in reader.fieldnames or ()]
+        if twice := [cell for cell in dict.fromkeys(header) if cell and header.count(cell) > 1]:
+            raise EdgeSerError(f"{path} has two columns {twice[0]}: only one can count, take the other out")
         reader.fieldnames = header
         for row in reader:
+            line = above + reader.line_num
             if None in row:
-                raise EdgeSerError(f"{path}, line {reader.line_num}: more cells than the header has columns")
-            rows.append((reader.line_num, {key: (value or "").strip() for key, value in row.items()}))
+                raise EdgeSerError(f"{path}, line {line}: more cells than the header has columns")
+            rows.append((line, {key: (value or "").strip() for key, value in row.items()}))
     except csv.Error as error:
-        raise EdgeSerError(f"{path}, line {reader.line_num}: not a CSV row ({error})") from error
+        raise EdgeSerError(f"{path}, line {above + reader.line_num}: not a CSV row ({error})") from error
     return header, rows
 
 
@@ -196,7 +202,7 @@ def scaled(value: float, scale: tuple[float, float], what: str) -> float:
     if not low <= value <= high:
         raise EdgeSerError(
             f"{what} is {value:g}, outside {low:g}..{high:g}; "
-            "say which scale the ratings have with rating_scale=(lowest, highest)"
+            "write ratings from 0 to 1, or say which scale they have: load_csv(..., rating_scale=(lowest, highest))"
         )
     return (value - low) / (high - low)
 

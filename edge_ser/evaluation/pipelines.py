@@ -98,7 +98,7 @@ def read_pipeline(path: str | Path) -> PipelineSpec:
             f"{source} holds name, features and [[steps]] with a kind each; it has {sorted(document)}"
         )
     for step in steps:
-        if step.get("kind") not in KINDS:
+        if not isinstance(step.get("kind"), str) or step["kind"] not in KINDS:
             raise EdgeSerError(
                 f"{source}: there is no step {step.get('kind')!r}; there are {', '.join(KINDS)}"
             )
@@ -207,8 +207,20 @@ def fitted(spec: PipelineSpec, clips: Sequence[Clip], x: np.ndarray) -> Any:
     model = spec.build()
     try:
         return model.fit(x, [clip.emotion for clip in clips])
-    except ValueError as error:
-        raise EdgeSerError(f"scikit-learn refuses the pipeline {spec.name}: {error}") from error
+    except (ValueError, TypeError) as error:
+        raise _refused(spec, error) from error
+
+
+def _refused(spec: PipelineSpec, error: Exception) -> EdgeSerError:
+    return EdgeSerError(f"scikit-learn refuses the pipeline {spec.name}: {error}")
+
+
+def _shares(spec: PipelineSpec, model: Any, x: np.ndarray) -> np.ndarray:
+    """`shares_of`; some parameters (more neighbours than clips) are looked at only here."""
+    try:
+        return shares_of(model, x)
+    except (ValueError, TypeError) as error:
+        raise _refused(spec, error) from error
 
 
 def _empty_side(split: Split, vectors: Mapping[Path, np.ndarray]) -> list[LeftOut]:
@@ -230,7 +242,7 @@ def _fold(
         return []  # as `_empty_side` says
     model = fitted(spec, train, x)
     shares = np.zeros((len(test), len(labels)))
-    given = shares_of(model, held)
+    given = _shares(spec, model, held)
     for column, name in enumerate(model.classes_):
         if name in labels:
             shares[:, labels.index(name)] = given[:, column]
@@ -268,7 +280,9 @@ def _curve(spec: PipelineSpec, made: Plan, vectors: Mapping[Path, np.ndarray]) -
             chosen = {speakers[i] for i in order[:size]}
             train, x = _matrix([clip for clip in split.train if clip.speaker in chosen], vectors)
             if test and len({clip.emotion for clip in train}) > 1:
-                said = fitted(spec, train, x).predict(held)
+                model = fitted(spec, train, x)
+                # As in `_fold`: where a classifier's own `predict` goes another way, the curve would end elsewhere.
+                said = model.classes_[np.argmax(_shares(spec, model, held), axis=1)]
                 truth = [str(clip.emotion) for clip in test]
                 reached.setdefault(size, []).append(uar(truth, said))
     return learning_curve(reached)

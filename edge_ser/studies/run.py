@@ -22,10 +22,11 @@ import numpy as np
 
 from edge_ser import __version__
 from edge_ser.corpora import Corpus, LeftOut, SoundCollection, load_corpus, load_sounds
+from edge_ser.corpora.roots import VARIABLE
 from edge_ser.errors import EdgeSerError
 from edge_ser.features.cache import Cache
 from edge_ser.features.extraction import Compute, begin_worker, extract
-from edge_ser.files import write_atomic, write_json
+from edge_ser.files import expand_user, write_atomic, write_json
 from edge_ser.studies.base import PROTOCOLS, SCALES
 from edge_ser.training.progress import ProgressBar, progress_bar
 
@@ -283,12 +284,13 @@ class StudyRun:
 
     def _place(self, unit: Unit) -> Path:
         function = f"{unit.function.__module__}.{unit.function.__qualname__}"
+        data = self.data or os.environ.get(VARIABLE)  # named either way, it is the same folder
         known = {
             "function": function,
             "settings": unit.settings,
             "scale": unit.scale or self.scale,
             "version": __version__,
-            "data": None if self.data is None else str(self.data.resolve()),
+            "data": str(expand_user(data).resolve()) if data else None,
         }
         return self.folder / "parts" / f"{_file_name(unit.key, known)}.npz"
 

@@ -45,14 +45,17 @@ class Ablation:
         Raises
         ------
         EdgeSerError
-            Not readable, or not of that form, or a variant that is no recipe.
+            Not readable, or not of that form, a variant that is no recipe, or two whose runs would have one name.
         """
         path = Path(path)
         fields = parse_toml(path)
         variants = fields.get("variants", {})
-        lists = [fields.get("always", []), *variants.values()]
+        good = isinstance(variants, dict)
+        lists = [fields.get("always", []), *(variants.values() if good else ())]
         good = (
-            set(fields) <= {"name", "recipe", "always", "variants"}
+            good
+            and set(fields) <= {"name", "recipe", "always", "variants"}
+            and isinstance(fields.get("name", ""), str)
             and isinstance(fields.get("recipe"), str)
             and len(variants) > 1
             and all(isinstance(one, list) and all(isinstance(text, str) for text in one) for one in lists)
@@ -68,15 +71,24 @@ class Ablation:
             tuple(fields.get("always", [])),
             {name: tuple(changes) for name, changes in variants.items()},
         )
+        runs: dict[str, str] = {}
         for name in made.variants:
+            if (before := runs.setdefault(made._run_name(name), name)) != name:
+                raise EdgeSerError(
+                    f"{path}: the runs of {before!r} and {name!r} would both be called {made._run_name(name)}: call "
+                    "one variant something else"
+                )
             if not made.read_variant(name).data.folds:
                 raise EdgeSerError(f"{path}: {name} holds no fold out, so it has no figure: give data.folds")
         return made
 
     def read_variant(self, variant: str) -> Recipe:
         """A variant's recipe, under a name of its own."""
-        own = f"name={self.name}-{variant.replace(' ', '-')}"
+        own = f"name={self._run_name(variant)}"
         return Recipe.read(self.recipe, (*self.always, *self.variants[variant], own))
+
+    def _run_name(self, variant: str) -> str:
+        return f"{self.name}-{variant.replace(' ', '-')}"
 
 
 def run_ablation(

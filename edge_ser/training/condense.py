@@ -86,6 +86,7 @@ class CondensePart:
     def __post_init__(self) -> None:
         ranges = {
             "clips of at least 1": bool(self.clips) and min(self.clips) >= 1,
+            "clips of no number twice": len(set(self.clips)) == len(self.clips),
             "iterations, real and keep_every of at least 1": min(self.iterations, self.real, self.keep_every)
             >= 1,
             "start of 'real' or 'noise'": self.start in ("real", "noise"),
@@ -348,8 +349,9 @@ def _hold(network: Network, features: Tensor, frames: Tensor) -> Tensor:
 
 
 def agrees(said: Mapping[str, Any], about: Mapping[str, Any]) -> bool:
-    """Whether work that says so of itself is what `about` asks for; before ``heard`` was kept, it named no speakers."""
-    return {"heard": about.get("heard"), **said} == {"heard": None, **about}
+    """Whether work that says so of itself is what `about` asks for; older work lacks ``heard`` and ``told``."""
+    later = ("heard", "told")
+    return {**{key: about.get(key) for key in later}, **said} == {**dict.fromkeys(later), **about}
 
 
 def _keep(

@@ -115,7 +115,9 @@ class _Fold:
         self.shape = recipe.shape(labels)
         self.frames = round(recipe.fit.crop_s * recipe.spec.frame_rate)
         heard = sorted({clip.speaker for clip in self.train})
-        self.about = json.loads(json.dumps(experiment.to_dict() | {"fold": fold, "heard": heard}))
+        self.about = json.loads(
+            json.dumps(experiment.to_dict() | {"fold": fold, "heard": heard, "told": self.real.told})
+        )
 
     def build(self) -> Network:
         return build_model(self.experiment.student.model, self.shape)

@@ -15,6 +15,7 @@ from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError
 from edge_ser.training.augment import Augment, end_early, restyle, spread, warp
 from edge_ser.training.noise import Noise
+from edge_ser.training.told import told_of
 
 __all__ = [
     "TASKS",
@@ -77,10 +78,24 @@ def pool_corpora(
     corpus : Corpus
     known : dict
         From a corpus's name to its labels.
+
+    Raises
+    ------
+    EdgeSerError
+        None, two of one name, or a label that none of them has.
     """
     corpora = [load_corpus(name) for name in names]
     if not corpora:
         raise EdgeSerError("name at least one corpus")
+    titles = [corpus.name for corpus in corpora]
+    if len(set(titles)) < len(titles):  # what each of them knows goes by its name
+        twice = next(title for title in titles if titles.count(title) > 1)
+        raise EdgeSerError(
+            f"two corpora are called {twice}: leave one out, or give their tables file names of their own"
+        )
+    if strange := sorted(set(labels).difference(*(corpus.labels for corpus in corpora))):
+        there = label_order(label for corpus in corpora for label in corpus.labels)
+        raise EdgeSerError(f"{'+'.join(titles)} has no {', '.join(strange)}; it has {', '.join(there)}")
     if labels:
         corpora = [
             corpus.keep(lambda clip: clip.emotion is None or clip.emotion in labels) for corpus in corpora
@@ -186,6 +201,7 @@ class LabelledClips:
         counts = {name: sum(clip.corpus == name for clip in clips) for name in known}
         self.corpus_size = np.array([counts[clip.corpus] for clip in clips], dtype=float)
         self.speakers = np.array([clip.speaker for clip in clips])
+        self.told = told_of(clips)
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -171,8 +171,9 @@ def check_start(model: Network, clips: LabelledClips, recipe: Recipe) -> None:
 
 
 def identity(recipe: Recipe, seed: int, clips: LabelledClips) -> dict[str, Any]:
-    """What a state must agree with to be gone on from: the recipe, the seed and the speakers that are heard."""
-    return {"recipe": recipe.to_dict(), "seed": seed, "heard": np.unique(clips.speakers).tolist()}
+    """What a state must agree with to be gone on from: the recipe, the seed, and who and what is heard."""
+    heard = np.unique(clips.speakers).tolist()
+    return {"recipe": recipe.to_dict(), "seed": seed, "heard": heard, "told": clips.told}
 
 
 def load_state(state: Path, about: dict[str, Any]) -> dict[str, Any] | None:
@@ -182,7 +183,8 @@ def load_state(state: Path, about: dict[str, Any]) -> dict[str, Any] | None:
     ----------
     state : Path
     about : dict
-        The run's `identity`. A state from before it named the speakers is taken to be of the same.
+        The run's `identity`. A state from before it named the speakers, or what is told of clips, is taken to be of the
+        same.
 
     Raises
     ------
@@ -194,8 +196,8 @@ def load_state(state: Path, about: dict[str, Any]) -> dict[str, Any] | None:
     saved: dict[str, Any] = torch.load(state, weights_only=True)
     if any(saved.get(key, value) != value for key, value in about.items()):
         raise EdgeSerError(
-            f"{state} was written by another recipe, or while other speakers were to be heard: give the run another "
-            f"name or remove {state.parent}"
+            f"{state} was written by another recipe, or while other speakers were to be heard, or other "
+            f"clips or labels of theirs: give the run another name or remove {state.parent}"
         )
     return saved
 

@@ -30,11 +30,20 @@ class DataPart:
         Test folds to hold out, one model each; none trains one model on everything.
     labels : tuple of str
         Emotion classes; none takes all that the corpora have.
+
+    Raises
+    ------
+    EdgeSerError
+        A fold stands there twice: its clips would count twice.
     """
 
     corpora: tuple[str, ...]
     folds: tuple[int, ...] = ()
     labels: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(set(self.folds)) < len(self.folds):
+            raise EdgeSerError(f"folds holds one twice: {', '.join(map(str, self.folds))}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +93,11 @@ class FitPart:
     logit_adjustment : float
         How much of the classes' shares of the training is taken off the emotions' bias at its end, so that a rare class
         is named as readily as a frequent one (arXiv 2007.07314): 1 is all of it, 0 none.
+
+    Raises
+    ------
+    EdgeSerError
+        A seed stands there twice: it would be one model that counts as two.
     """
 
     epochs: int = 60
@@ -105,6 +119,10 @@ class FitPart:
     sharpness: float = 0.0
     consistency: float = 0.0
     logit_adjustment: float = 0.0
+
+    def __post_init__(self) -> None:
+        if len(set(self.seeds)) < len(self.seeds):
+            raise EdgeSerError(f"seeds holds one twice: {', '.join(map(str, self.seeds))}")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -30,6 +30,7 @@ from edge_ser.training.fit import fit
 from edge_ser.training.memory import keep_freed_memory
 from edge_ser.training.progress import progress_bar
 from edge_ser.training.recipe import BesidePart, Recipe
+from edge_ser.training.told import check_told, told_of
 from edge_ser.training.views import ViewMaker, Views, taught_by
 
 __all__ = [
@@ -367,6 +368,7 @@ def describe(
         "clips": {name: sum(c.corpus == name for c in heard) for name in sorted({c.corpus for c in heard})},
         "speakers": len({clip.speaker for clip in heard}),
         "heard": sorted({clip.speaker for clip in heard}.union(before)),
+        "told": told_of(clips),
         "licence": "; ".join(one.licence for one in pooled),
         "citation": "; ".join(one.citation for one in pooled),
         "adv_source": "; ".join(sources) or None,
@@ -374,7 +376,7 @@ def describe(
 
 
 def check_same(path: Path, recipe: Recipe, run: Run, clips: Sequence[Clip]) -> None:
-    """Refuse a run's checkpoint of another recipe, or of the same one while other speakers stood in the folds."""
+    """Refuse a run's checkpoint of another recipe, or of the same one while the corpora said something else."""
     _, meta = load_checkpoint(path)
     training = meta["training"]
     if training["recipe"] != json.loads(json.dumps(recipe.to_dict())):
@@ -388,6 +390,7 @@ def check_same(path: Path, recipe: Recipe, run: Run, clips: Sequence[Clip]) -> N
             f"{path} never heard {new[0]}, who is to train it: the corpora have changed since; give the run another "
             f"name or remove {path.parent}"
         )
+    check_told(path, training, [clip for clip in clips if trains(clip, run.fold)])
 
 
 def _records(path: Path) -> list[dict[str, float]]:

@@ -35,6 +35,7 @@ META = {
         "clips": {"mine": 3},
         "speakers": 1,
         "heard": ["Erika Mustermann"],
+        "told": "0123",
         "licence": "mine: none",
         "adv_source": None,
     },
@@ -74,7 +75,7 @@ def test_bundle_of_numpy(checkpoint, tmp_path):
     assert "arousal, dominance and valence in" not in (bundle.path / "MODEL_CARD.md").read_text()
     assert "mine: none" in bundle.licence
     assert any("largest error" in line for line in lines)
-    assert bundle.training["speakers"] == 1 and "heard" not in bundle.training
+    assert bundle.training["speakers"] == 1 and not {"heard", "told"} & set(bundle.training)
     assert not any(b"Mustermann" in path.read_bytes() for path in bundle.path.iterdir())
     assert "/home" not in (bundle.path / "bundle.json").read_text()
     assert bundle.training["recipe"]["data"]["corpora"] == ["mine.csv"]

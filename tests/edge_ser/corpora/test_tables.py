@@ -49,6 +49,7 @@ def test_a_full_table(table):
     "\ufefffile;speaker;emotion\na.wav;ann;calm\n",
     "file\tspeaker\temotion\na.wav\tann\tcalm",
     'file, speaker ,emotion\n"a.wav", ann ,calm\n\n',
+    "\n\r\nfile;speaker;emotion\na.wav;ann;calm\n",
 ])  # fmt: skip
 def test_separators_line_ends_and_blanks(table, text):
     (clip,) = load_corpus(table(text)).clips
@@ -108,6 +109,8 @@ def test_a_folder_with_a_table_is_a_corpus(table, tmp_path):
         ("file,speaker\n,ann\n", "line 2: the file is empty"),
         ("file,speaker\na.wav,\n", "line 2: the speaker is empty"),
         ("file,speaker\na.wav,ann,extra\n", "line 2: more cells than the header"),
+        ("\n\nfile,speaker\na.wav,ann,extra\n", "line 4: more cells than the header"),
+        ("file,speaker,emotion, emotion\na.wav,ann,sad,calm\n", "mine.csv has two columns emotion"),
         ('file,speaker\n"a.wav,ann\n', "not a CSV row"),
         ("file,speaker,fold\na.wav,ann,0\nsub/../a.wav,bob,1\n", "line 3: .*a.wav stands in line 2 already"),
         ("file,speaker,arousal\na.wav,ann,1.5\n", r"line 2: arousal is 1.5, outside 0..1; .*rating_scale"),

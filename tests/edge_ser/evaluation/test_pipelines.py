@@ -92,6 +92,7 @@ def test_figures_of_a_split_that_leaks_are_marked_and_not_fitted_to_others(
     [
         ("\x80\x04\x95", "describe it"),
         ('steps = [{kind = "os.system"}]', "there is no step 'os.system'"),
+        ('steps = [{kind = ["svm"]}]', "there is no step"),
         ('steps = [{kind = "standardise"}]', "one that answers"),
         ('steps = [{kind = "svm"}, {kind = "pca"}]', "one that answers"),
         ("step = []", "holds name"),
@@ -110,6 +111,35 @@ def test_parameters_that_scikit_learn_does_not_know(tmp_path: Path) -> None:
         spec.build()
     with pytest.raises(EdgeSerError, match="there is no pipeline"):
         read_pipeline(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize(
+    "step",
+    ['{kind = "neighbours", n_neighbors = 500}', '{kind = "mlp", hidden_layer_sizes = ["a"]}'],
+    ids=["when it answers", "when it learns"],
+)
+def test_parameters_that_scikit_learn_refuses_late(corpus: Corpus, tmp_path: Path, step: str) -> None:
+    spec = read_pipeline(described(tmp_path, f'features = "classic"\nsteps = [{step}]'))
+    with pytest.raises(EdgeSerError, match="scikit-learn refuses the pipeline p: "):
+        evaluate_pipeline(spec, corpus, "speaker")
+
+
+def test_a_learning_curve_ends_at_the_figure(corpus: Corpus, tmp_path: Path) -> None:
+    step = '{kind = "trivial", strategy = "uniform"}'  # one of those whose likeliest class is not what they predict
+    spec = read_pipeline(described(tmp_path, f'features = "classic"\nsteps = [{step}]'))
+    uneven = corpus.keep(lambda clip: len(clip.path.stem) > 1)
+    result, _ = evaluate_pipeline(spec, uneven, "speaker", curve=True)
+    assert result["learning_curve"][-1]["uar"] == pytest.approx(result["uar"]["mean"])
+
+
+@pytest.mark.parametrize("more", [["--fold", "1"], ["--engine", "numpy"], ["--precision", "int8"]])
+def test_what_a_pipeline_cannot_heed_is_refused(
+    corpus: Corpus, tmp_path: Path, more: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = described(tmp_path, TOML.format(features="classic"))
+    call = ["evaluate", "--pipeline", str(path), "--corpus", str(tmp_path / "t.csv"), *more]
+    assert main(call) == 2
+    assert "leave out --fold, --engine and --precision" in capsys.readouterr().err
 
 
 def test_every_kind_can_be_built(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ pytest.importorskip("matplotlib")
 
 from edge_ser.audio import write_wav
 from edge_ser.cli import main
+from edge_ser.corpora.roots import data_root
 from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.class_answers import Figure
 from edge_ser.studies import Line, Outcome, StudyRun, Unit, find_study, registry, studies
@@ -199,6 +200,20 @@ def test_parts_are_told_apart_by_their_settings(tmp_path: Path) -> None:
         run.part("object", _object)
     with pytest.raises(EdgeSerError, match="cannot be kept"):
         run.part("nan", _nan)
+
+
+def _where(run: StudyRun) -> dict[str, str]:
+    return {"data": str(run.data or data_root())}
+
+
+def test_parts_of_other_data_are_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        monkeypatch.setenv("EDGE_SER_DATA", str(tmp_path / name))
+        assert StudyRun("x", tmp_path / "out").part("part", _where)["data"] == str(tmp_path / name)
+    monkeypatch.delenv("EDGE_SER_DATA")
+    StudyRun("x", tmp_path / "out", data=tmp_path / "one").part("part", _where)
+    assert len(list((tmp_path / "out" / "parts").iterdir())) == 2  # --data names what the variable named
 
 
 def test_a_damaged_part_is_named(tmp_path: Path) -> None:

@@ -108,6 +108,11 @@ def test_folds_of_the_last_variant_are_looked_at_before_the_first_is_trained(
         (PLAN.replace("[0, 2]", "[]"), "holds no fold out"),
         (PLAN.replace("base.toml", "nobody.toml"), "nobody.toml"),
         ("[variants", "is not TOML"),
+        ('recipe = "base.toml"\nvariants = 3\n', "must say recipe"),
+        (
+            PLAN + '"without-any warping" = []\n',
+            "'without any warping' and 'without-any warping' would both be called plan-without-any-warping",
+        ),
     ],
 )
 def test_a_plan_that_cannot_be_run_is_refused_before_anything_is(

@@ -138,7 +138,8 @@ def test_draws_and_means_are_of_a_class(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("fields", "says"),
-    [({"clips": ()}, "clips"), ({"real": 0}, "iterations, real"), ({"start": "zero"}, "start"), ({"lr": 0.0}, "lr"),
+    [({"clips": ()}, "clips"), ({"clips": (1, 5, 1)}, "clips of no number twice"),
+     ({"real": 0}, "iterations, real"), ({"start": "zero"}, "start"), ({"lr": 0.0}, "lr"),
      ({"shift_s": -1.0}, "gain_db")],
 )  # fmt: skip
 def test_values_out_of_range_are_named(fields: dict[str, Any], says: str) -> None:
@@ -297,6 +298,7 @@ def test_work_from_before_speakers_were_named_is_taken() -> None:
     assert agrees(about, about) and agrees({"fold": 1}, about)
     assert not agrees({"fold": 2}, about) and not agrees({"fold": 1, "heard": ["a"]}, about)
     assert not agrees({}, about)
+    assert agrees(about, about | {"told": "x"}) and not agrees(about | {"told": "y"}, about | {"told": "x"})
 
 
 @pytest.mark.parametrize(

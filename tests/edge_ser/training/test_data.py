@@ -152,6 +152,19 @@ def test_corpora_are_pooled_with_the_labels_that_each_knows(tmp_path: Path) -> N
     assert {clip.emotion for clip in fewer.clips} == {"angry", "calm"}
     with pytest.raises(EdgeSerError, match="at least one corpus"):
         pool_corpora([])
+    with pytest.raises(EdgeSerError, match=r"tones\+rated has no clam; it has angry, calm, sad"):
+        pool_corpora(names, ("clam", "angry"))
+
+
+def test_corpora_of_one_name_are_not_taken_for_one(tmp_path: Path) -> None:
+    names = []
+    for folder, labels in (("mine", ("sad", "angry")), ("yours", ("calm", "sad"))):
+        (tmp_path / folder).mkdir()
+        names.append(str(write_tones(tmp_path / folder, "metadata", labels, 12)))
+    with pytest.raises(EdgeSerError, match="two corpora are called metadata: leave one out, or give"):
+        pool_corpora(names)
+    with pytest.raises(EdgeSerError, match="two corpora are called metadata"):
+        pool_corpora([names[0], names[0]])
 
 
 def test_clips_without_emotion_stay_when_labels_are_chosen(tmp_path: Path) -> None:

@@ -105,8 +105,12 @@ def test_other_speakers_do_not_go_on_from_it(tmp_path: Path) -> None:
     others.speakers[0] = "somebody else"
     with pytest.raises(EdgeSerError, match="while other speakers were to be heard"):
         fit(Stream72k(SMALL), others, RECIPE, 0, tmp_path, lambda _: None)
+    others = clip_set()
+    others.told = "something else"
+    with pytest.raises(EdgeSerError, match="or other clips or labels of theirs"):
+        fit(Stream72k(SMALL), others, RECIPE, 0, tmp_path, lambda _: None)
     state = torch.load(tmp_path / "last.pt", weights_only=True)
-    del state["heard"]  # as it was written before speakers were named
+    del state["heard"], state["told"]  # as it was written before speakers were named
     torch.save(state, tmp_path / "last.pt")
     resumed = train(tmp_path).state_dict()
     assert all(torch.equal(unbroken[name], resumed[name]) for name in unbroken)

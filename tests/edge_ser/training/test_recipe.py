@@ -71,6 +71,8 @@ def test_the_least_recipe(tmp_path: Path) -> None:
         ),
         ("[data]\nfolds = [0]\n", "what to train on"),
         ("[data]\ncorpora = 'ravdess'\n", r"\[data\] corpora must be of type tuple"),
+        (GOOD.replace("[0, 1]", "[0, 1, 0]"), r"\[data\] folds holds one twice: 0, 1, 0"),
+        (GOOD + "[fit]\nseeds = [3, 3]\n", r"\[fit\] seeds holds one twice: 3, 3"),
         (GOOD + "[distil]\nviews = 3\n", r"\[distil\] needs targets"),
         (
             GOOD + "[distil]\ntarget = 'x'\n",

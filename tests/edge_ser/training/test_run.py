@@ -184,10 +184,20 @@ def test_evaluate_refuses_half_a_set_of_folds(
 
 
 def forget(checkpoint: Path) -> None:
-    """Make a checkpoint one from before it was kept whom it heard."""
+    """Make a checkpoint one from before it was kept whom and what it heard."""
     model, meta = load_checkpoint(checkpoint)
-    del meta["training"]["heard"]
+    del meta["training"]["heard"], meta["training"]["told"]
     save_checkpoint(checkpoint, model, meta)
+
+
+def test_models_of_other_labels_or_clips_are_refused(tmp_path: Path, corpus: Path, capsys: Any) -> None:
+    table = with_folds(corpus, "corrected.csv", lambda clip, speaker: speaker // 2)
+    recipe, before = write_recipe(tmp_path, table), table.read_text()
+    assert run_train(tmp_path, recipe) == 0
+    for after in (before.replace(",sad,", ",calm,", 1), before[: before.rindex("31.wav")]):
+        table.write_text(after)
+        assert run_train(tmp_path, recipe) == 2
+        assert "learnt from other recordings or other labels" in capsys.readouterr().err
 
 
 def test_models_are_not_tested_on_speakers_whom_they_heard_however_the_folds_change(
@@ -221,7 +231,9 @@ def test_a_new_speaker_may_be_tested_on_and_does_not_train_what_is_trained(
     recipe, runs = write_recipe(tmp_path, table, "[0]"), tmp_path / "runs" / "tones"
     words = ["evaluate", "--corpus", str(table), "--checkpoints", str(runs), "--fold", "0"]
     assert run_train(tmp_path, recipe) == 0
-    grown = table.read_text().replace("31.wav,s3,", "31.wav,s4,")
+    (table.parent / "32.wav").write_bytes((table.parent / "31.wav").read_bytes())
+    *_, last = table.read_text().splitlines(keepends=True)
+    grown = table.read_text() + last.replace("31.wav,s3,", "32.wav,s4,")
     table.write_text(grown.removesuffix("1\n") + "0\n")
     assert run_train(tmp_path, recipe) == 0 and main(words) == 0
     table.write_text(grown)
