@@ -323,10 +323,8 @@ def _describe(
     figures: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
     training = without_folders(meta.get("training") or {})
-    for key in (
-        "heard",
-        "told",
-    ):  # for the folds' figures; speakers' names are no business of who gets the bundle
+    # for the folds' figures; speakers' names are no business of who gets the bundle
+    for key in ("heard", "told"):
         training.pop(key, None)
     data = training.get("licence") or "licences not recorded"
     from edge_ser.models.stream72k import Stream72k

@@ -164,9 +164,7 @@ def read_rows(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
     if not text.strip():
         raise EdgeSerError(f"{path} is empty; it needs a header with at least the columns file and speaker")
     table = text.lstrip("\r\n")
-    above = len(
-        text[: len(text) - len(table)].splitlines()
-    )  # blank lines, which no reader takes for a header
+    above = len(text[: -len(table)].splitlines())  # blank lines, which no reader takes for a header
     delimiter = max(",;\t", key=table.splitlines()[0].count)
     reader = csv.DictReader(io.StringIO(table, newline=""), delimiter=delimiter, strict=True)
     rows: list[tuple[int, dict[str, str]]] = []
