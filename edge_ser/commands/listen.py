@@ -211,7 +211,11 @@ def run(args: argparse.Namespace) -> int:
         notifier.say("STOPPING=1")
     for sink in sinks:
         if isinstance(sink, QueuedSink):
-            sink.check_end()  # the last lines were written since
+            # The last lines were written since. Who ended it by a signal may have taken the terminal along.
+            if stop.reason == "signal":
+                sink.check()
+            else:
+                sink.check_end()
     return 0
 
 

@@ -283,12 +283,7 @@ class TargetStore:
             "hint_size": self.hint_size,
         }
         if not path.exists():
-            try:
-                write_json(path, mine)
-            except OSError as error:
-                raise EdgeSerError(
-                    f"cannot make {self.folder}: {error.strerror}; choose another folder"
-                ) from error
+            write_json(path, mine)
         about = _description(path)
         if about != mine:
             differs = next(name for name in mine if about[name] != mine[name])

@@ -157,6 +157,18 @@ def test_a_terminal_that_hangs_up_ends_with_the_recording(speech, numpy_bundle, 
     assert len(load_audio(tmp_path / "heard.wav")) >= 4_000
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_a_full_disk_at_the_end_is_no_success(speech, numpy_bundle):
+    """The audio does not wait for what is written, so it is told when all was heard."""
+    words = command(
+        "listen", speech, "--realtime", "--duration", "1", "--model", numpy_bundle.path, "-o", "jsonl"
+    )
+    with open("/dev/full", "w") as full:
+        ran = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT, timeout=60)
+    assert ran.returncode == 2
+    assert "could not be written to the end (No space left on device): 4 of 4 answers" in ran.stderr
+
+
 def test_nohup_is_respected(speech, numpy_bundle):
     process = subprocess.Popen(
         command("listen", speech, "--realtime", "-o", "jsonl", "--model", numpy_bundle.path),

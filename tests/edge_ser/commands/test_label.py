@@ -176,7 +176,7 @@ def test_a_stop_keeps_what_was_heard(corpus, capsys, tmp_path, monkeypatch, numb
     ("words", "says"),
     [
         (["--views", "0"], "--views must be at least 1"),
-        (["--out", "{file}/x"], "cannot make"),
+        (["--out", "{file}/x"], "cannot write"),
         (["--teacher", "/no/such", "--kind", "dawn"], "there is no folder /no/such"),
         (["nowhere"], "'nowhere' is neither a corpus"),
     ],

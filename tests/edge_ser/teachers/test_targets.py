@@ -232,7 +232,7 @@ def test_a_damaged_description_is_said(tmp_path, document, says):
 
 def test_a_folder_that_cannot_be_made_is_said(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(EdgeSerError, match="cannot make .*choose another folder"):
+    with pytest.raises(EdgeSerError, match="cannot write .*file/store.*choose a folder"):
         _store(tmp_path / "file" / "store")
 
 
