@@ -11,6 +11,7 @@ from benchmarks.results import read
 from edge_ser.commands._output import markdown_table
 from edge_ser.corpora.base import ADV
 from edge_ser.evaluation.evaluate import by_seed
+from edge_ser.evaluation.folds import named_folds
 from edge_ser.evaluation.metrics import FEW
 from firmware_py.machine import machine_line
 
@@ -40,9 +41,8 @@ def twins(results: Path) -> dict[str, str]:
     """The shipped model's twins: what files call the folds that they held out, and what tables do."""
     told = {}
     for part in ("fold0", "others"):  # the mix was chosen by the first, among others
-        folds = [str(one["fold"]) for one in read(results / f"stream72k-{part}-ravdess.json")["folds"]]
-        *before, last = folds
-        told[part] = f"folds {', '.join(before)} and {last}" if before else f"fold {last}"
+        folds = read(results / f"stream72k-{part}-ravdess.json")["folds"]
+        told[part] = named_folds([one["fold"] for one in folds])
     return told
 
 
@@ -197,17 +197,15 @@ def beside_student(results: Path) -> str:
 def corpora(results: Path) -> str:
     """The student on each corpus's own folds, begun on the others."""
     rows = []
-    for name, how in ((name, how) for name in OWN for how in ("distil", "live", "six")):
-        made = results / f"{name}-{how}.json"
-        if not made.exists():
-            continue
-        one = read(made)
-        at = results / f"{name}-{how}-int8.json"
+    ways = dict.fromkeys(OWN, ("distil", "live")) | {"emotale": ("distil", "live", "six")}
+    for made in (f"{name}-{how}" for name, hows in ways.items() for how in hows):
+        one = read(results / f"{made}.json")
+        at = results / f"{made}-int8.json"
         on_device = read(at) if at.exists() else {}
         rows.append(
             {
                 "corpus": one["corpus"],
-                "recipe": f"`recipes/{name}-{how}.toml`",
+                "recipe": f"`recipes/{made}.toml`",
                 "held out": f"{len(one['recipe']['data']['folds'])} folds of speakers",
                 "clips": sum(fold["n"] for fold in one["folds"]),
                 "epochs": one["recipe"]["fit"]["epochs"],

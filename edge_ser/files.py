@@ -26,6 +26,7 @@ __all__ = [
     "read_part",
     "sha256",
     "user_cache",
+    "valid_text",
     "write_atomic",
     "write_json",
     "write_synced",
@@ -107,9 +108,13 @@ def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
             raise
         fsync_folder(target.parent)
     except OSError as error:
-        raise EdgeSerError(
-            f"cannot write {path}: {error.strerror or error}; choose a folder that can be written"
-        ) from error
+        raise _refused(path, error) from error
+
+
+def _refused(path: str | os.PathLike[str], error: OSError) -> EdgeSerError:
+    return EdgeSerError(
+        f"cannot write {path}: {error.strerror or error}; choose a folder that can be written"
+    )
 
 
 def check_place(path: str | os.PathLike[str]) -> None:
@@ -146,12 +151,14 @@ def write_json(path: str | os.PathLike[str], document: Mapping[str, Any]) -> Non
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise EdgeSerError(
-            f"cannot write {path}: {error.strerror or error}; choose a folder that can be written"
-        ) from error
+        raise _refused(path, error) from error
     text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
-    # A byte of a file's name that is no UTF-8 becomes \udcXX, which is JSON's own way to write it.
-    write_atomic(target, (text + "\n").encode("utf-8", "backslashreplace"))
+    write_atomic(target, (valid_text(text) + "\n").encode("utf-8"))
+
+
+def valid_text(text: str) -> str:
+    r"""Text that UTF-8 can hold: a byte of a file's name that was none is escaped, ``\udcXX``, as JSON itself does."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def write_synced(path: Path, data: bytes) -> None:

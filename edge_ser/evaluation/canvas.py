@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from edge_ser.errors import EdgeSerError, require
-from edge_ser.files import write_atomic
+from edge_ser.files import valid_text, write_atomic
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -132,7 +132,7 @@ def literal(text: str) -> str:
     """A name as it is drawn as it stands: what lies between two dollars would be typeset as a formula, or be no formula
     and end the drawing, and a byte of a file's name that is no UTF-8 has no character to draw.
     """
-    return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("$", r"\$")
+    return valid_text(text).replace("$", r"\$")
 
 
 @contextmanager

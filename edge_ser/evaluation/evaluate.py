@@ -17,7 +17,7 @@ from edge_ser.corpora import Clip, Corpus, LeftOut
 from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.answers import Exclusion
-from edge_ser.evaluation.folds import checkpoint_of, fold_checkpoints, load_fold
+from edge_ser.evaluation.folds import checkpoint_of, fold_checkpoints, load_fold, named_folds
 from edge_ser.evaluation.origin import of_bundle, of_checkpoints
 from edge_ser.evaluation.score import Scored, answered_as, best_label, score, summarise
 from edge_ser.recognizer import Recognizer
@@ -125,11 +125,8 @@ def evaluate_checkpoints(
         excluded |= {one.file: one.reason for one in unheard}
     if folds is None:
         which = f"{len(wanted)} speaker-disjoint folds, each model"
-    elif len(wanted) == 1:
-        which = f"fold {wanted[0]} alone, its model"
     else:
-        *before, last = map(str, wanted)
-        which = f"folds {', '.join(before)} and {last} alone, each model"
+        which = f"{named_folds(wanted)} alone, {'its' if len(wanted) == 1 else 'each'} model"
     if onto is not None:
         onto += plain if device is None else scored
     result = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,13 @@ from edge_ser.errors import EdgeSerError
 if TYPE_CHECKING:
     from edge_ser.models.base import Network
 
-__all__ = ["check_unheard", "checkpoint_of", "fold_checkpoints", "load_fold", "lowest_seed"]
+__all__ = ["check_unheard", "checkpoint_of", "fold_checkpoints", "load_fold", "lowest_seed", "named_folds"]
+
+
+def named_folds(folds: Sequence[int]) -> str:
+    """Folds as a sentence names them: ``fold 1``, or ``folds 1, 2 and 3``."""
+    *before, last = map(str, folds)
+    return f"folds {', '.join(before)} and {last}" if before else f"fold {last}"
 
 
 def fold_checkpoints(folder: Path) -> dict[tuple[int, int], Path]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from edge_ser.errors import EdgeSerError
-from edge_ser.files import write_atomic, write_json
+from edge_ser.files import valid_text, write_atomic, write_json
 
 __all__ = ["cards", "heading", "image", "page", "paragraph", "picture", "table", "warning", "write_pages"]
 
@@ -60,7 +60,7 @@ def write_pages(folder: str | Path, text: str, documents: Mapping[str, Mapping[s
     for name, document in documents.items():
         write_json(target / f"{name}.json", document)
     written = target / "report.html"
-    write_atomic(written, text.encode("utf-8", "backslashreplace"))  # names of files may be no UTF-8
+    write_atomic(written, valid_text(text).encode("utf-8"))  # names of files may be no UTF-8
     return written
 
 

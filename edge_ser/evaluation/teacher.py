@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -66,16 +65,17 @@ def teacher_listener(
             raise EdgeSerError(f"the teacher of fold {held_out} does not know {', '.join(unknown)}")
     means: dict[str, np.ndarray] = {}
 
+    def heard(teacher: LinearTeacher, clip: Clip) -> np.ndarray | None:
+        """None of a clip that cannot be heard, which is told when it is asked for."""
+        try:
+            return statistics(teacher.encoder, load_audio(clip.path))
+        except EdgeSerError:
+            return None
+
     def mean(teacher: LinearTeacher, speaker: str) -> np.ndarray:
         if speaker not in means:
-            own = []
-            for clip in clips:
-                if clip.speaker == speaker:
-                    with contextlib.suppress(
-                        EdgeSerError
-                    ):  # a clip that nobody can hear is told when it is asked for
-                        own.append(statistics(teacher.encoder, load_audio(clip.path)))
-            means[speaker] = np.mean(own, axis=0)
+            own = (heard(teacher, clip) for clip in clips if clip.speaker == speaker)
+            means[speaker] = np.mean([rows for rows in own if rows is not None], axis=0)
         return means[speaker]
 
     def ask_for(clip: Clip) -> Ask:

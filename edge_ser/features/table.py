@@ -24,7 +24,7 @@ from edge_ser.features.extraction import Result, extract
 from edge_ser.features.recordings import Recording
 from edge_ser.features.spec import VectorSpec
 from edge_ser.features.vector import feature_vector, vector_names
-from edge_ser.files import write_atomic
+from edge_ser.files import valid_text, write_atomic
 
 if TYPE_CHECKING:
     import pandas
@@ -110,7 +110,7 @@ class FeatureRows:
         check_table(path)
         kind = Path(path).suffix.lower()
         if kind == ".csv":
-            write_atomic(path, _valid(self.to_csv()).encode())
+            write_atomic(path, valid_text(self.to_csv()).encode())
             return
         data = io.BytesIO()
         if kind == ".npz":
@@ -125,16 +125,11 @@ class FeatureRows:
                         np.lib.format.write_array(member, array, allow_pickle=False)
         else:
             known = {
-                name: [_valid(one) if isinstance(one, str) else one for one in column]
+                name: [valid_text(one) if isinstance(one, str) else one for one in column]
                 for name, column in self.known.items()
             }
             replace(self, known=known).to_pandas().to_parquet(data, index=False)
         write_atomic(path, data.getvalue())
-
-
-def _valid(text: str) -> str:
-    """Text that UTF-8 can hold: a byte of a file's name that was none is escaped, as on standard output."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def check_table(path: str | os.PathLike[str]) -> None:
