@@ -20,6 +20,7 @@ __all__ = [
     "expand_user",
     "fsync_folder",
     "is_special",
+    "lock",
     "parse_json_object",
     "parse_toml",
     "permissions_from_umask",
@@ -176,6 +177,32 @@ def fsync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def lock(descriptor: int) -> bool | None:
+    """Have an open file to oneself until it is closed, or the process is gone.
+
+    Parameters
+    ----------
+    descriptor : int
+        Of a file that is open for writing.
+
+    Returns
+    -------
+    bool or None
+        False where somebody else has it; None where the system or the disk knows no locks.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
 
 
 def permissions_from_umask(mode: int) -> int:

@@ -61,7 +61,6 @@ _DTYPES = ("float32", "float16", "int8", "int32", "int64")
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _MODEL_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_MAX_FFT = 1 << 15
 _MAX_STEP_FRAMES = 1 << 16
 _MAX_WINDOW_S = 600
 
@@ -235,8 +234,6 @@ def _spec(top: Entries) -> MelSpec:
         spec = MelSpec.from_dict(fields)
     except EdgeSerError as error:
         raise top.wrong("spec", f"a front end's description: {error}") from error
-    if spec.n_fft > _MAX_FFT or spec.n_mels > spec.n_fft:
-        raise top.wrong("spec", f"a front end of at most {_MAX_FFT} points and no more bands than points")
     if spec.n_mels * (spec.n_fft // 2 + 1) > MAX_ELEMENTS:  # the filters are made as a whole
         raise top.wrong("spec", f"a front end whose bands times bins are at most {MAX_ELEMENTS}")
     return spec

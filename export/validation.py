@@ -171,6 +171,8 @@ def choose_validation(text: str, training: Mapping[str, Any], labels: Sequence[s
     if fold is None:
         name = text
     corpus = load_corpus(name)
+    if fold is not None and fold not in corpus.folds():
+        raise EdgeSerError(f"{corpus.name} has no clips of fold {fold}; it has {sorted(corpus.folds())}")
     data = (training.get("recipe") or {}).get("data") or {}
     trained = {*(training.get("clips") or {}), *(data.get("corpora") or ())}
     if corpus.name in trained or name in trained:
@@ -186,7 +188,7 @@ def choose_validation(text: str, training: Mapping[str, Any], labels: Sequence[s
             )
         fold = held_out
     clips = [clip for clip in corpus.clips if fold is None or clip.fold == fold]
-    if not clips:
+    if not clips:  # the fold that was held out is gone from the corpus
         raise EdgeSerError(f"{corpus.name} has no clips of fold {fold}; it has {sorted(corpus.folds())}")
     known = tuple(label for label in corpus.labels if label in labels)
     usable = tuple(clip for clip in clips if clip.emotion in known or clip.adv is not None)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import struct
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from edge_ser.audio import SAMPLE_RATE, float_to_pcm16, pcm16_to_float
 from edge_ser.errors import EdgeSerError
-from edge_ser.files import fsync_folder, is_special, permissions_from_umask, sha256
+from edge_ser.files import fsync_folder, is_special, lock, permissions_from_umask, sha256
 
 from .prediction import Prediction
 
@@ -23,10 +24,13 @@ __all__ = ["CHUNK", "AnswerDigest", "Recorder"]
 #: Name of the chunk that holds what is not sound.
 CHUNK = b"esER"
 _LARGEST = (1 << 32) - (1 << 20)  # bytes of samples that a WAV header can tell of: 37 hours
+_PART = ".part"
 
 
 class Recorder:
     """A 16-bit WAV file, written aside and put in place when it is whole.
+
+    One that was never finished, as power was lost, is put beside by the next recording to the same place.
 
     Behind the samples, in a chunk that players leave alone, it holds where samples were lost, what listened, and a
     digest of all that was answered; `edge-ser replay` gives the same answers again, or says that it cannot.
@@ -37,6 +41,11 @@ class Recorder:
         The file; one that is there is replaced at the end.
     settings : mapping, optional
         What listens: whatever JSON holds.
+
+    Attributes
+    ----------
+    rescued : list of Path
+        Former recordings to this place that were cut off: ``NAME.cut-off-1.wav`` and so on.
 
     Raises
     ------
@@ -55,9 +64,9 @@ class Recorder:
         if is_special(self.path):
             raise EdgeSerError(f"{path} is no file that a recording could be; name one to record to")
         try:
-            handle, aside = tempfile.mkstemp(
-                prefix=f".{self.path.name}.", suffix=".part", dir=self.path.parent
-            )
+            self.rescued = _rescue(self.path)
+            handle, aside = tempfile.mkstemp(prefix=_prefix(self.path), suffix=_PART, dir=self.path.parent)
+            lock(handle)  # before anything is in it: what is locked is being recorded
             self._aside = Path(aside)
             # Unbuffered: on a full disk what was written before stays whole, and the header below needs no new room.
             self._file = os.fdopen(handle, "wb", buffering=0)
@@ -167,6 +176,48 @@ class AnswerDigest:
     def to_json(self) -> dict[str, Any]:
         """``{"count", "sha256"}``."""
         return {"count": self.count, "sha256": self._hash.hexdigest()}
+
+
+def _prefix(path: Path) -> str:
+    return f".{path.name}."
+
+
+def _rescue(path: Path) -> list[Path]:
+    """Put recordings that nobody records any longer beside `path`, as far as their samples reached the disk."""
+    rescued: list[Path] = []
+    try:
+        parts = sorted(
+            p for p in path.parent.iterdir() if p.name.startswith(_prefix(path)) and p.suffix == _PART
+        )
+    except PermissionError:  # a folder that takes files and does not list them
+        return rescued
+    for part in parts:
+        try:
+            with part.open("r+b") as file:
+                # locked: it is being recorded; where there are no locks nobody knows
+                if lock(file.fileno()) is not True or not _completed(file):
+                    continue
+        except PermissionError:  # somebody else's
+            continue
+        number = itertools.count(1)
+        free = next(one for n in number if not (one := path.with_stem(f"{path.stem}.cut-off-{n}")).exists())
+        part.chmod(permissions_from_umask(0o666))
+        part.replace(free)
+        rescued.append(free)
+    return rescued
+
+
+def _completed(file: BinaryIO) -> bool:
+    """Whether a recording that was cut off holds samples; its header says so now."""
+    empty = _header(0)
+    whole = file.seek(0, os.SEEK_END) - len(empty)
+    whole -= whole % 2
+    file.seek(0)
+    if whole > 0 and file.read(len(empty)) == empty:
+        file.truncate(len(empty) + whole)
+        file.seek(0)
+        file.write(_header(whole))
+    return whole > 0
 
 
 def _header(data_bytes: int, notes_bytes: int = 0) -> bytes:

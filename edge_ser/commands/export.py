@@ -164,6 +164,10 @@ def run(args: argparse.Namespace) -> int:
 
         require_matplotlib("a report with pictures")
         check_place(Path(args.report) / "report.html")
+    if args.licence is not None and not args.licence.strip():
+        raise EdgeSerError(
+            "--licence is empty; say the terms, or leave it out: they follow from the training data"
+        )
     if args.checkpoint.lower().endswith(".toml"):
         exported, bundle = _pipeline(args)
     elif args.teacher is not None:
@@ -205,6 +209,10 @@ def _checkpoint(args: argparse.Namespace) -> tuple[list[Exported], Bundle | None
     }  # fmt: skip
     if args.calibration_clips is not None and args.calibration_clips < 1:
         raise EdgeSerError(f"--calibration-clips must be at least 1, not {args.calibration_clips}")
+    mixed = None if args.mixed is None else parse_mixed(args.mixed)
+    if (args.mixed is not None or args.sensitivity) and not any(row.rounds for row in formats):
+        asked = "--mixed" if args.mixed is not None else "--sensitivity"
+        raise EdgeSerError(f"{asked} is of int8 files, and --format {args.format} makes none; add int8")
     return export_checkpoint(
         args.checkpoint,
         args.out,
@@ -215,7 +223,7 @@ def _checkpoint(args: argparse.Namespace) -> tuple[list[Exported], Bundle | None
         figures=[read_figures(path) for path in args.figures],
         calibrate=args.calibrate,
         calibration={key: value for key, value in calibration.items() if value is not None},
-        mixed=None if args.mixed is None else parse_mixed(args.mixed),
+        mixed=mixed,
         sensitivity=args.sensitivity,
         validate=args.validation,
         accept_drop=args.accept_drop,

@@ -196,6 +196,8 @@ def run(args: argparse.Namespace) -> int:
             _refuse_overwriting(args.source, args.record)
             settings = recording_settings(bundle, engine, **how, gate=args.gate, source=args.source)
             recorder = stack.enter_context(closing(Recorder(args.record, settings)))
+            for path in recorder.rescued:
+                print(f"edge-ser: a recording that was cut off is kept as {path}", file=sys.stderr)
             print(f"edge-ser: recording to {args.record}", file=sys.stderr)
         sinks = _open_sinks(args, source.live, stack)
         listener = Listener(

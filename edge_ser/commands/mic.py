@@ -59,6 +59,8 @@ def run(args: argparse.Namespace) -> int:
         stop = stack.enter_context(stop_on_signals())
         source = stack.enter_context(closing(open_source(args.source, rate=args.rate, channel=args.channel)))
         recorder = stack.enter_context(closing(Recorder(args.save))) if args.save else None
+        for path in recorder.rescued if recorder else []:
+            print(f"edge-ser: a recording that was cut off is kept as {path}", file=sys.stderr)
         devices = getattr(source, "devices", [])
         for block in source.blocks(stop):
             check.add(block)

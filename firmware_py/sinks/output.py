@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import select
 import stat
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Protocol, TextIO, cast
 
 from edge_ser.errors import EdgeSerError
-from edge_ser.files import permissions_from_umask
+from edge_ser.files import lock, permissions_from_umask
 
 __all__ = ["Descriptor", "LineOutput", "RotatingFile", "as_output"]
 
@@ -135,7 +136,7 @@ class RotatingFile:
     Raises
     ------
     EdgeSerError
-        It cannot be opened.
+        It cannot be opened, or another process writes to it.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, limit: int = 10_000_000, keep: int = 5) -> None:
@@ -156,6 +157,9 @@ class RotatingFile:
             self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, permissions_from_umask(0o666)
         )
         status = os.fstat(self._descriptor)
+        if stat.S_ISREG(status.st_mode) and lock(self._descriptor) is False:
+            self._let_go()
+            raise BlockingIOError(errno.EWOULDBLOCK, "another process writes to it, and would rotate it")
         self._size, self._holds = status.st_size, stat.S_ISREG(status.st_mode)
         self._head: str | None = None  # what its first line is, once that was looked at
         self._out = Descriptor(self._descriptor)
@@ -198,7 +202,10 @@ class RotatingFile:
 
     def close(self) -> None:
         """Close the file; further calls do nothing."""
-        descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
+        if self._descriptor >= 0:
             self._out.close()
-            os.close(descriptor)
+            self._let_go()
+
+    def _let_go(self) -> None:
+        descriptor, self._descriptor = self._descriptor, -1
+        os.close(descriptor)

@@ -386,6 +386,8 @@ def test_the_command_all_formats(checkpoint, tmp_path, capsys, monkeypatch):
         (["--calibration-clips", "0"], "at least 1"),
         (["--report", "/dev/null/page"], "/dev/null is no folder"),
         (["--mixed", "most"], "--mixed is a number of layers"),
+        (["--mixed", "1"], "--mixed is of int8 files, and --format numpy makes none; add int8"),
+        (["--licence", " "], "--licence is empty"),
         (["--validation", "none.csv:1"], "none.csv"),
     ],
 )
@@ -394,6 +396,5 @@ def test_bad_use_is_one_sentence(checkpoint, tmp_path, capsys, options, words):
         main(["export", str(checkpoint), "--out", str(tmp_path / "mine"), "--format", "numpy", *options]) == 2
     )
     [sentence] = capsys.readouterr().err.strip().splitlines()  # before any work
-    assert sentence.startswith("edge-ser: ")
-    assert words in sentence
+    assert sentence.startswith("edge-ser: ") and words in sentence
     assert list(tmp_path.iterdir()) == []

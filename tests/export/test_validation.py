@@ -83,6 +83,8 @@ def test_what_was_trained_on_is_refused(table):
     fold = {"clips": {"mine": 6}, "held_out_fold": 1}
     with pytest.raises(EdgeSerError, match="trained on fold 0 of mine; it held out 1"):
         choose_validation(f"{table}:0", fold, LABELS)
+    with pytest.raises(EdgeSerError, match=r"mine has no clips of fold 7; it has \[0, 1, 2\]"):
+        choose_validation(f"{table}:7", fold, LABELS)
     for text in (str(table), f"{table}:1"):
         chosen = choose_validation(text, fold, LABELS)
         assert chosen.name == "mine, fold 1"

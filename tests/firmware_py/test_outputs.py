@@ -201,6 +201,24 @@ def test_rotation_keeps_the_last_lines_whole(tmp_path_factory, sizes, limit, kee
     assert kept == lines[len(lines) - len(kept) :] and (not lines or kept)
 
 
+def test_a_log_has_one_writer(tmp_path):
+    first = RotatingFile(tmp_path / "log", limit=10, keep=1)
+    for _ in range(2):
+        first.put("12345678\n")  # the second goes to a new file, which is locked as the one before it
+        with pytest.raises(
+            EdgeSerError, match="another process writes to it, and would rotate it; choose another place"
+        ):
+            RotatingFile(tmp_path / "log")
+    first.close()
+    second = RotatingFile(tmp_path / "log", limit=10, keep=1)
+    second.put("abc\n")
+    second.close()
+    assert (tmp_path / "log").read_text() == "abc\n"
+    pipes = [RotatingFile("/dev/null") for _ in range(2)]  # holds nothing, so nothing is rotated
+    for pipe in pipes:
+        pipe.close()
+
+
 def test_a_rotation_that_fails_is_tried_again_and_touches_no_other_file(tmp_path):
     lines = [letter * 90 + "\n" for letter in "abc"]
     out = RotatingFile(tmp_path / "log", limit=100, keep=1)

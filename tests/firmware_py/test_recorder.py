@@ -70,3 +70,48 @@ def test_a_full_disk_keeps_what_was_written(tmp_path):
     kept = load_audio(tmp_path / "a.wav")
     assert len(kept) == (4_001 - 44) // 2
     np.testing.assert_allclose(kept, wave[: len(kept)], atol=2**-15)
+
+
+def cut_off(path, wave):
+    """A recording by a process that ends without a word, as at a power cut."""
+    if (child := os.fork()) == 0:
+        Recorder(path).write(wave)
+        os._exit(0)
+    os.waitpid(child, 0)
+
+
+def test_what_a_power_cut_left_is_put_beside_the_next_recording(tmp_path):
+    wave = np.random.default_rng(0).integers(-32768, 32768, 4_001).astype(np.float32) / 32768
+    cut_off(tmp_path / "a.wav", wave)
+    cut_off(tmp_path / "other.wav", wave)
+    (part,) = tmp_path.glob(".a.wav.*.part")
+    with part.open("ab") as file:
+        file.write(b"x")  # half a sample
+    (tmp_path / "a.cut-off-1.wav").write_bytes(b"mine")
+    recorder = Recorder(tmp_path / "a.wav")
+    assert recorder.rescued == [tmp_path / "a.cut-off-2.wav"]
+    recorder.close()
+    np.testing.assert_array_equal(load_audio(tmp_path / "a.cut-off-2.wav"), wave)
+    assert (tmp_path / "a.cut-off-1.wav").read_bytes() == b"mine"
+    assert (tmp_path / "a.cut-off-2.wav").stat().st_mode & 0o777 == 0o666 & ~current_umask()
+    assert len(list(tmp_path.glob(".other.wav.*.part"))) == 1  # of another place
+
+
+def test_a_recording_that_was_whole_but_not_in_place_keeps_its_notes(tmp_path):
+    recorder = Recorder(tmp_path / "b.wav", {"model": "x"})
+    recorder.write(np.full(160, 0.5, np.float32))
+    recorder.close()
+    whole = (tmp_path / "b.wav").read_bytes()
+    (tmp_path / ".a.wav.1.part").write_bytes(whole)
+    (found,) = Recorder(tmp_path / "a.wav").rescued
+    assert found.read_bytes() == whole
+
+
+def test_what_is_being_recorded_is_left_alone(tmp_path):
+    first = Recorder(tmp_path / "a.wav")
+    first.write(np.full(160, 0.5, np.float32))
+    second = Recorder(tmp_path / "a.wav")
+    assert second.rescued == []
+    second.close()
+    first.close()
+    assert len(load_audio(tmp_path / "a.wav")) == 160
