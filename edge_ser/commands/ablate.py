@@ -8,6 +8,7 @@ from pathlib import Path
 
 from edge_ser.commands._output import write_table
 from edge_ser.errors import require
+from edge_ser.files import check_place
 
 __all__ = ["add_arguments", "run"]
 
@@ -47,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
     from edge_ser.training.ablation import Ablation, run_ablation
 
     ablation = Ablation.read(args.file)
+    check_place(args.results / f"{ablation.name}.json")
 
     def report(variant: str) -> None:
         print(f"{variant}:", file=sys.stderr)

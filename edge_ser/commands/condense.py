@@ -9,6 +9,7 @@ from pathlib import Path
 
 from edge_ser.commands._output import write_table
 from edge_ser.errors import require
+from edge_ser.files import check_place
 
 __all__ = ["add_arguments", "run"]
 
@@ -54,6 +55,7 @@ def run(args: argparse.Namespace) -> int:
     from edge_ser.training.condensing import Condensing, run_condensing
 
     experiment = Condensing.read(args.recipe)
+    check_place(args.results / f"{experiment.name}.json")
 
     def report(line: str) -> None:
         print(line, file=sys.stderr)

@@ -9,6 +9,7 @@ from pathlib import Path
 from edge_ser.commands.evaluate import print_figures
 from edge_ser.commands.train import add_changes
 from edge_ser.errors import require
+from edge_ser.files import check_place
 
 __all__ = ["add_arguments", "run"]
 
@@ -60,6 +61,7 @@ def run(args: argparse.Namespace) -> int:
     from edge_ser.training.teach import TeachRecipe, figures_name, run_teacher
 
     recipe = TeachRecipe.read(args.recipe, args.changes)
+    check_place(args.results / figures_name(recipe, args.fold))
     try:
         figures = run_teacher(recipe, args.encoder, args.runs, args.results, only=args.fold)
     except KeyboardInterrupt:

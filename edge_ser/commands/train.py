@@ -8,6 +8,7 @@ from pathlib import Path
 
 from edge_ser.commands.evaluate import print_figures
 from edge_ser.errors import EdgeSerError, require
+from edge_ser.files import check_place
 
 __all__ = ["add_arguments", "add_changes", "add_recipe_arguments", "run", "run_recipe_of"]
 
@@ -88,6 +89,7 @@ def run_recipe_of(args: argparse.Namespace, *, distil: bool) -> int:
         if recipe.data.folds and args.fold is None:
             raise EdgeSerError(f"--seed alone does not name one model of {recipe.name}: add --fold")
         only = [Run(seed, fold) for seed in args.seed or recipe.fit.seeds[:1] for fold in args.fold or [None]]
+    check_place(args.results / f"{recipe.name}.json")
     if recipe.fit.bfloat16 and not (distil and args.device != "cpu") and not computes_bfloat16():
         print("no bfloat16 on this processor: training in float32, which is faster here", file=sys.stderr)
     try:

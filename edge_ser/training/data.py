@@ -138,7 +138,7 @@ def left_out(corpus: Corpus, clips: Sequence[Clip]) -> list[dict[str, str]]:
 
 
 def check_folds(corpus: Corpus, wanted: Sequence[int], beside: Sequence[str] = ()) -> None:
-    """Refuse folds that cannot be held out, before anything is trained.
+    """Refuse what cannot be learnt, or cannot be held out, before anything is trained.
 
     Parameters
     ----------
@@ -151,8 +151,13 @@ def check_folds(corpus: Corpus, wanted: Sequence[int], beside: Sequence[str] = (
     Raises
     ------
     EdgeSerError
-        There is no such fold, or one of its speakers is heard in training too.
+        There is no such fold, or one of its speakers is heard in training too; or all clips are of one emotion and none
+        is rated, so that there is nothing to tell apart.
     """
+    if len(corpus.labels) == 1 and not any(clip.adv for clip in corpus.clips):
+        raise EdgeSerError(
+            f"all clips of {corpus.name} are {corpus.labels[0]}: a model needs two emotions at least to tell apart"
+        )
     heard = {clip.speaker for name in beside if wanted for clip in with_answers(load_corpus(name))}
     for fold in wanted:
         _, test = corpus.split(fold)

@@ -127,6 +127,15 @@ def test_a_teacher_that_is_not_there_is_told_before_any_work(
     assert not (tmp_path / "runs" / "cache").exists()
 
 
+def test_figures_that_could_not_be_written_are_told_before_any_work(
+    recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "results").write_text("a file")
+    status, _, err = run(capsys, "distil", recipe, tmp_path)
+    assert status == 2 and f"{tmp_path / 'results'} is no folder" in err
+    assert not (tmp_path / "runs").exists()
+
+
 def test_the_tables_that_the_help_shows_are_those_of_a_recipe(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["distil", "--help"])

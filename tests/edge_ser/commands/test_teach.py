@@ -152,3 +152,12 @@ def test_help_needs_no_torch(command: str, capsys: pytest.CaptureFixture[str]) -
     code += "except SystemExit: pass\nassert 'torch' not in sys.modules"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
     assert run.returncode == 0, run.stderr
+
+
+def test_figures_that_could_not_be_written_are_told_before_the_work(
+    recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "results").write_text("a file")
+    status, _, err = run(capsys, tmp_path, recipe, "--encoder", "models/bands")
+    assert status == 2 and f"{tmp_path / 'results'} is no folder" in err
+    assert not (tmp_path / "runs").exists()

@@ -14,7 +14,7 @@ from edge_ser.corpora import Clip, Corpus, LeftOut  # noqa: E402
 from edge_ser.dsp import MelSpec  # noqa: E402
 from edge_ser.errors import EdgeSerError  # noqa: E402
 from edge_ser.training.augment import Augment  # noqa: E402
-from edge_ser.training.data import ClipSet, Taught, left_out, pool_corpora, with_answers  # noqa: E402
+from edge_ser.training.data import ClipSet, Taught, check_folds, left_out, pool_corpora, with_answers  # noqa: E402
 from tests.edge_ser.training.tones import write_tones  # noqa: E402
 
 LABELS = ("angry", "calm", "sad")
@@ -165,6 +165,18 @@ def test_corpora_of_one_name_are_not_taken_for_one(tmp_path: Path) -> None:
         pool_corpora(names)
     with pytest.raises(EdgeSerError, match="two corpora are called metadata"):
         pool_corpora([names[0], names[0]])
+
+
+def test_one_emotion_alone_is_nothing_to_learn(tmp_path: Path) -> None:
+    angry, rated = (
+        pool_corpora([str(write_tones(tmp_path, name, ("angry",), 12, rated=name == "rated"))])[0]
+        for name in ("angry", "rated")
+    )
+    with pytest.raises(
+        EdgeSerError, match="all clips of angry are angry: a model needs two emotions at least"
+    ):
+        check_folds(angry, (0,))
+    check_folds(rated, (0,))  # the ratings are
 
 
 def test_clips_without_emotion_stay_when_labels_are_chosen(tmp_path: Path) -> None:
