@@ -12,6 +12,7 @@ import numpy as np
 from edge_ser.audio import load_audio
 from edge_ser.corpora import ADV, Clip, load_corpus
 from edge_ser.errors import EdgeSerError
+from edge_ser.evaluation.folds import check_unheard
 from edge_ser.evaluation.metrics import ccc, uar
 from edge_ser.evaluation.score import best_label
 
@@ -187,6 +188,7 @@ def choose_validation(text: str, training: Mapping[str, Any], labels: Sequence[s
                 f"the checkpoint was trained on fold {fold} of {corpus.name}; it held out {held_out}"
             )
         fold = held_out
+        check_unheard("the checkpoint", training, (clip for clip in corpus.clips if clip.fold == fold))
     clips = [clip for clip in corpus.clips if fold is None or clip.fold == fold]
     if not clips:  # the fold that was held out is gone from the corpus
         raise EdgeSerError(f"{corpus.name} has no clips of fold {fold}; it has {sorted(corpus.folds())}")

@@ -40,10 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.epilog = """\
 A corpus is a name, a folder with official file names, or a CSV table with columns file, speaker, emotion and
-perhaps arousal, dominance, valence, fold.
+perhaps arousal, dominance, valence, fold. With @speaker, @language or @5 behind it, it has a fold for each speaker or
+language, or so many of whole speakers; checkpoints are asked by the folds that they were trained by.
 
 examples:
   edge-ser evaluate --corpus ravdess --checkpoints runs/ravdess     each fold by its own model
+  edge-ser evaluate --corpus mine.csv@speaker --checkpoints runs/mine    trained with one speaker left out each
   edge-ser evaluate --corpus ravdess --checkpoints runs/ravdess --precision int8 --engine onnx
                                                                     as a device will run them
   edge-ser evaluate --corpus emodb --checkpoints runs/mine/all-seed0.safetensors --labels angry,happy,neutral,sad

@@ -91,6 +91,8 @@ class Corpus:
         For model cards and reports.
     left_out : tuple of LeftOut
         Every file or row that was seen and not taken.
+    folding : str
+        What its folds are, behind their number in a protocol.
     """
 
     name: str
@@ -99,6 +101,7 @@ class Corpus:
     licence: str = ""
     citation: str = ""
     left_out: tuple[LeftOut, ...] = ()
+    folding: str = "speaker-disjoint folds"
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -133,8 +136,8 @@ class Corpus:
         known = self.folds()
         if not known:
             raise EdgeSerError(
-                f"{self.name} has no folds; give its table a column 'fold' with a number from 0 for "
-                "each speaker (in Python, speaker_folds(n) deals some out)"
+                f"{self.name} has no folds; give its table a column 'fold' with a number from 0 for each speaker, or "
+                "name it with @5 or @speaker behind, which deals some out"
             )
         if fold not in known:
             raise EdgeSerError(f"{self.name} has no fold {fold}; its folds are {_listed(known)}")
@@ -148,7 +151,7 @@ class Corpus:
         if both:
             raise EdgeSerError(
                 f"in {self.name} {_listed(sorted(both))} would stand on both sides of fold {fold}; "
-                "give each speaker one fold, or use speaker_folds(n)"
+                "give each speaker one fold, or name it with @5 or @speaker behind"
             )
         return train, test
 
@@ -198,6 +201,34 @@ class Corpus:
             loads[best] += mine
             fold_of[speaker] = best
         return replace(self, clips=tuple(replace(clip, fold=fold_of[clip.speaker]) for clip in self.clips))
+
+    def folded(self, by: str) -> Corpus:
+        """The same corpus with other folds.
+
+        Parameters
+        ----------
+        by : str
+            ``speaker`` or ``language``: one fold for each; or a number of folds, see `speaker_folds`.
+
+        Raises
+        ------
+        EdgeSerError
+            Another word, too few speakers or languages, or a clip that names no language.
+        """
+        if by == "speaker":
+            return replace(self.speaker_folds(len(self.speakers)), folding="folds of one speaker each")
+        if by == "language":
+            names = sorted({clip.language or "" for clip in self.clips})
+            if "" in names or len(names) < 2:
+                raise EdgeSerError(
+                    f"{self.name} has {'clips without a language' if '' in names else 'one language only'}; folds of "
+                    "languages need two at least, and each clip's in the column language"
+                )
+            clips = tuple(replace(clip, fold=names.index(clip.language or "")) for clip in self.clips)
+            return replace(self, clips=clips, folding=f"folds of one language each ({', '.join(names)})")
+        if not by.isdecimal():
+            raise EdgeSerError(f"folds are by speaker, by language, or a number of them, not {by!r}")
+        return replace(self.speaker_folds(int(by)), folding="folds of whole speakers, dealt out anew")
 
     def keep(self, wanted: Callable[[Clip], bool]) -> Corpus:
         """The same corpus with only the clips for which `wanted` holds; `left_out` stays as it was."""

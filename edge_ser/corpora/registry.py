@@ -30,7 +30,8 @@ def load_corpus(name: str | Path, root: str | Path | None = None) -> Corpus:
     ----------
     name : str or Path
         One of `corpus_names()`, a CSV file (see `load_csv`), or a folder: a published corpus under its
-        official names, or sound files with a ``metadata.csv``.
+        official names, or sound files with a ``metadata.csv``. With ``@speaker``, ``@language`` or ``@5`` behind it,
+        it has folds of that kind instead of its own, see `Corpus.folded`.
     root : str or Path, optional
         Where a named corpus lies: the folder that holds one folder per corpus, or the corpus's own folder.
         `data_root()` otherwise.
@@ -50,7 +51,7 @@ def load_corpus(name: str | Path, root: str | Path | None = None) -> Corpus:
     --------
     >>> corpus = load_corpus("ravdess")                         # doctest: +SKIP
     >>> train, test = corpus.split(0)                           # doctest: +SKIP
-    >>> mine = load_corpus("recordings/table.csv").speaker_folds(5)   # doctest: +SKIP
+    >>> mine = load_corpus("recordings/table.csv@speaker")      # doctest: +SKIP
     """
     if isinstance(name, str) and name in CORPORA:
         return _named(CORPORA[name], None if root is None else expand_user(root))
@@ -59,6 +60,9 @@ def load_corpus(name: str | Path, root: str | Path | None = None) -> Corpus:
         return load_csv(path)
     if path.is_dir():
         return _folder(path)
+    plain, at, by = str(name).rpartition("@")
+    if at and plain:
+        return load_corpus(plain, root).folded(by)
     raise EdgeSerError(
         f"{str(name)!r} is neither a corpus ({', '.join(CORPORA)}) nor a folder nor a CSV table that is there"
     )

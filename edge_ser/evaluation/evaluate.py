@@ -124,7 +124,7 @@ def evaluate_checkpoints(
         plain += mine
         excluded |= {one.file: one.reason for one in unheard}
     if folds is None:
-        which = f"{len(wanted)} speaker-disjoint folds, each model"
+        which = f"{len(wanted)} {corpus.folding}, each model"
     else:
         which = f"{named_folds(wanted)} alone, {'its' if len(wanted) == 1 else 'each'} model"
     if onto is not None:

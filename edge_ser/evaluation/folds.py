@@ -74,13 +74,13 @@ def load_fold(path: Path, held_out: int, corpus: Corpus) -> tuple[Network, dict[
     return model, meta
 
 
-def check_unheard(path: Path, training: Mapping[str, Any], clips: Iterable[Clip]) -> None:
+def check_unheard(path: Path | str, training: Mapping[str, Any], clips: Iterable[Clip]) -> None:
     """Refuse to test a checkpoint on a speaker whom it heard.
 
     Parameters
     ----------
-    path : Path
-        The checkpoint.
+    path : Path or str
+        The checkpoint, as an error names it.
     training : mapping
         What it says of its training; one from before ``heard`` was kept is taken at its word.
     clips : iterable of Clip
@@ -94,5 +94,5 @@ def check_unheard(path: Path, training: Mapping[str, Any], clips: Iterable[Clip]
     if both := sorted({clip.speaker for clip in clips}.intersection(training.get("heard", ()))):
         raise EdgeSerError(
             f"{path} heard {both[0]} in training, and is to be tested on that speaker: the folds have changed since, "
-            "or it began as a network of other folds; train it again"
+            "or it began as a network of other folds; train it again, or name the corpus as it did (NAME@speaker?)"
         )

@@ -169,7 +169,8 @@ def _folded(corpus: Corpus) -> tuple[Corpus, str]:
             f"some clips of {corpus.name} have folds, and those of {', '.join(bare)} none; take another --protocol, "
             "speaker for instance, or fill in the column fold"
         )
-    return corpus, f"the corpus's own {len(folds)} folds"
+    own = corpus.folding == Corpus.folding
+    return corpus, f"the corpus's own {len(folds)} folds" if own else f"{len(folds)} {corpus.folding}"
 
 
 def _held_out(corpus: Corpus, protocol: str, seed: int) -> Iterator[tuple[str, list[Clip]]]:

@@ -247,7 +247,7 @@ def run_condensing(
     result = {
         "name": experiment.name,
         "corpus": corpus.name,
-        "protocol": f"{len(recipe.data.folds)} of {len(corpus.folds())} speaker-disjoint folds held out, last epoch, "
+        "protocol": f"{len(recipe.data.folds)} of {len(corpus.folds())} {corpus.folding} held out, last epoch, "
         "students of equally many steps",
         "model": recipe.model,
         "params": own.build().count_parameters(),

@@ -109,6 +109,7 @@ def pool_corpora(
         licence="; ".join(f"{c.name}: {c.licence}" for c in corpora),
         citation="; ".join(c.citation for c in corpora),
         left_out=tuple(one for c in corpora for one in c.left_out),
+        folding=" or ".join(dict.fromkeys(c.folding for c in corpora)),
     )
     return together, known
 

@@ -298,7 +298,7 @@ def figures(
             held_out = [(c, f) for c, f in zip(clips, features, strict=True) if c.fold == run.fold]
             scored += score(model, held_out, corpus.labels, fold=run.fold, seed=run.seed)
     folds = recipe.data.folds
-    which = f"{len(folds)} speaker-disjoint folds" if len(folds) > 1 else f"fold {folds[0]} alone, held out"
+    which = f"{len(folds)} {corpus.folding}" if len(folds) > 1 else f"fold {folds[0]} alone, held out"
     result = {
         "corpus": corpus.name,
         "protocol": f"{which}, last epoch, {answered_as(model)}",

@@ -187,7 +187,7 @@ def run_teacher(
     scored = [one for fold in outer for one in _score(material, fold)]
     result = {
         "corpus": corpus.name,
-        "protocol": f"{len(outer)} speaker-disjoint folds, each held out in every corpus; one clip, one answer"
+        "protocol": f"{len(outer)} {corpus.folding}, each held out in every corpus; one clip, one answer"
         + (", beside the speaker's other clips (unlabelled)" if recipe.teach.centre else ""),
         "model": f"{material.what} on {os.path.basename(os.path.normpath(source))}",
         "params": teacher.params,

@@ -100,6 +100,30 @@ def test_split_refuses_an_unknown_fold_a_lone_fold_and_a_speaker_on_both_sides()
         corpus_of(("A", "sad", 0), ("A", "sad", 1), ("B", "sad", 1)).split(0)
 
 
+def test_other_folds_by_speaker_by_language_or_so_many():
+    clips = [
+        Clip(Path(f"{s}{i}.wav"), "mine", s, "sad", language="de" if s == "B" else "el", fold=9)
+        for s in "ABC"
+        for i in "01"
+    ]
+    corpus = Corpus("mine", tuple(clips), ("sad",))
+    alone = corpus.folded("speaker")
+    assert [{c.speaker for c in alone.split(f)[1]} for f in alone.folds()] == [{"A"}, {"B"}, {"C"}]
+    assert alone.folding == "folds of one speaker each" and corpus.folding == "speaker-disjoint folds"
+    spoken = corpus.folded("language")
+    assert [{c.speaker for c in spoken.split(f)[1]} for f in spoken.folds()] == [{"B"}, {"A", "C"}]
+    assert spoken.folding == "folds of one language each (de, el)"
+    two = corpus.folded("2")
+    assert two.folds() == [0, 1] and two.clips == corpus.speaker_folds(2).clips
+    for by in ("speakers", "-1", "1.5", ""):
+        with pytest.raises(EdgeSerError, match=f"by speaker, by language, or a number of them, not '{by}'"):
+            corpus.folded(by)
+    with pytest.raises(EdgeSerError, match="mine has one language only"):
+        corpus.keep(lambda clip: clip.speaker == "B").folded("language")
+    with pytest.raises(EdgeSerError, match="mine has clips without a language"):
+        corpus_of(("A", "sad", None), ("B", "sad", None)).folded("language")
+
+
 def test_a_clip_without_a_fold_stands_on_neither_side():
     train, test = corpus_of(("A", "sad", 0), ("B", "sad", 1), ("C", "sad", None)).split(0)
     assert [c.speaker for c in train + test] == ["B", "A"]

@@ -1,0 +1,46 @@
+"""Corpora by name: what stands behind an @ is how they are folded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge_ser.audio import write_wav
+from edge_ser.corpora import load_corpus
+from edge_ser.errors import EdgeSerError
+
+
+def write_mine(path: Path) -> Path:
+    rows = ["file,speaker,emotion,fold"]
+    for i in range(6):
+        write_wav(path.parent / f"{i}.wav", np.zeros(160, np.float32))
+        rows.append(f"{i}.wav,s{i % 3},{('sad', 'angry')[i // 3]},{min(i % 3, 1)}")
+    path.write_text("\n".join(rows) + "\n")
+    return path
+
+
+def test_other_folds_are_named_behind_the_corpus(tmp_path: Path) -> None:
+    table = write_mine(tmp_path / "mine.csv")
+    assert load_corpus(table).folds() == [0, 1]
+    alone = load_corpus(f"{table}@speaker")
+    assert alone.name == "mine" and alone.folds() == [0, 1, 2]
+    assert alone.clips == load_corpus(table).speaker_folds(3).clips
+    assert load_corpus(f"{table}@2").folding == "folds of whole speakers, dealt out anew"
+    with pytest.raises(EdgeSerError, match="by speaker, by language, or a number of them, not 'sex'"):
+        load_corpus(f"{table}@sex")
+
+
+def test_a_table_with_an_at_in_its_name_is_that_table(tmp_path: Path) -> None:
+    table = write_mine(tmp_path / "mine@speaker")
+    assert load_corpus(str(table)).folds() == [0, 1]
+    assert load_corpus(f"{table}@speaker").folds() == [0, 1, 2]
+
+
+def test_what_is_nothing_is_told_whole(tmp_path: Path) -> None:
+    for name in ("ravdes@speaker", "@speaker"):
+        with pytest.raises(
+            EdgeSerError, match=f"'{name.removesuffix('@speaker') or name}' is neither a corpus"
+        ):
+            load_corpus(name)
