@@ -38,9 +38,9 @@ def check_use(args: argparse.Namespace) -> None:
         raise EdgeSerError(
             "--calibration is of --checkpoints that are exported: name a --precision of fewer bits"
         )
-    if args.session and (args.checkpoints is None or (args.fold is not None and len(args.fold) < 2)):
+    if args.session and (args.pipeline or args.teacher or (args.fold is not None and len(args.fold) < 2)):
         raise EdgeSerError(
-            "--session is of --checkpoints, two folds or more or one file: leave --fold out or name more"
+            "--session is of a bundle or of --checkpoints, two folds or more or one file: leave --fold out or name more"
         )
     device = (args.engine, args.precision) != ("auto", "fp32")
     one_file = args.checkpoints is not None and args.checkpoints.is_file()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import functools
 import statistics
 import sys
@@ -11,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge_ser.bundle import DEFAULT_MODEL, PRECISIONS
+from edge_ser.bundle import DEFAULT_MODEL, PRECISIONS, load_bundle
 from edge_ser.commands._measure import check_use, measure, print_measured, teacher_figures
 from edge_ser.commands._output import add_output_argument, write_table
 from edge_ser.commands.export import RANGES
@@ -19,6 +20,7 @@ from edge_ser.corpora import ADV, Clip, load_corpus
 from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError, require
 from edge_ser.evaluation.answers import Answers
+from edge_ser.evaluation.calibrate import without_temperature
 from edge_ser.evaluation.evaluate import Device, by_seed
 from edge_ser.evaluation.protocols import PROTOCOLS, merged, restricted
 from edge_ser.evaluation.score import Scored
@@ -54,6 +56,7 @@ examples:
   edge-ser evaluate --corpus urdu --engine numpy --out results/urdu.json
   edge-ser evaluate --corpus ravdess --checkpoints runs/ravdess --report out/ravdess --robustness --streaming
                                                                     a page with pictures, tests and worst clips
+  edge-ser evaluate stream72k --corpus mine.csv --session           and when it has got used to each speaker
   edge-ser evaluate --corpus ravdess --checkpoints runs/ravdess --session
                                                                     when the model has got used to each speaker
   edge-ser evaluate --corpus ravdess --teacher runs/teacher-ravdess --encoder openai/whisper-base --robustness \
@@ -135,7 +138,7 @@ A pipeline is described, as a pickled one can run any code when it is read:
     parser.add_argument(
         "--session",
         action="store_true",
-        help="figures of getting used to each speaker (listen --adapt) too; of --checkpoints",
+        help="figures of getting used to each speaker (listen --adapt) too; of a bundle or --checkpoints",
     )
     parser.add_argument(
         "--clips",
@@ -152,6 +155,7 @@ A pipeline is described, as a pickled one can run any code when it is read:
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from edge_ser.evaluation.evaluate import evaluate_bundle, evaluate_checkpoints
+    from edge_ser.evaluation.session import typical_of_bundle
 
     check_use(args)
     if args.out is not None:
@@ -187,6 +191,8 @@ def run(args: argparse.Namespace) -> int:
         if args.calibration and "quantisation" in result:
             result["quantisation"]["ranges"] = args.calibration
     else:
+        if args.session:
+            typical_of_bundle(load_bundle(args.model or DEFAULT_MODEL), ())  # refused before the work
         result = evaluate_bundle(
             args.model or DEFAULT_MODEL,
             corpus,
@@ -201,18 +207,25 @@ def run(args: argparse.Namespace) -> int:
     excluded = [one["file"] for one in result.get("excluded", ())]
     measured = measure(args, corpus, device_of, _progress, excluded)
     if args.session:
-        from edge_ser.evaluation.session import session_figures
-
-        if args.checkpoints.is_file():
-            from edge_ser.evaluation.unheard import typical_of_training
-
-            typical, clips = typical_of_training(args.checkpoints, answers.labels, progress=_progress)
-            measured["session"] = session_figures(answers, typical_of_training=typical) | {
-                "typical_of": clips
-            }
-        else:
-            measured["session"] = session_figures(answers)
+        measured["session"] = _session(args, answers)
     return _finish(args, result, answers, measured)
+
+
+def _session(args: argparse.Namespace, answers: Answers) -> dict[str, Any]:
+    """Figures of getting used to each speaker."""
+    from edge_ser.evaluation.session import session_figures, typical_of_bundle
+
+    if args.checkpoints is None:
+        typical = typical_of_bundle(load_bundle(args.model or DEFAULT_MODEL), answers.labels)
+        # a device gets used to scores before it divides them by the temperature
+        plain = dataclasses.replace(answers, scores=without_temperature(answers))
+        return session_figures(plain, typical_of_training=typical)
+    if args.checkpoints.is_file():
+        from edge_ser.evaluation.unheard import typical_of_training
+
+        typical, clips = typical_of_training(args.checkpoints, answers.labels, progress=_progress)
+        return session_figures(answers, typical_of_training=typical) | {"typical_of": clips}
+    return session_figures(answers)
 
 
 def _pipeline(args: argparse.Namespace) -> tuple[dict[str, Any], Answers]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ser.bundle import Bundle
 from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.answers import Answers
 from edge_ser.evaluation.calibrate import logarithms
@@ -18,7 +19,7 @@ from edge_ser.evaluation.metrics import uar
 from firmware_py.adaptation import PRIOR_CLIPS, SOFTENING, SpeakerMean
 from firmware_py.decision import probabilities
 
-__all__ = ["HEARD", "adapted_answers", "session_figures", "typical_answers"]
+__all__ = ["HEARD", "adapted_answers", "session_figures", "typical_answers", "typical_of_bundle"]
 
 Floats = NDArray[np.float64]
 #: Borders of the numbers of clips heard before, for the figures by them.
@@ -79,6 +80,28 @@ def typical_answers(
     rows = np.stack([mean(truth == label) for label in range(scores.shape[1])])
     rows = np.where(np.isnan(rows), every, rows)
     return np.asarray(rows - rows.mean(1, keepdims=True))
+
+
+def typical_of_bundle(bundle: Bundle, labels: Sequence[str]) -> Floats:
+    """What a bundle typically answers to some of its emotions, as a device reads it.
+
+    Returns
+    -------
+    (labels, labels) float64
+        As `typical_answers`.
+
+    Raises
+    ------
+    EdgeSerError
+        It does not say so.
+    """
+    if bundle.calibration.typical is None:
+        raise EdgeSerError(
+            f"{bundle.name} does not say its typical answers, so it cannot get used to a speaker; leave --session out, "
+            "or write them with edge-ser calibrate --predictions"
+        )
+    places = [bundle.labels.index(label) for label in labels]
+    return np.asarray(bundle.calibration.typical, np.float64)[np.ix_(places, places)]
 
 
 def adapted_answers(
@@ -142,7 +165,8 @@ def session_figures(
         Random orders, drawn from fixed seeds; figures are means over them.
     typical_of_training : (labels, labels) float64, optional
         What all speakers are set against instead, and one fold is enough: what the model answers to the corpora
-        that it was trained on, as a bundle brings it along (`edge_ser.evaluation.unheard.typical_of_training`).
+        that it was trained on (`edge_ser.evaluation.unheard.typical_of_training`), or what a bundle says
+        (`typical_of_bundle`).
     softening : float
         As `SpeakerMean` takes it.
 

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from edge_ser.audio import write_wav
+from edge_ser.bundle import DEFAULT_MODEL, Bundle, load_bundle
+from edge_ser.cli import main
+from edge_ser.corpora import load_corpus
 from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.answers import Answers
-from edge_ser.evaluation.session import adapted_answers, session_figures, typical_answers
+from edge_ser.evaluation.calibrate import with_temperature
+from edge_ser.evaluation.evaluate import evaluate_bundle
+from edge_ser.evaluation.score import Scored
+from edge_ser.evaluation.session import (
+    adapted_answers,
+    session_figures,
+    typical_answers,
+    typical_of_bundle,
+)
 from tests.edge_ser.evaluation.making import LABELS, make
 
 
@@ -161,3 +175,44 @@ def test_a_day_is_mostly_neutral() -> None:
     )
     assert by_mood["everyday_alone"] == plain["everyday_alone"] > 0.95
     assert by_mood["everyday"] > by_mood["everyday_alone"] - 0.05 > plain["everyday"]
+
+
+def test_a_bundle_gets_used_to_speakers_by_what_it_brings_along(
+    tmp_path: Path, numpy_bundle: Bundle, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    labels, rows = ("sad", "angry"), ["file,speaker,emotion"]
+    for i in range(12):
+        wave = np.cumsum(rng.standard_normal(12_000)) if i % 3 else rng.standard_normal(12_000)
+        write_wav(tmp_path / f"{i}.wav", (0.2 * wave / np.abs(wave).max()).astype(np.float32))
+        rows.append(f"{i}.wav,s{i % 2},{labels[i % 2]}")
+    (tmp_path / "mine.csv").write_text("\n".join(rows) + "\n")
+    call = [
+        "evaluate",
+        "--engine",
+        "numpy",
+        "--corpus",
+        str(tmp_path / "mine.csv"),
+        "--session",
+        "-o",
+        "json",
+    ]
+    assert main(call) == 0
+    result = json.loads(capsys.readouterr().out)
+    bundle = load_bundle(DEFAULT_MODEL)
+    heard: list[Scored] = []
+    about = evaluate_bundle(DEFAULT_MODEL, load_corpus(tmp_path / "mine.csv"), engine="numpy", onto=heard)
+    answers = Answers.of(about, heard, ("angry", "sad"))
+    places = [bundle.labels.index("angry"), bundle.labels.index("sad")]
+    typical = np.array(bundle.calibration.typical)[np.ix_(places, places)]
+    np.testing.assert_array_equal(typical_of_bundle(bundle, ("angry", "sad")), typical)
+    # what devices add up are scores before the temperature
+    own = with_temperature(answers.scores, 1 / bundle.calibration.temperature)
+    wanted = session_figures(dataclasses.replace(answers, scores=own), typical_of_training=typical)
+    assert bundle.calibration.temperature != 1.0 and result["session"] == json.loads(json.dumps(wanted))
+
+    monkeypatch.setattr("edge_ser.evaluation.evaluate.evaluate_bundle", None)  # refused before that
+    assert main([*call[:1], str(numpy_bundle.path), *call[1:]]) == 2
+    assert "does not say its typical answers" in capsys.readouterr().err
+    assert main([*call, "--pipeline", "svm.toml"]) == 2
+    assert "--session is of a bundle or of --checkpoints" in capsys.readouterr().err
