@@ -8,16 +8,22 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.results import read
-from benchmarks.training_tables import LEFT_OUT
+from benchmarks.training_tables import LEFT_OUT, MIX
 from edge_ser.commands._output import markdown_table
 
 __all__ = ["TABLES"]
 
+#: Of single corpora, the last one made of each.
+_STUDENTS = ("ravdess-six", "emodb-live", "aesdd-live", "emotale-six", "nemo-live")
+
 
 def session(results: Path) -> str:
     """Of RAVDESS's students and of models among strangers; then of the former by the clips heard before."""
-    known = read(results / "ravdess-live-int8.json")
-    rows = [_row("ravdess, new speakers", known)]
+    students = [read(results / f"{name}-int8.json") for name in _STUDENTS]
+    known = students[0]
+    rows = [_row(f"{one['corpus']}, new speakers", one) for one in students]
+    for name in MIX:
+        rows.append(_row(f"{name}, new speakers, shipped mix", read(results / f"stream72k-others-{name}.json")))
     for name in LEFT_OUT:
         rows.append(_row(f"{name}, left out", read(results / f"unheard-live-{name}.json")))
     heard = [

@@ -211,6 +211,7 @@ def corpora(results: Path) -> str:
                 "epochs": one["recipe"]["fit"]["epochs"],
                 **_uar(one),
                 "int8": f"{on_device['uar']['mean']:.3f}" if on_device else "-",
+                "int8, used to the speaker": f"{on_device['session']['uar']:.3f}" if on_device else "-",
                 "CCC A / D / V": _ccc(one),
             }
         )
