@@ -130,6 +130,24 @@ def test_every_extra_that_code_names_exists() -> None:
     assert named <= set(EXTRAS)
 
 
+def test_every_file_of_figures_is_made_by_a_command_that_is_told() -> None:
+    text = _text("CONTRIBUTING.md")
+    tables = [*ROOT.glob("benchmarks/*tables.py"), ROOT / "scripts/write_docs.py"]
+    names = {
+        name for path in tables for name in re.findall(r'"([\w.-]+\.json)"', path.read_text(encoding="utf-8"))
+    }
+    names -= {"bundle.json"}
+    assert len(names) > 20
+    makers = [path for path in ROOT.glob("benchmarks/*.*") if path not in tables and path.is_file()]
+    for name in names:
+        told = f"results/{name}" in text or f"recipes/{Path(name).stem}.toml" in text
+        assert told or any(
+            name in path.read_text(encoding="utf-8")
+            and (f"benchmarks.{path.stem}" in text or f"benchmarks/{path.name}" in text)
+            for path in makers
+        ), name
+
+
 def test_figures_in_documents_are_those_of_the_results() -> None:
     needed = ("ravdess.json", "emotale.json", "bench.json", "verify.json")
     if missing := [name for name in needed if not (ROOT / "results" / name).exists()]:
