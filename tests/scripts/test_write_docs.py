@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from benchmarks.results import read
 from edge_ser.errors import EdgeSerError
 from scripts import write_docs
 
@@ -47,3 +48,10 @@ def test_each_document_is_told_of_and_the_others_are_made(tmp_path, monkeypatch,
     assert str(tmp_path / "none.md") in said.err
     assert said.out == f"{tmp_path / 'cost.md'}: rewritten\n"
     assert "dear" in (tmp_path / "cost.md").read_text()
+
+
+@pytest.mark.parametrize("text", ["", '{"runs": [', "\x00"])
+def test_a_file_that_was_cut_short_is_named(tmp_path, text) -> None:
+    (tmp_path / "bench.json").write_text(text)
+    with pytest.raises(EdgeSerError, match="bench.json is no JSON .*: make it again"):
+        read(tmp_path / "bench.json")
