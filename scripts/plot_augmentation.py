@@ -3,7 +3,8 @@
 
     python scripts/plot_augmentation.py [SPEECH] [--out FILE.png] [--wav FOLDER]
 
-The sample of `make demo` is drawn where no other sound file is named, of each 0.9 to 2.3 s. ``--wav`` writes what is drawn as sound.
+The sample of `make demo` is drawn where no other sound file is named; of each, 0.9 to 2.3 s. ``--wav`` writes what is
+drawn as sound.
 """
 
 from __future__ import annotations
