@@ -1,6 +1,6 @@
 """Faults made on purpose: does the account stay exact to the sample, and does listening go on?
 
-    python -m benchmarks.faults                    200 faults of every kind, results/faults.json
+    python -m benchmarks.faults                    200 faults of all kinds at each rate, results/faults.json
     python -m benchmarks.faults --seed 7 --faults 50
 
 The whole runtime runs (ring, resampler, loss tracker, watchdog, pipeline, gate, engine, queued sinks); the microphone,
