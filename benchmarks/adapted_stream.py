@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.running import count, place, run_main
 from edge_ser.commands._output import write_table
 from edge_ser.commands.evaluate import device_form
 from edge_ser.corpora import Corpus, load_corpus
@@ -62,8 +63,8 @@ def main(argv: list[str] | None = None) -> int:
     """Measure, write, print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("folder", type=Path, help="RAVDESS's checkpoints of folds")
-    parser.add_argument("--clips", type=int, default=300, help="of each fold (default %(default)s)")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE")
+    parser.add_argument("--clips", type=count, default=300, help="of each fold (default %(default)s)")
+    parser.add_argument("--out", type=place, required=True, metavar="FILE")
     args = parser.parse_args(argv)
     corpus = load_corpus("ravdess")
     scored: list[Scored] = []
@@ -85,4 +86,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run_main(main)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import benchmarks.one_thread  # noqa: F401  isort: skip
 import argparse
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.running import count, place, run_main
 from edge_ser.bundle import Bundle
 from edge_ser.commands._output import write_table
 from edge_ser.files import write_json
@@ -116,8 +116,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rounds", type=int, default=20, help="(default %(default)s)")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write the figures as JSON")
+    parser.add_argument("--rounds", type=count, default=20, help="(default %(default)s)")
+    parser.add_argument("--out", type=place, metavar="FILE", help="write the figures as JSON")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         result = measure(args.rounds, Path(folder))
@@ -129,4 +129,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_main(main)

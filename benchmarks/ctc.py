@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.front_end import quartiles
+from benchmarks.running import count, place, run_main
 from edge_ser.files import write_json
 from edge_ser.training.ctc import ctc_align, ctc_loss
 from firmware_py.machine import describe_machine
@@ -124,8 +125,8 @@ def measured(shape: tuple[int, int, int, int], rounds: int) -> dict[str, Any]:
 def main(argv: list[str] | None = None) -> int:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
-    parser.add_argument("--out", type=Path, default=ROOT / "results" / "ctc.json")
-    parser.add_argument("--rounds", type=int, default=25)
+    parser.add_argument("--out", type=place, default=ROOT / "results" / "ctc.json")
+    parser.add_argument("--rounds", type=count, default=25)
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
     rows = [measured(shape, args.rounds) for shape in SHAPES]
@@ -147,4 +148,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_main(main)

@@ -1,9 +1,12 @@
 """Tables of what listening takes and stands, from the files under results/, for `scripts/write_docs.py`."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from benchmarks.listening import bars
 from benchmarks.results import read
+from edge_ser.bundle import load_bundle
 from edge_ser.commands._output import markdown_table
 from firmware_py.machine import machine_line
 
@@ -103,6 +106,7 @@ def boards(results: Path) -> str:
             {
                 "board": machine["board"] or machine["cpu"] or machine["arch"],
                 "model": report["model"],
+                "M MAC/s": round(run["macs_per_s"] / 1e6, 1),
                 "engine": f"{run['engine']} {run['precision']}",
                 "step ms p50": run["step_ms"]["p50"],
                 "p99": run["step_ms"]["p99"],
@@ -131,7 +135,18 @@ def peers(results: Path) -> str:
         for row in [*data["runs"], *data["peers"]]
         if row["ok"]
     ]
-    return f"{markdown_table(rows)}\n\n{machine_line(data['machine'])}"
+    return f"{markdown_table(rows)}\n\n{machine_line(data['machine'])}{_other_model(data)}"
+
+
+def _other_model(data: Mapping[str, Any]) -> str:
+    """What to know where a file is of a model that had the name before today's: what a step takes has changed."""
+    today = load_bundle(data["model"]).macs_per_second
+    then = {run["macs_per_s"] for run in data["runs"] if run["ok"]}
+    if today is None or then == {today}:
+        return ""
+    told = " and ".join(f"{one / 1e6:.1f}" for one in sorted(then))
+    cost = f"{told} million multiply-accumulates for a second of audio, today's has {today / 1e6:.1f}"
+    return f"; {data['model']} of {cost}"
 
 
 def step_instructions(results: Path) -> str:

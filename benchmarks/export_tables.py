@@ -64,7 +64,7 @@ def rivals(results: Path) -> str:
             "takes": row["input"],
             "KB": row["kb"],
             "UAR": f"{row['uar']:.3f}",
-            "drop": f"{row['drop']:+.4f}",
+            "drop": _lost(row["drop"]),
             "same emotion": f"{row['same_label']:.1%}",
         }
         for one in data["models"]
@@ -88,13 +88,13 @@ def int8_folds(results: Path) -> str:
             line = {
                 "format": f"`{row['format']}`",
                 "UAR": f"{row['uar']:.4f}",
-                "lost": f"**{round(row['drop'], 4) + 0.0:+.4f}**",
-                "95 % over speakers": f"{low:+.4f} to {high:+.4f}",
-                "by fold": " ".join(f"{one['drop']:+.3f}" for one in row["by_fold"]),
+                "lost": f"**{_lost(row['drop'])}**",
+                "95 % over speakers": f"{_lost(low)} to {_lost(high)}",
+                "by fold": " ".join(_lost(one["drop"], 3) for one in row["by_fold"]),
                 "same emotion": f"{row['same_label']:.1%}",
             }
             if row["ccc_drop"] is not None:
-                line["CCC lost A / D / V"] = " / ".join(f"{row['ccc_drop'][name]:+.4f}" for name in ADV)
+                line["CCC lost A / D / V"] = " / ".join(_lost(row["ccc_drop"][name]) for name in ADV)
             rows.append(line)
         head = (
             f"`{run['checkpoints']}` on {run['corpus']}: {run['clips']} clips of {run['speakers']} speakers, UAR "
@@ -102,6 +102,11 @@ def int8_folds(results: Path) -> str:
         )
         tables.append(f"{head}\n\n{markdown_table(rows)}")
     return "\n\n".join(tables) + f"\n\n{data['protocol'][0].upper()}{data['protocol'][1:]}."
+
+
+def _lost(value: float, digits: int = 4) -> str:
+    """With its sign; nothing is no loss, whichever way it was rounded to nothing."""
+    return f"{round(value, digits) + 0.0:+.{digits}f}"
 
 
 def exported(results: Path) -> str:

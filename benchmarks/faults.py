@@ -1,6 +1,6 @@
 """Faults made on purpose: does the account stay exact to the sample, and does listening go on?
 
-    python -m benchmarks.faults                    200 faults of every kind, results/faults.json
+    python -m benchmarks.faults                    200 faults of all kinds at each rate, results/faults.json
     python -m benchmarks.faults --seed 7 --faults 50
 
 The whole runtime runs (ring, resampler, loss tracker, watchdog, pipeline, gate, engine, queued sinks); the microphone,
@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.running import count, place, run_main
 from benchmarks.simulated import World
 from edge_ser.audio import float_to_pcm16
 from edge_ser.bundle import load_bundle
@@ -288,9 +289,9 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--faults", type=int, default=200)
+    parser.add_argument("--faults", type=count, default=200)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--out", type=place, default=RESULTS)
     args = parser.parse_args()
     bundle = load_bundle("stream72k")
     runs = []
@@ -310,4 +311,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_main(main)

@@ -28,6 +28,7 @@ import numpy as np
 
 from benchmarks.accuracy import accuracy
 from benchmarks.peers import ALONE, BATCH, FREE, HOP, OURS, Maker
+from benchmarks.running import count, length, place, run_main
 from edge_ser.corpora.roots import data_root
 from edge_ser.dsp import LogMelStream, MelSpec
 from edge_ser.errors import EdgeSerError
@@ -138,7 +139,7 @@ def resident_mb() -> float:
 def stream_here(hours: float) -> dict[str, Any]:
     """Audio that never is in memory whole, in pushes of 250 ms: time, and memory along the way."""
     stream, block = LogMelStream(SPEC), speech_like(0.25)
-    pushes = int(hours * 3600 / 0.25)
+    pushes = max(20, int(hours * 3600 / 0.25))
     frames, memory = 0, []
     start = time.process_time()
     for i in range(pushes):
@@ -205,10 +206,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--out", type=Path, default=ROOT / "results" / "front_end.json", help="the file to write"
+        "--out", type=place, default=ROOT / "results" / "front_end.json", help="the file to write"
     )
-    parser.add_argument("--rounds", type=int, default=25, help="runs of each, default 25")
-    parser.add_argument("--hours", type=float, default=5.0, help="audio to stream, default 5")
+    parser.add_argument("--rounds", type=count, default=25, help="runs of each, default 25")
+    parser.add_argument("--hours", type=length, default=5.0, help="audio to stream, default 5")
     args = parser.parse_args()
     absent: set[str] = set()
 
@@ -261,4 +262,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import benchmarks.one_thread  # noqa: F401  isort: skip
 import argparse
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.running import earlier, place, run_main
 from edge_ser.audio import load_audio
 from edge_ser.commands._output import write_table
 from edge_ser.corpora import ADV, load_corpus
@@ -29,7 +29,7 @@ from edge_ser.evaluation.folds import fold_checkpoints, load_fold
 from edge_ser.evaluation.metrics import uar
 from edge_ser.evaluation.paired import compare
 from edge_ser.evaluation.score import Scored, score
-from edge_ser.files import parse_json_object, write_json
+from edge_ser.files import write_json
 from edge_ser.recognizer import Recognizer
 from edge_ser.training.progress import progress_bar
 from export.calibration import choose_calibration
@@ -135,10 +135,11 @@ def main() -> int:
     eight = ",".join(row.key for row in FORMATS if row.precision.startswith("int8"))
     parser.add_argument("--format", default=eight, help="formats to measure (default: all of int8)")
     parser.add_argument(
-        "--out", type=Path, metavar="FILE", help="write the figures, beside those of other runs there"
+        "--out", type=place, metavar="FILE", help="write the figures, beside those of other runs there"
     )
     args = parser.parse_args()
     rows = [row for row in choose_formats(args.format) if row.refusal("step") is None]
+    runs = earlier(args.out, "runs", "checkpoints", "corpus")
     result = {
         "checkpoints": args.checkpoints.as_posix(),
         "corpus": args.corpus,
@@ -153,7 +154,6 @@ def main() -> int:
         "md",
     )
     if args.out is not None:
-        runs = parse_json_object(args.out.read_bytes(), str(args.out))["runs"] if args.out.is_file() else []
         same = (result["checkpoints"], result["corpus"])
         others = [one for one in runs if (one["checkpoints"], one["corpus"]) != same]
         write_json(
@@ -171,4 +171,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_main(main)

@@ -28,10 +28,12 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.running import earlier, length, place, run_main
 from benchmarks.soak import sound
 from benchmarks.virtual_microphone import VirtualMicrophone
 from edge_ser.audio import SAMPLE_RATE, write_wav
-from edge_ser.files import write_json
+from edge_ser.errors import EdgeSerError
+from edge_ser.files import parse_json_object, write_json
 from firmware_py.machine import describe_machine
 
 ROOT = Path(__file__).parents[1]
@@ -230,9 +232,9 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seconds", type=float, default=30, help="of each run (default %(default)s)")
+    parser.add_argument("--seconds", type=length, default=30, help="of each run (default %(default)s)")
     parser.add_argument("--idle", action="store_true", help="keep no other core busy")
-    parser.add_argument("--out", type=Path, default=ROOT / "results" / "listening.json")
+    parser.add_argument("--out", type=place, default=ROOT / "results" / "listening.json")
     parser.add_argument("--starts", action="store_true", help="only how long it takes to start")
     args = parser.parse_args()
     if missing := [
@@ -241,11 +243,19 @@ def main():
         raise SystemExit(
             f"{', '.join(missing)} not installed (apt install pulseaudio pulseaudio-utils alsa-utils)"
         )
+    kept = {}
+    if args.starts:  # five minutes of runs that it goes beside, looked for before a minute is spent
+        if not args.out.is_file():
+            raise EdgeSerError(
+                f"{args.out} is not there, and --starts goes beside its runs: leave --starts out"
+            )
+        earlier(args.out, "runs", "total_mb", "duty_cycle")
+        kept = parse_json_object(args.out.read_bytes(), str(args.out))
     load = os.getloadavg()[0]
     document = {"start_s": starts(), "start_load": load}
     print(json.dumps(document), file=sys.stderr)
     if args.starts:
-        document = json.loads(args.out.read_text()) | document
+        document = kept | document
     else:
         busy = not args.idle
         document |= {"machine": describe_machine(), "busy": busy, "seconds": args.seconds, "load": load}
@@ -260,4 +270,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_main(main)

@@ -19,10 +19,12 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.running import place, run_main
 from edge_ser.audio import load_audio
 from edge_ser.commands._output import write_table
 from edge_ser.corpora import Clip, Corpus, load_corpus
 from edge_ser.dsp import MelSpec
+from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.folds import fold_checkpoints, load_fold
 from edge_ser.evaluation.metrics import uar
 from edge_ser.evaluation.paper_tests import SAME
@@ -66,7 +68,10 @@ def measure(folder: Path, corpus: Corpus) -> dict[str, Any]:
     with progress_bar("folds", 2 * len(found)) as bar:
         for (seed, fold), phases in bar.wrap([(one, phases) for one in sorted(found) for phases in rows]):
             model, meta = load_fold(found[seed, fold], fold, corpus)
-            assert isinstance(model, Stream72k)
+            if not isinstance(model, Stream72k):
+                raise EdgeSerError(f"{found[seed, fold]} is no stream72k, and only that hears phases")
+            if lacking := [label for label in corpus.labels if label not in model.config.labels]:
+                raise EdgeSerError(f"{found[seed, fold]} does not know {', '.join(lacking)} of {corpus.name}")
             model, spec = with_phases(model, phases), MelSpec.from_dict(meta["spec"])
             macs[phases] = model.macs_per_second(spec)
             _, test = corpus.split(fold)
@@ -103,7 +108,7 @@ def main() -> int:
     )
     parser.add_argument("folder", type=Path, help="of foldF-seedS.safetensors")
     parser.add_argument("--corpus", default="ravdess")
-    parser.add_argument("--out", type=Path, help="JSON file for the figures")
+    parser.add_argument("--out", type=place, help="JSON file for the figures")
     args = parser.parse_args()
     result = measure(args.folder, load_corpus(args.corpus))
     write_table(result["phases"], "md")
@@ -114,4 +119,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_main(main)

@@ -15,3 +15,5 @@ def read(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise EdgeSerError(f"{path} is not there: make it first, CONTRIBUTING.md says how") from None
+    except ValueError as error:  # cut short, as by `> FILE` of a command that failed
+        raise EdgeSerError(f"{path} is no JSON ({error}): make it again, CONTRIBUTING.md says how") from None

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.running import earlier, place, run_main
 from edge_ser.audio import load_audio
 from edge_ser.bundle import Bundle
 from edge_ser.commands._output import write_table
@@ -28,7 +29,7 @@ from edge_ser.corpora import Clip, load_corpus
 from edge_ser.dsp import MelSpec
 from edge_ser.evaluation.metrics import uar
 from edge_ser.evaluation.parity import inputs_of
-from edge_ser.files import parse_json_object, write_json
+from edge_ser.files import write_json
 from firmware_py.engines import ENGINES, open_engine
 
 #: The project's limit on what eight bits may cost these two.
@@ -134,14 +135,10 @@ def main() -> int:
     parser.add_argument("runs", nargs="+", type=Path, help="folders of edge-ser train")
     parser.add_argument("--corpus", default="ravdess", help="(default %(default)s)")
     parser.add_argument(
-        "--out", type=Path, metavar="FILE", help="write the figures, beside those of other models there"
+        "--out", type=place, metavar="FILE", help="write the figures, beside those of other models there"
     )
     args = parser.parse_args()
-    models = {}
-    if args.out is not None and args.out.is_file():
-        models = {
-            one["model"]: one for one in parse_json_object(args.out.read_bytes(), str(args.out))["models"]
-        }
+    models = {one["model"]: one for one in earlier(args.out, "models", "model", "rows")}
     for folder in args.runs:
         result = measure(folder, args.corpus)
         models[result["model"]] = result
@@ -162,4 +159,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_main(main)

@@ -24,11 +24,13 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.running import length, place, run_main
 from benchmarks.simulated import World
 from edge_ser.audio import SAMPLE_RATE, AudioBlocks
 from edge_ser.bundle import load_bundle
+from edge_ser.errors import EdgeSerError
 from edge_ser.files import write_json
-from firmware_py.engines import open_engine
+from firmware_py.engines import ENGINES, open_engine
 from firmware_py.listener import Listener
 from firmware_py.machine import describe_machine
 from firmware_py.meter import rss_mb
@@ -39,6 +41,8 @@ from firmware_py.stop import Stop
 
 ROOT = Path(__file__).parents[1]
 WARM_UP_S = 600.0
+#: Below, there are no two marks of a settled process to set against each other.
+LEAST_HOURS = {False: 0.5, True: 0.05}
 
 
 def figures(before=None):
@@ -210,11 +214,13 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--hours", type=float, default=24)
+    parser.add_argument("--hours", type=length, default=24)
     parser.add_argument("--realtime", action="store_true")
-    parser.add_argument("--engine", default="numpy")
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--engine", default="numpy", choices=[*ENGINES])
+    parser.add_argument("--out", type=place)
     args = parser.parse_args()
+    if args.hours < (least := LEAST_HOURS[args.realtime]):
+        raise EdgeSerError(f"--hours must be at least {least:g}: memory that stays flat takes time to show")
     result = (realtime if args.realtime else accelerated)(args.hours, engine=args.engine)
     out = args.out or ROOT / "results" / f"soak{'-realtime' if args.realtime else ''}.json"
     write_json(out, {"machine": describe_machine(), **result})
@@ -224,4 +230,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_main(main)

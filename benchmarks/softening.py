@@ -14,8 +14,10 @@ import math
 from pathlib import Path
 from typing import Any
 
+from benchmarks.running import place, run_main
 from edge_ser.commands._output import write_table
 from edge_ser.corpora import load_corpus
+from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.answers import Answers
 from edge_ser.evaluation.evaluate import evaluate_checkpoints
 from edge_ser.evaluation.score import Scored
@@ -25,6 +27,7 @@ from edge_ser.files import write_json
 
 SOFTENINGS = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, math.inf)
 LABELS = ("angry", "happy", "neutral", "sad")
+CHECKPOINT = "all-seed0.safetensors"
 KEPT = ("uar_alone", "uar", "by_mood", "together", "everyday_alone", "everyday")
 
 
@@ -39,7 +42,7 @@ def strangers(name: str, folder: Path) -> list[dict[str, Any]]:
     """Speakers of a corpus that the model was trained without."""
     corpus = load_corpus(name)
     corpus = corpus.restrict([label for label in LABELS if label in corpus.labels])
-    path = folder / "all-seed0.safetensors"
+    path = folder / CHECKPOINT
     scored: list[Scored] = []
     result = evaluate_unheard(path, corpus, onto=scored)
     answers = Answers.of(result, scored, result["labels"])
@@ -56,6 +59,19 @@ def _rows(clips: str, answers: Answers, typical: Any) -> list[dict[str, Any]]:
     return rows
 
 
+def _pair(text: str) -> tuple[str, Path]:
+    """A corpus and the folder of a model without it, both there: what comes first takes minutes."""
+    name, equals, folder = text.partition("=")
+    if not equals:
+        raise EdgeSerError(f"--strangers takes CORPUS=DIR, not {text!r}")
+    load_corpus(name)
+    if not (path := Path(folder) / CHECKPOINT).is_file():
+        raise EdgeSerError(
+            f"{path} is not there; name the folder of a model that was trained on all speakers"
+        )
+    return name, Path(folder)
+
+
 def main(argv: list[str] | None = None) -> int:
     """Measure, write, print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -65,16 +81,16 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--strangers", nargs="+", default=[], metavar="CORPUS=DIR", help="a model without that corpus"
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE")
+    parser.add_argument("--out", type=place, required=True, metavar="FILE")
     args = parser.parse_args(argv)
+    pairs = [_pair(text) for text in args.strangers]
     rows = known(args.known)
-    for pair in args.strangers:
-        name, _, folder = pair.partition("=")
-        rows += strangers(name, Path(folder))
+    for name, folder in pairs:
+        rows += strangers(name, folder)
     write_json(args.out, {"rows": rows})
     write_table(rows, "md")
     return 0
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run_main(main)

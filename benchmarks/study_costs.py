@@ -22,6 +22,7 @@ from typing import Any
 import benchmarks.one_thread  # noqa: F401
 
 # isort: split
+from benchmarks.running import earlier, place, run_main
 from edge_ser.errors import EdgeSerError
 from edge_ser.files import write_json
 from edge_ser.studies import Features, Part, StudyRun, Unit, studies
@@ -158,7 +159,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "studies")
-    parser.add_argument("--out", type=Path, default=ROOT / "results" / "studies-cost.json")
+    parser.add_argument("--out", type=place, default=ROOT / "results" / "studies-cost.json")
     parser.add_argument("--only", default="", metavar="STUDY,...")
     parser.add_argument("--set", action="append", default=[], metavar="STUDY.NAME=VALUE")
     args = parser.parse_args()
@@ -170,8 +171,10 @@ def main() -> None:
         if not dot:
             raise EdgeSerError(f"--set takes STUDY.NAME=VALUE, not {text!r}")
         given.setdefault(which, {})[option] = value
-    before = json.loads(args.out.read_bytes())["studies"] if args.out.exists() else []
-    made = {row["study"]: row for row in before}
+    names = [study.name for study in studies()]
+    if unknown := sorted({*only, *given} - {*names}):
+        raise EdgeSerError(f"there is no study {', '.join(unknown)}; there are {', '.join(names)}")
+    made = {row["study"]: row for row in earlier(args.out, "studies", "study", "letter")}
     for study in studies():
         if only and study.name not in only:
             continue
@@ -190,4 +193,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

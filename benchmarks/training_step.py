@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.front_end import quartiles
+from benchmarks.running import count, place, run_main
 from edge_ser.files import write_json
 from edge_ser.models.stream72k import Stream72k, Stream72kConfig
 from edge_ser.training.memory import keep_freed_memory
@@ -61,8 +62,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--out", type=Path, default=ROOT / "results" / "training_step.json")
-    parser.add_argument("--rounds", type=int, default=25)
+    parser.add_argument("--out", type=place, default=ROOT / "results" / "training_step.json")
+    parser.add_argument("--rounds", type=count, default=25)
     args = parser.parse_args()
     torch.set_num_threads(1)
     keep_freed_memory()  # as a training does
@@ -95,4 +96,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_main(main)

@@ -27,6 +27,13 @@ class VirtualMicrophone:
              "-L", "module-remap-source master=vspk.monitor source_name=vmic"],
             env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
+        try:
+            self._wait()
+        except BaseException:  # nobody has it yet who could end it
+            self.kill()
+            raise
+
+    def _wait(self):
         give_up = time.monotonic() + 20
         while subprocess.run(
             ["pactl", "set-default-source", "vmic"], env=self.env, capture_output=True, check=False

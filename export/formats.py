@@ -207,7 +207,7 @@ FORMATS = (
         "litert",
         "model.fp16.tflite",
         ("torch", "litert_torch", "ai_edge_litert"),
-        "half the file; Android GPUs compute it as it is, CPUs at fp32's speed and memory",
+        "half the file; Android GPUs compute it as it is, CPUs at fp32's speed, its weights held in both sizes",
         LIMITS["fp16"],
         to_tflite_fp16,
         forms=("step", "window"),

@@ -22,7 +22,7 @@ say "2. What that costs on this machine:  edge-ser bench"
 "$ser" bench
 
 say "3. The same speech as a picture:  edge-ser predict $sample --plot $out/speech.png"
-mkdir -p "$out"
+mkdir -p "$out" && out=$(cd "$out" && pwd)
 "$ser" predict "$sample" --plot "$out/speech.png"
 
-say "The picture is $PWD/$out/speech.png. Now your own voice:  .venv/bin/edge-ser listen   (extra: mic)"
+say "The picture is $out/speech.png. Now your own voice:  $ser listen   (extra: mic)"

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.folds import fold_checkpoints
+from edge_ser.files import check_place
 from edge_ser.models.checkpoint import load_checkpoint, save_checkpoint
 
 
@@ -27,6 +28,11 @@ def main() -> int:
     args = parser.parse_args()
     try:
         found = fold_checkpoints(args.source)
+        if args.target.resolve() == args.source.resolve():
+            raise EdgeSerError(
+                f"{args.target} holds the originals, which the copies would replace: name another"
+            )
+        check_place(args.target / "copy")
         args.target.mkdir(parents=True, exist_ok=True)
         for path in found.values():
             save_checkpoint(args.target / path.name, *load_checkpoint(path), half=True)

@@ -15,7 +15,10 @@ else
     prefix=$HOME/.local/share/edge-ser bin=$HOME/.local/bin
 fi
 extras=mic,litert source=$(dirname "$0")/.. python=python3 find_links=
+fail() { echo "install: $*" >&2; exit 1; }
 while [ $# -gt 0 ]; do
+    case $1 in --extras | --wheel | --prefix | --bin | --python | --find-links)
+        [ $# -gt 1 ] || fail "$1 lacks its value; --help says what there is" ;; esac
     case $1 in
         --extras) extras=$2; shift 2 ;;
         --wheel) source=$2; shift 2 ;;
@@ -26,8 +29,8 @@ while [ $# -gt 0 ]; do
         *) sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
     esac
 done
-fail() { echo "install: $*" >&2; exit 1; }
 
+command -v "$python" > /dev/null || fail "there is no $python; sudo apt install python3, or name another with --python"
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || fail "$python is older than 3.11; use Debian 12 or later"
 "$python" -c 'import venv, ensurepip' 2> /dev/null || fail "sudo apt install python3-venv, then again"
 case ,$extras, in *,mic,*) ldconfig -p 2> /dev/null | grep -q libportaudio ||

@@ -3,7 +3,8 @@
 
     python scripts/plot_augmentation.py [SPEECH] [--out FILE.png] [--wav FOLDER]
 
-The sample of `make demo` is drawn where no other sound file is named. ``--wav`` writes what is drawn as sound.
+The sample of `make demo` is drawn where no other sound file is named; of each, 0.9 to 2.3 s. ``--wav`` writes what is
+drawn as sound.
 """
 
 from __future__ import annotations
@@ -103,7 +104,12 @@ def main() -> int:
     parser.add_argument("--wav", type=Path, metavar="FOLDER")
     args = parser.parse_args()
     try:
-        waves = pictured(load_audio(args.speech)[slice(*(round(s * SAMPLE_RATE) for s in SPAN_S))])
+        speech = load_audio(args.speech)[slice(*(round(s * SAMPLE_RATE) for s in SPAN_S))]
+        if not np.any(speech):
+            raise EdgeSerError(
+                f"{args.speech} has no sound from {SPAN_S[0]} to {SPAN_S[1]} s, which is drawn; name another"
+            )
+        waves = pictured(speech)
         draw(waves, args.out)
         if args.wav is not None:
             args.wav.mkdir(parents=True, exist_ok=True)

@@ -28,7 +28,8 @@ from edge_ser.files import write_atomic
 from firmware_py.machine import machine_line
 
 ROOT = Path(__file__).resolve().parents[1]
-BLOCK = re.compile(r"(<!-- figures: (?P<name>[a-z_]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+BEGIN = re.compile(r"<!-- figures:")
+BLOCK = re.compile(r"(<!-- figures: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def cost(results: Path) -> str:
@@ -120,6 +121,11 @@ TABLES: dict[str, Callable[[Path], str]] = {
 
 def rewrite(text: str, results: Path) -> str:
     """A document with its figures as they should be."""
+    if len(BEGIN.findall(text)) != len(BLOCK.findall(text)):
+        # Two beginnings before an end would lose what stands between them; a name with a space would never be made.
+        raise EdgeSerError(
+            "of its lines <!-- figures: NAME --> one has no <!-- end -->, or a name that is no word"
+        )
 
     def block(match: re.Match[str]) -> str:
         if match["name"] not in TABLES:
@@ -141,18 +147,24 @@ def main() -> int:
         "documents", nargs="*", type=Path, help="only these (default: both README.md and all of docs/)"
     )
     args = parser.parse_args()
-    stale = []
+    stale, status = False, 0
     every = sorted([ROOT / "README.md", ROOT / "models/README.md", *ROOT.glob("docs/**/*.md")])
     for path in [path.resolve() for path in args.documents] or every:
-        text = path.read_text(encoding="utf-8")
-        fresh = rewrite(text, ROOT / "results")
-        if fresh != text:
-            stale.append(path.relative_to(ROOT))
+        try:
+            text = path.read_text(encoding="utf-8")
+            fresh = rewrite(text, ROOT / "results")
+            if fresh == text:
+                continue
             if not args.check:
                 write_atomic(path, fresh.encode("utf-8"))
-    for path in stale:
-        print(f"{path}: {'out of date, run scripts/write_docs.py' if args.check else 'rewritten'}")
-    return 1 if args.check and stale else 0
+        except (EdgeSerError, OSError) as error:
+            print(f"{path}: {error}", file=sys.stderr)
+            status = 2
+            continue
+        stale = True
+        told = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
+        print(f"{told}: {'out of date, run scripts/write_docs.py' if args.check else 'rewritten'}")
+    return status or int(args.check and stale)
 
 
 if __name__ == "__main__":

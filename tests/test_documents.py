@@ -1,6 +1,7 @@
 """Documents hold: they name what exists, and what exists is named."""
 
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -10,7 +11,7 @@ import pytest
 
 from edge_ser.audio import AudioBlocks
 from edge_ser.bundle import DEFAULT_MODEL, load_bundle
-from edge_ser.cli import COMMANDS
+from edge_ser.cli import COMMANDS, _build_parser
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), ROOT / "models/README.md", *ROOT.glob("docs/**/*.md")])
@@ -53,6 +54,22 @@ def test_models_are_whole_small_and_told_of() -> None:
 def test_commands_in_documents_exist(path: Path) -> None:
     named = re.findall(r"(?:^ {4,}|`|\| )edge-ser ([a-z]+)", path.read_text(encoding="utf-8"), re.MULTILINE)
     assert set(named) <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_commands_in_documents_are_taken_as_they_stand(path: Path) -> None:
+    text = re.sub(r" *\\\n\s+", " ", path.read_text(encoding="utf-8"))
+    lines = re.findall(r"^ {4,}(?:sudo )?edge-ser ([a-z].*)", text, re.MULTILINE)
+    lines += re.findall(r"^\| `edge-ser ([^`]*)`", text, re.MULTILINE)
+    for line in lines:
+        # a comment, other commands behind it, or words set off by blanks; what a shell fills in is not known here
+        line = re.split(r" +#| \|| && |; | > | {3,}", line)[0]
+        if not re.search(r"[$<{*\[]|\.\.\.", line):
+            words = shlex.split(line)
+            try:
+                _build_parser(words[0]).parse_args(words)
+            except SystemExit:
+                pytest.fail(f"edge-ser {line}")
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
@@ -111,6 +128,24 @@ def test_every_extra_that_code_names_exists() -> None:
     }
     assert named
     assert named <= set(EXTRAS)
+
+
+def test_every_file_of_figures_is_made_by_a_command_that_is_told() -> None:
+    text = _text("CONTRIBUTING.md")
+    tables = [*ROOT.glob("benchmarks/*tables.py"), ROOT / "scripts/write_docs.py"]
+    names = {
+        name for path in tables for name in re.findall(r'"([\w.-]+\.json)"', path.read_text(encoding="utf-8"))
+    }
+    names -= {"bundle.json"}
+    assert len(names) > 20
+    makers = [path for path in ROOT.glob("benchmarks/*.*") if path not in tables and path.is_file()]
+    for name in names:
+        told = f"results/{name}" in text or f"recipes/{Path(name).stem}.toml" in text
+        assert told or any(
+            name in path.read_text(encoding="utf-8")
+            and (f"benchmarks.{path.stem}" in text or f"benchmarks/{path.name}" in text)
+            for path in makers
+        ), name
 
 
 def test_figures_in_documents_are_those_of_the_results() -> None:

@@ -46,6 +46,26 @@ def put_command(folder, name, does):
     path.chmod(0o755)
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--extras",), "install: --extras lacks its value; --help says what there is\n"),
+        (("--python", "nobodys-python"), "install: there is no nobodys-python; sudo apt install python3, or"),
+        (("--help",), "Installs edge-ser on Raspberry Pi OS"),
+        (("--nonsense",), "Installs edge-ser on Raspberry Pi OS"),
+    ],
+)
+def test_what_cannot_be_is_told_before_anything_is_made(tmp_path, words, said):
+    done = subprocess.run(
+        ["sh", SCRIPT, "--prefix", tmp_path / "ser", "--bin", tmp_path / "bin", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode in (1, 2) and done.stderr.startswith(said)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.slow
 def test_a_user_gets_it_at_home(install, tmp_path):
     done = install(1000)

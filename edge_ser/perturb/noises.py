@@ -132,6 +132,8 @@ def babble(
     for i in chosen:
         voice = excerpt(voices[i], samples, rng)
         total += voice / np.float32(rms(voice))
+    if not np.any(total):  # they cancel, as single samples may: one of them is left
+        total = voice
     return total / np.float32(rms(total))
 
 

@@ -18,7 +18,7 @@ _PAD = SAMPLE_RATE // 4  # silence beside a wave that is filtered as a circle, s
 
 
 def as_wave(wave: npt.ArrayLike, what: str = "the wave") -> Floats:
-    """Any numbers as a wave.
+    """Any floating point numbers as a wave.
 
     Parameters
     ----------
@@ -35,9 +35,17 @@ def as_wave(wave: npt.ArrayLike, what: str = "the wave") -> Floats:
     Raises
     ------
     EdgeSerError
-        It is not one row of finite numbers, or empty.
+        It is not one row of finite numbers, or empty; or of whole numbers, whose full scale is not 1.
     """
-    array = np.asarray(wave, dtype=np.float32)
+    try:
+        given = np.asarray(wave)
+    except ValueError:  # rows of different lengths
+        given = np.empty(0, object)
+    if given.size and not np.issubdtype(given.dtype, np.floating):
+        raise EdgeSerError(
+            f"{what} must be floating point in -1..1, not {given.dtype}: divide int16 by 32768"
+        )
+    array = given.astype(np.float32, copy=False)
     if array.ndim != 1 or not array.size:
         raise EdgeSerError(
             f"{what} must be one row of samples, mono, at least one; its shape is {array.shape}"

@@ -26,6 +26,19 @@ INPUTS = ["features", *state_shapes()]
 OUTPUTS = ["adv", "logits", *map(next_name, state_shapes())]
 
 
+def test_rows_say_of_memory_what_was_measured():
+    record = json.loads((ROOT / "results" / "export.json").read_text())
+    held = {
+        f"{row['format']}-{row['precision']}": row["working_memory"]["total"]
+        for row in record["formats"]
+        if row["working_memory"]
+    }
+    told = [row for row in FORMATS if "fp32's speed and memory" in row.device]
+    assert told
+    for row in told:
+        assert held[row.key] <= 1.05 * held[f"{row.key.split('-')[0]}-fp32"], row.key
+
+
 def test_rows_are_consistent():
     assert len({row.key for row in FORMATS}) == len(FORMATS)
     assert len({row.file for row in FORMATS}) == len(FORMATS)

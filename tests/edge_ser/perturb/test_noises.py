@@ -146,3 +146,9 @@ def test_a_whole_share_is_one_of_both():
 def test_what_cannot_be_is_refused(call, words):
     with pytest.raises(EdgeSerError, match=words):
         call()
+
+
+def test_voices_that_cancel_are_no_silence():
+    voices = [[0.5], [-0.5]]
+    for seed in range(4):
+        assert np.abs(babble(voices, 1, rng(seed), talkers=2)).tolist() == [1.0]
