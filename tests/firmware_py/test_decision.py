@@ -13,6 +13,7 @@ from edge_ser.tensors import pack_tensors
 from firmware_py.decision import Decision, heard_as
 from firmware_py.engines import open_engine
 from firmware_py.gate import Reading
+from firmware_py.gates import open_gate
 from firmware_py.pipeline import Pipeline
 from firmware_py.speech_statistics import WINDOW_STEPS, speech_statistics
 from tests.support import FILES, manifest, random_weights
@@ -134,3 +135,30 @@ def test_a_damaged_detector_is_refused_by_name(tmp_path, change) -> None:
     about = manifest(files) | {"speech_detector": heard.to_dict() | change}
     with pytest.raises(EdgeSerError, match=f"speech_detector.{next(iter(change))}"):
         write_bundle(tmp_path / "b", about, {FILES["numpy"]: pack_tensors(random_weights())})
+
+
+@pytest.mark.parametrize("gate", ["level", "mel"])
+def test_the_detector_looks_back_over_what_a_model_slept_through(numpy_bundle: Bundle, gate: str) -> None:
+    """A turn begins with two steps of the pause, which is all that the model hears of it; the detector hears more."""
+    loud = np.repeat([1.0, 1e-4, 1.0, 1e-4, 1.0], [2, WINDOW_STEPS + 5, 3, 4, 2])
+    wave = (RNG.normal(0, 0.05, (len(loud), 4000)) * loud[:, None]).astype(np.float32).ravel()
+
+    def seen(doze: bool) -> list[np.ndarray]:
+        found: list[np.ndarray] = []
+
+        @dataclasses.dataclass
+        class Spy:
+            threshold: float = 0.0
+
+            def score(self, statistics: np.ndarray) -> float:
+                found.append(statistics)
+                return 1.0
+
+        bundle = dataclasses.replace(numpy_bundle, speech_detector=Spy())  # type: ignore[arg-type]
+        engine = open_engine(bundle, "numpy")
+        Pipeline(bundle, engine, gate=open_gate(gate, bundle.spec), doze=doze, turns=True).push(wave)
+        return found
+
+    awake, dozing = seen(False), seen(True)
+    assert len(awake) > 7
+    np.testing.assert_array_equal(dozing, awake)
