@@ -44,6 +44,11 @@ def test_the_gate_goes_before_the_detector_and_that_before_doubt() -> None:
     assert decide(0.0, detector(-1.0), is_open=False) == "silence"
 
 
+def test_what_reaches_a_limit_is_not_below_it() -> None:
+    half = Decision(Calibration(1.0, 0.5), detector(0.25, 0.25), RATE)
+    assert half.push(STEP, np.zeros(2, np.float32), Reading(True, -20.0))[1] == "speech"
+
+
 def test_the_temperature_softens() -> None:
     sharp = Decision(Calibration(0.5, 0.0), None, RATE).push(STEP, np.array([1.0, 0.0]), Reading(True, 0.0))[
         0
@@ -116,6 +121,10 @@ def test_a_clip_is_speech_where_anybody_spoke(numpy_bundle: Bundle) -> None:
     assert heard_as(changed, 0.0) == "speech"
     assert heard_as(changed, 1.0) == "unsure"
     assert heard_as(changed[2:], 1.0) == "silence"
+    first = dict.fromkeys(numpy_bundle.labels, 0.0) | {numpy_bundle.labels[0]: 1.0}
+    surer = [dataclasses.replace(changed[0], emotion=first), *changed[1:]]
+    limit = (1.0 + changed[-1].confidence) / 2
+    assert heard_as(surer, limit) == "unsure" and heard_as(surer[::-1], limit) == "speech"
 
 
 @pytest.mark.parametrize(
