@@ -64,7 +64,7 @@ def test_what_is_wrong_is_told(wave, options, words):
 
 def clipped(samples):
     wave = voice()
-    wave[::5000][:samples] = 1.0
+    wave[::5000][:samples] = 32767 / 32768  # the greatest that 16 bits hold
     return wave
 
 
@@ -83,6 +83,13 @@ def clipped(samples):
 def test_the_verdict_has_the_limits_that_it_tells(within, beyond):
     assert check(within[0], **within[1])["problems"] == []
     assert len(check(beyond[0], **beyond[1])["problems"]) == 1
+
+
+def test_the_floor_is_that_of_the_pauses_however_much_is_said():
+    wave = RNG.normal(0, 0.05, 160_000)
+    wave[64_000:96_000] = RNG.normal(0, 1e-3, 32_000)  # two seconds of ten
+    report = check(wave.astype(np.float32))
+    assert report["ok"] and report["floor_db"] == pytest.approx(-60, abs=1)
 
 
 def test_lost_samples_are_part_of_the_rate():

@@ -33,9 +33,10 @@ def test_a_limit_is_of_bytes(tmp_path):
     for _ in range(2):
         out.put("üü\n")  # five bytes
     assert not (tmp_path / "log.1").exists()
-    out.put("\n")
+    out.put("üü\n")
+    out.put("üüü\n")  # four more characters, and seven bytes
     out.close()
-    assert (tmp_path / "log.1").read_text() == "üü\n" * 2
+    assert (tmp_path / "log.1").read_text() == "üü\n" and (tmp_path / "log").read_text() == "üüü\n"
     for limit, keep in ((0, 1), (1, -1)):
         with pytest.raises(EdgeSerError, match="cannot be kept; give 1 and 0 at least"):
             RotatingFile(tmp_path / "log", limit=limit, keep=keep)
