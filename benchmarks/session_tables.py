@@ -23,7 +23,9 @@ def session(results: Path) -> str:
     known = students[0]
     rows = [_row(f"{one['corpus']}, new speakers", one) for one in students]
     for name in MIX:
-        rows.append(_row(f"{name}, new speakers, shipped mix", read(results / f"stream72k-others-{name}.json")))
+        rows.append(
+            _row(f"{name}, new speakers, shipped mix", read(results / f"stream72k-others-{name}.json"))
+        )
     for name in LEFT_OUT:
         rows.append(_row(f"{name}, left out", read(results / f"unheard-live-{name}.json")))
     heard = [

@@ -130,8 +130,10 @@ class Recorder:
                 notes = self._notes()
                 try:
                     self._file.seek(0, os.SEEK_END)
-                    self._file.write(notes)
-                except OSError:  # a full disk: the samples are worth more
+                    whole_notes = self._file.write(notes) == len(notes)
+                except OSError:
+                    whole_notes = False
+                if not whole_notes:  # a full disk, which may take a part: the samples are worth more
                     notes = b""
                     self._file.truncate(len(_header(0)) + whole)
                 self._file.seek(0)

@@ -96,7 +96,7 @@ def test_the_bias_takes_back_the_mean_shift(groups):
     rng = np.random.default_rng(groups)
     weight = rng.normal(0, 1, (6, 6 // groups, 3)).astype(np.float32)
     layer = Layer(weight, rng.normal(0, 1, 6).astype(np.float32))
-    x = torch.from_numpy(rng.gamma(1, 1, (1, 6, 4000)).astype(np.float32))
+    x = torch.from_numpy((rng.gamma(1, 1, (1, 6, 4000)) * np.arange(6)[:, None]).astype(np.float32))
     values, scales = round_weight(weight, 7)  # coarse, so that there is something to take back
     rounded = torch.from_numpy(values * scales[:, None, None])
     bias = corrected_bias(layer, values, scales, x.double().mean((0, 2)).numpy())
@@ -129,9 +129,14 @@ def test_what_was_observed_is_what_a_layer_meets(model, features):
     alone = observe(model, features[:1])["mix.conv"]
     assert alone.taken == (met["taken"].min(), met["taken"].max())
     assert alone.given == (met["given"].min(), met["given"].max())
+    assert alone.rectified == (0.0, met["given"].max()) and not alone.single
     np.testing.assert_allclose(alone.mean, met["taken"].mean((0, 2)), rtol=1e-4)
     np.testing.assert_allclose(alone.peaks, np.maximum(met["given"].max((0, 2)), 0))
     assert seen["mix.conv"].taken[1] >= alone.taken[1]
+    less = observe(model, features[:1], "percentile")["mix.conv"]
+    for narrow, all_met in ((less.taken, alone.taken), (less.given, alone.given)):
+        assert all_met[0] <= narrow[0] < narrow[1] <= all_met[1]
+    assert less.rectified[0] == 0.0 < less.rectified[1] <= met["given"].max()
     assert not model.get_submodule("mix.conv")._forward_hooks
 
 

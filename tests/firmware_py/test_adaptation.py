@@ -73,6 +73,23 @@ def test_one_mood_alone_is_not_taken_for_the_voice(mood: int) -> None:
     assert left > 0.99 and nothing < 0.5
 
 
+def test_who_answers_as_is_typical_stays_as_they_are() -> None:
+    """Of one answer for all emotions, and of one for each whose rows differ by constants."""
+    logits = np.array([3.0, 1.0, -2.0])
+    for typical in (logits + 5.0, one_row(logits) + np.array([[7.0], [0.0], [-4.0]])):
+        mean = SpeakerMean(typical)
+        mean.hear(logits, 100.0)
+        want = probabilities(logits, 1.0)
+        assert probabilities(mean.adapted(logits), 1.0) == pytest.approx(want, abs=1e-9)
+
+
+def test_an_answer_that_weighs_more_than_is_remembered_is_all_that_is() -> None:
+    mean = SpeakerMean((0.0, 0.0), prior=1e-9, memory=1.0)
+    mean.hear(np.array([5.0, -5.0]), 1.0)
+    mean.hear(np.array([-2.0, 2.0]), 3.0)
+    assert mean.adapted(np.zeros(2)) == pytest.approx([2.0, -2.0])
+
+
 def test_a_voice_comes_off_in_every_mood() -> None:
     """A voice of one bias, in all moods alike: what it adds is found but for what is taken for a mood."""
     said = np.array(TYPICAL) + np.array([1.5, -1.5, 0.0])
@@ -115,6 +132,14 @@ def test_a_turn_counts_once_by_its_end_and_when_the_next_begins() -> None:
     speaker.begin_turn()
     alone.hear(SAID, 2.0)
     assert speaker.mean.weight == 2.0 and speaker.adapted(SAID) == pytest.approx(alone.adapted(SAID))
+
+
+def test_an_engine_may_use_its_memory_again() -> None:
+    speaker, logits = SpeakerTurns(SpeakerMean((0.0, 0.0), prior=1e-9), 0.25), np.array([2.0, -2.0])
+    speaker.hear(logits)
+    logits[:] = 0.0
+    speaker.begin_turn()
+    assert speaker.adapted(np.zeros(2)) == pytest.approx([-2.0, 2.0])
 
 
 def test_who_never_pauses_is_got_used_to_as_well() -> None:

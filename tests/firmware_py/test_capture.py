@@ -60,6 +60,18 @@ def test_losses_are_told_before_the_block_behind_the_gap():
         Capture(0)
 
 
+def test_the_drivers_word_is_kept_where_its_block_is_not():
+    capture = Capture(10)
+    capture.write(pcm(0, 8), 1.0)
+    capture.write(pcm(8, 8), 2.0, overflow=True)  # does not fit
+    capture.write(pcm(16, 2), 3.0)
+    capture.write(pcm(0, 0), 4.0, overflow=True)  # holds nothing
+    assert [capture.read(0).overflow for _ in range(2)] == [False, True]
+    capture.write(pcm(18, 2), 5.0)
+    capture.write(pcm(20, 2), 6.0)
+    assert [capture.read(0).overflow for _ in range(2)] == [True, False]
+
+
 class Driver(threading.Thread):
     """A fake input stream: calls back at its own pace, whatever the program does."""
 

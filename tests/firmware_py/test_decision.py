@@ -13,6 +13,7 @@ from edge_ser.tensors import pack_tensors
 from firmware_py.decision import Decision, heard_as
 from firmware_py.engines import open_engine
 from firmware_py.gate import Reading
+from firmware_py.gates import open_gate
 from firmware_py.pipeline import Pipeline
 from firmware_py.speech_statistics import WINDOW_STEPS, speech_statistics
 from tests.support import FILES, manifest, random_weights
@@ -41,6 +42,11 @@ def test_the_gate_goes_before_the_detector_and_that_before_doubt() -> None:
     assert decide(0.9, detector(-1.0)) == "noise"
     assert decide(0.0, detector(1.0)) == "speech"
     assert decide(0.0, detector(-1.0), is_open=False) == "silence"
+
+
+def test_what_reaches_a_limit_is_not_below_it() -> None:
+    half = Decision(Calibration(1.0, 0.5), detector(0.25, 0.25), RATE)
+    assert half.push(STEP, np.zeros(2, np.float32), Reading(True, -20.0))[1] == "speech"
 
 
 def test_the_temperature_softens() -> None:
@@ -115,6 +121,10 @@ def test_a_clip_is_speech_where_anybody_spoke(numpy_bundle: Bundle) -> None:
     assert heard_as(changed, 0.0) == "speech"
     assert heard_as(changed, 1.0) == "unsure"
     assert heard_as(changed[2:], 1.0) == "silence"
+    first = dict.fromkeys(numpy_bundle.labels, 0.0) | {numpy_bundle.labels[0]: 1.0}
+    surer = [dataclasses.replace(changed[0], emotion=first), *changed[1:]]
+    limit = (1.0 + changed[-1].confidence) / 2
+    assert heard_as(surer, limit) == "unsure" and heard_as(surer[::-1], limit) == "speech"
 
 
 @pytest.mark.parametrize(
@@ -134,3 +144,30 @@ def test_a_damaged_detector_is_refused_by_name(tmp_path, change) -> None:
     about = manifest(files) | {"speech_detector": heard.to_dict() | change}
     with pytest.raises(EdgeSerError, match=f"speech_detector.{next(iter(change))}"):
         write_bundle(tmp_path / "b", about, {FILES["numpy"]: pack_tensors(random_weights())})
+
+
+@pytest.mark.parametrize("gate", ["level", "mel"])
+def test_the_detector_looks_back_over_what_a_model_slept_through(numpy_bundle: Bundle, gate: str) -> None:
+    """A turn begins with two steps of the pause, which is all that the model hears of it; the detector hears more."""
+    loud = np.repeat([1.0, 1e-4, 1.0, 1e-4, 1.0], [2, WINDOW_STEPS + 5, 3, 4, 2])
+    wave = (RNG.normal(0, 0.05, (len(loud), 4000)) * loud[:, None]).astype(np.float32).ravel()
+
+    def seen(doze: bool) -> list[np.ndarray]:
+        found: list[np.ndarray] = []
+
+        @dataclasses.dataclass
+        class Spy:
+            threshold: float = 0.0
+
+            def score(self, statistics: np.ndarray) -> float:
+                found.append(statistics)
+                return 1.0
+
+        bundle = dataclasses.replace(numpy_bundle, speech_detector=Spy())  # type: ignore[arg-type]
+        engine = open_engine(bundle, "numpy")
+        Pipeline(bundle, engine, gate=open_gate(gate, bundle.spec), doze=doze, turns=True).push(wave)
+        return found
+
+    awake, dozing = seen(False), seen(True)
+    assert len(awake) > 7
+    np.testing.assert_array_equal(dozing, awake)

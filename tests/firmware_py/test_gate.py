@@ -80,6 +80,23 @@ def test_the_floor_forgets():
     assert used.floor_db == pytest.approx(-40, abs=0.1)
 
 
+def test_it_closes_after_its_hang_to_the_hop():
+    """A step of one hop; 0.6 s are 48 of them."""
+    used = gate()
+    states([tone(-90, HOP)] * 8, used)
+    assert states([tone(-25, HOP)] * 2, used) == [False, True]
+    assert states([tone(-90, HOP)] * 48, used) == [True] * 47 + [False]
+
+
+@pytest.mark.parametrize(("db", "stays"), [(-57.0, True), (-59.0, False)])
+def test_what_keeps_it_open_may_be_three_decibels_lower_than_what_opens_it(db, stays):
+    used = gate()
+    states([tone(-90)] * 2, used)
+    assert states([tone(db)] * 2, used) == [False] * 2  # neither opens it
+    states([tone(-25)] * 2, used)
+    assert states([tone(db)] * 8, used)[-1] is stays
+
+
 LEVELS = [FLOOR_DB, -90.0, -75.0, -70.0, -63.0, -56.0, -54.0, -50.0, -30.0]
 
 
@@ -117,6 +134,13 @@ def test_rumble_and_hiss_do_not_open_the_gate_of_bands():
     assert any(heard(LevelGate(SPEC.hop_length, 16_000), *room, *tones(40, -25)))
 
 
+@pytest.mark.parametrize(("db", "opens"), [(-80, True), (-95, False)])
+def test_the_gate_of_bands_has_a_least_level_of_its_own(db, opens):
+    """A tone is some 13 dB higher in the bands' mean, of which -75 dB count; both stand far out of the room."""
+    room = np.split(np.random.default_rng(0).normal(0, 1e-6, 8 * STEP).astype(np.float32), 8)
+    assert any(heard(MelGate(SPEC), *room, *tones(500, db))) is opens
+
+
 def test_the_gate_of_bands_reads_decibels():
     with pytest.raises(EdgeSerError, match="reads decibels"):
         MelGate(dataclasses.replace(SPEC, log="ln"))
@@ -140,6 +164,28 @@ def test_silero():
     gate = SileroGate(detector=Detector())
     said = [gate.push(step).open for step in [quiet, loud, loud, quiet, quiet, quiet, quiet, loud]]
     assert said == [False, True, True, True, True, True, False, True]
+
+
+class Shares:
+    """Says one share of speech of a chunk after the other."""
+
+    def __init__(self, *shares):
+        self.shares = iter(shares)
+
+    def chunk_samples(self):
+        return 512
+
+    def __call__(self, data):
+        return next(self.shares)
+
+
+def test_silero_closes_at_less_than_it_opens_and_between_chunks_is_as_it_was():
+    chunk, piece = np.zeros(512, np.float32), np.zeros(128, np.float32)
+    used = SileroGate(detector=Shares(0.4, 0.6, *[0.4] * 40, *[0.3] * 19))
+    assert states([chunk, chunk, *[chunk] * 40], used) == [False, *[True] * 41]  # 1.3 s of doubt
+    assert states([chunk] * 18, used) == [True] * 18
+    assert states([piece] * 4, used) == [True] * 4  # 0.6 s are over with the last, in which it was still open
+    assert states([piece], used) == [False]
 
 
 def test_gates_by_name(monkeypatch):

@@ -62,6 +62,42 @@ def test_what_is_wrong_is_told(wave, options, words):
     assert len(report["problems"]) == 1
 
 
+def clipped(samples):
+    wave = voice()
+    wave[::5000][:samples] = 32767 / 32768  # the greatest that 16 bits hold
+    return wave
+
+
+@pytest.mark.parametrize(
+    ("within", "beyond"),
+    [
+        ((clipped(16), {}), (clipped(17), {})),  # of 160 000
+        ((voice() - np.float32(0.0099), {}), (voice() - np.float32(0.0101), {})),
+        ((voice(room=0.0096), {}), (voice(room=0.0109), {})),  # -40 dBFS is 0.01
+        ((voice(room=1e-4, loud=0.0034), {}), (voice(room=1e-4, loud=0.0029), {})),  # -50 is 0.0032
+        ((voice(), {"faster": 1.0018}), (voice(), {"faster": 1.0022})),
+        ((voice(), {"faster": 0.9982}), (voice(), {"faster": 0.9978})),
+    ],
+    ids=["clipped", "direct current", "floor", "loud", "fast", "slow"],
+)
+def test_the_verdict_has_the_limits_that_it_tells(within, beyond):
+    assert check(within[0], **within[1])["problems"] == []
+    assert len(check(beyond[0], **beyond[1])["problems"]) == 1
+
+
+def test_the_floor_is_that_of_the_pauses_however_much_is_said():
+    wave = RNG.normal(0, 0.05, 160_000)
+    wave[64_000:96_000] = RNG.normal(0, 1e-3, 32_000)  # two seconds of ten
+    report = check(wave.astype(np.float32))
+    assert report["ok"] and report["floor_db"] == pytest.approx(-60, abs=1)
+
+
+def test_lost_samples_are_part_of_the_rate():
+    """A thousand were lost; by those alone that came, it would be slow."""
+    report = check(voice(), lost=1_000, faster=160_000 / 161_000)
+    assert report["rate"] == pytest.approx(48_000, rel=5e-4) and len(report["problems"]) == 1
+
+
 def test_the_command_on_a_file(tmp_path, capsys):
     write_wav(tmp_path / "a.wav", voice())
     argv = ["mic", str(tmp_path / "a.wav"), "--seconds", "3", "--save", str(tmp_path / "b.wav")]

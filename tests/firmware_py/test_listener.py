@@ -1,5 +1,6 @@
 """The listener: the account of every sample, the end in every way, latencies, recordings."""
 
+import errno
 import io
 import json
 import time
@@ -17,6 +18,7 @@ from firmware_py.listener import Listener
 from firmware_py.microphone import open_microphone
 from firmware_py.pipeline import Pipeline
 from firmware_py.recorder import Recorder
+from firmware_py.sinks import QueuedSink
 from firmware_py.sinks.lines import JsonlSink
 from firmware_py.sources import FileSource
 from firmware_py.stop import Stop
@@ -101,6 +103,7 @@ def test_a_duration_counts_what_was_lost(numpy_bundle):
     source = Played(block(4000), block(4000, {RING: 6000}))
     (*predictions, summary), _ = listen(numpy_bundle, source, duration_s=0.5)
     assert summary["samples"]["processed"] == 4000 and len(predictions) == 1
+    assert summary["samples"]["in"] == 10_000 and balanced(summary["samples"])
 
 
 def test_a_duration_ends_though_the_microphone_is_lost_for_good(numpy_bundle):
@@ -123,6 +126,66 @@ def test_a_recording_gives_the_same_answers(numpy_bundle, tmp_path):
     for one, other in zip(live[:-1], again[:-1], strict=True):
         for key in ("arousal", "dominance", "valence", "emotion", "label", "state", "level_db"):
             assert one[key] == other[key]
+
+
+def test_a_recording_that_fails_is_told_once_and_listening_goes_on(numpy_bundle, tmp_path):
+    class Full(Recorder):
+        def write(self, samples, lost=None):
+            raise EdgeSerError("cannot record: the disk is full")
+
+    recorder = Full(tmp_path / "heard.wav")
+    lines, fault = listen(numpy_bundle, Played(*[block(4_000)] * 3), recorder=recorder)
+    recorder.close()
+    assert [line["type"] for line in lines] == ["event", *["prediction"] * 3, "summary"]
+    assert lines[0]["event"] == "recording" and "the disk is full" in str(fault)
+
+
+def test_a_sink_that_fails_is_told_once_and_so_is_its_end(numpy_bundle):
+    class Disk:
+        full = True
+
+        def start(self, run): ...
+        def prediction(self, prediction):
+            if self.full:
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+        def event(self, event): ...
+        def summary(self, summary): ...
+        def close(self): ...
+
+    disk, out = Disk(), io.StringIO()
+    sink = QueuedSink(disk, "the log")
+
+    class Slow(Played):
+        def blocks(self, stop):
+            for number in range(6):
+                disk.full = number < 3
+                yield block(4_000)
+                give_up = time.monotonic() + 10
+                while sink.account.written + sink.account.dropped < number + 1:
+                    assert time.monotonic() < give_up
+                    time.sleep(0.005)
+
+    pipeline = Pipeline(numpy_bundle, open_engine(numpy_bundle, "numpy"))
+    Listener(Slow(), pipeline, [sink, JsonlSink(out)]).run(Stop())
+    sink.close()
+    told = [line for line in map(json.loads, out.getvalue().splitlines()) if line["type"] == "event"]
+    assert [line["event"] for line in told] == ["sink", "sink"]
+    assert "the log is not written (No space left on device)" in told[0]["text"]
+    assert told[1]["text"] == "the log is written again"
+    assert sink.account.to_json() == {"given": 6, "written": 3, "dropped": 3}
+
+
+def test_what_starting_costs_is_not_listening(numpy_bundle):
+    class Heavy(Played):
+        def blocks(self, stop):
+            began = time.process_time()
+            while time.process_time() - began < 0.5:
+                pass
+            yield block(4_000)
+
+    pipeline = Pipeline(numpy_bundle, open_engine(numpy_bundle, "numpy"))
+    assert Listener(Heavy(), pipeline, []).run(Stop()).cpu_s < 0.5
 
 
 def test_too_short_a_file_is_bad_input(numpy_bundle, tmp_path):

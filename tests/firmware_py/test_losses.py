@@ -51,6 +51,14 @@ def test_the_drivers_word_finds_the_smallest(told):
     assert driver.blocks(30) == 0
 
 
+def test_what_the_ring_dropped_is_not_found_once_more():
+    driver = Driver()
+    driver.blocks(20)
+    driver.tracker.add_known(9_000)
+    assert driver.block(9_000) + driver.blocks(20) == 0
+    assert driver.block(7_000) + driver.blocks(20) == 7_000
+
+
 def test_a_word_without_a_loss():
     driver = Driver()
     driver.blocks(10)
@@ -96,6 +104,15 @@ def test_a_clock_that_steps_loses_nothing(step):
     assert driver.blocks(50) == 0
     assert driver.tracker.clock_steps == 1
     assert driver.block(10_000) + driver.blocks(20) == 10_000  # and what comes after is still found
+
+
+@pytest.mark.parametrize("step", [-0.3, 0.3])
+def test_a_drivers_better_estimate_is_no_step(step):
+    driver = Driver()
+    driver.blocks(50)
+    driver.offset += step
+    assert driver.blocks(50) == 0
+    assert driver.tracker.clock_steps == 0
 
 
 def test_a_stream_that_ends_before_a_loss_is_sure():

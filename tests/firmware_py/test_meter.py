@@ -94,6 +94,15 @@ def test_a_child_is_counted_once_whether_it_runs_has_ended_or_was_waited_for():
     assert ended > 0.05 and children_cpu_s() - before == pytest.approx(ended, abs=0.05)
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc is Linux's")
+def test_what_a_childs_own_children_took_before_they_ended_counts():
+    before = children_cpu_s()
+    work = f"{sys.executable} -c 'sum(i * i for i in range(3_000_000))'; echo done; read wait"
+    with subprocess.Popen(["sh", "-c", work], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        child.stdout.readline()
+        assert children_cpu_s() - before > 0.05
+
+
 def test_importing_the_device_side_loads_nothing_heavy():
     code = (
         "import pkgutil, importlib, sys, firmware_py\n"

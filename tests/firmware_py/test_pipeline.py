@@ -202,6 +202,7 @@ def test_the_front_end_sleeps_with_the_model(numpy_bundle):
     assert not heard and pipeline.dozed == 100 * STEP
     pipeline.push(noise(STEP))
     assert len(heard) == 29  # a step for its past, 27 that the model remembers, and the loud one
+    assert pipeline.dozed == (100 - 27) * STEP  # what it caught up with was not slept through
 
 
 def test_samples_that_are_no_numbers_are_refused_asleep_too(numpy_bundle):

@@ -3,6 +3,7 @@
 import os
 import resource
 import signal
+import struct
 
 import numpy as np
 import pytest
@@ -21,6 +22,8 @@ def test_sixteen_bits_are_kept_exactly(tmp_path):
     recorder.close()
     np.testing.assert_array_equal(load_audio(tmp_path / "a.wav"), wave)
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.wav"]
+    size = (tmp_path / "a.wav").stat().st_size
+    assert struct.unpack("<I", (tmp_path / "a.wav").read_bytes()[4:8]) == (size - 8,)
     assert (tmp_path / "a.wav").stat().st_mode & 0o777 == 0o666 & ~current_umask()
 
 
@@ -69,6 +72,7 @@ def test_a_full_disk_keeps_what_was_written(tmp_path):
         signal.signal(signal.SIGXFSZ, handler)
     kept = load_audio(tmp_path / "a.wav")
     assert len(kept) == (4_001 - 44) // 2
+    assert (tmp_path / "a.wav").stat().st_size == 4_000  # no half of a sample, and no part of the notes
     np.testing.assert_allclose(kept, wave[: len(kept)], atol=2**-15)
 
 
@@ -115,3 +119,21 @@ def test_what_is_being_recorded_is_left_alone(tmp_path):
     second.close()
     first.close()
     assert len(load_audio(tmp_path / "a.wav")) == 160
+
+
+@pytest.mark.parametrize("letters", [0, 1])
+def test_chunks_are_of_even_length(tmp_path, letters):
+    recorder = Recorder(tmp_path / "a.wav", {"source": "x" * letters})
+    recorder.write(np.zeros(3, np.float32))
+    recorder.close()
+    assert (tmp_path / "a.wav").stat().st_size % 2 == 0
+
+
+def test_a_full_file_is_told_and_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr("firmware_py.recorder._LARGEST", 1_000)
+    recorder = Recorder(tmp_path / "a.wav")
+    recorder.write(np.full(500, 0.5, np.float32))
+    with pytest.raises(EdgeSerError, match="has reached the 4 GB of a WAV file; record in parts"):
+        recorder.write(np.full(1, 0.5, np.float32))
+    recorder.close()
+    assert len(load_audio(tmp_path / "a.wav")) == 500

@@ -101,6 +101,15 @@ def test_the_same_answers(recorded, numpy_bundle, capsys, options):
     assert f"all {len(live) - 1} answers are the same" in err
 
 
+def test_a_chunk_of_odd_length_is_passed_over(recorded):
+    """As programs that note a title leave them: a byte of padding is not counted in its size."""
+    path, _ = recorded()
+    found, data = Recording.read(path), path.read_bytes()
+    behind = found.start + 2 * found.samples
+    path.write_bytes(data[:behind] + b"LIST\x03\x00\x00\x00abc\x00" + data[behind:])
+    assert Recording.read(path) == found
+
+
 def test_others_are_told(recorded, numpy_bundle, capsys):
     path, _ = recorded()
     data = bytearray(path.read_bytes())

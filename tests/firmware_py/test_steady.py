@@ -48,6 +48,11 @@ def test_a_tie_changes_nothing():
     assert set(said[8:]) == {"calm"}
 
 
+def test_a_tenth_ahead_is_enough():
+    said = answers(Steady(), *[(0.1, "speech")] * 8, (0.545, "speech"), (0.555, "speech"))
+    assert said[8:] == ["calm", "angry"]
+
+
 def test_a_turn_begins_anew_whoever_was_ahead_before():
     pause = [(0.1, "silence")] * 2
     said = answers(Steady(), *[(0.1, "speech")] * 8, *pause, *[(0.52, "speech")] * 4)
@@ -70,6 +75,12 @@ def test_it_goes_in_silence():
     said = answers(Steady(), *[(0.1, "speech")] * 8, *quiet)
     assert said[8 + 10] == "calm" and said[8 + 11] is None  # three seconds
     assert answers(Steady(), *quiet) == [None] * 16
+
+
+def test_speech_ends_the_count_of_silence():
+    nearly = [(0.1, "silence")] * 11  # a step less than three seconds
+    said = answers(Steady(), *[(0.1, "speech")] * 8, *nearly, (0.1, "speech"), *nearly)
+    assert set(said[1:]) == {"calm"}
 
 
 def test_no_speech_has_no_label():

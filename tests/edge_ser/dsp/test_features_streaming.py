@@ -117,6 +117,21 @@ def test_a_state_can_be_kept_and_put_back() -> None:
     np.testing.assert_array_equal(other.push(x[1234:]), first)
 
 
+@pytest.mark.parametrize("pad_mode", ["constant", "edge"])
+def test_a_stream_that_was_ended_begins_anew(pad_mode: str) -> None:
+    stream = f.FrameStream(f.zero_crossing_rate, frame_length=400, hop_length=160, pad_mode=pad_mode)
+    slopes = f.DeltaStream(width=3)
+    for seed in (1, 2):
+        x = noise(1_234, seed)
+        fresh = f.FrameStream(f.zero_crossing_rate, frame_length=400, hop_length=160, pad_mode=pad_mode)
+        one, other = (np.concatenate([used.push(x), used.flush()]) for used in (stream, fresh))
+        np.testing.assert_array_equal(one, other)
+        rows = x[:1_200].reshape(-1, 8)
+        np.testing.assert_array_equal(
+            np.concatenate([slopes.push(rows), slopes.flush()]), f.delta(rows, width=3)
+        )
+
+
 def test_a_refused_piece_changes_nothing() -> None:
     x = noise(3000)
     stream = f.FrameStream(f.spectral_centroid, n_fft=512, hop_length=128, center=False)

@@ -199,11 +199,17 @@ def test_what_is_no_audio_is_refused_and_changes_nothing(chosen: str, x: np.ndar
     for spec in SPECS:
         good = noise(5000)
         stream = LogMelStream(spec)
-        before = stream.push(good[:700])
-        with pytest.raises(EdgeSerError, match=says):
-            stream.push(x)
-        after = np.concatenate([before, stream.push(good[700:]), stream.flush()])
-        assert after.tobytes() == log_mel(good, spec).tobytes()
+        found = []
+        for piece in (
+            good[:100],
+            good[100:700],
+            good[700:],
+        ):  # before its left edge is full, after, and at its end
+            found.append(stream.push(piece))
+            with pytest.raises(EdgeSerError, match=says):
+                stream.push(x)
+        found.append(stream.flush())
+        assert np.concatenate(found).tobytes() == log_mel(good, spec).tobytes()
 
 
 def test_a_bad_sample_late_in_a_long_push_changes_nothing(chosen: str) -> None:

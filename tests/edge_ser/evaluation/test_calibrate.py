@@ -53,6 +53,26 @@ def test_the_error_of_known_cases() -> None:
     assert sum(row["clips"] for row in reliability(sure, np.zeros(10, int))) == 10
 
 
+def test_too_sure_and_too_modest_do_not_cancel() -> None:
+    scores = np.repeat([[0.9, 0.1], [0.6, 0.4]], 10, axis=0)
+    truth = np.array([0] * 6 + [1] * 4 + [0] * 9 + [1])  # right in 0.6 and in 0.9 of them
+    assert expected_calibration_error(scores, truth) == pytest.approx(0.3)
+    weighed = expected_calibration_error(scores, truth, weights=np.repeat([1.0, 0.0], 10))
+    assert weighed == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize(("clips", "coverage"), [(10, 0.3), (10, 0.8), (49, 5 / 7), (10, 1.0)])
+def test_a_share_that_is_met_but_for_rounding_is_met(clips: int, coverage: float) -> None:
+    values, weights = np.arange(clips)[::-1] / clips, np.full(clips, 0.1)
+    kept = int(np.sum(values >= unsure_threshold(values, coverage, weights)))
+    assert kept == round(coverage * clips)
+
+
+def test_of_equals_all_are_sure() -> None:
+    scores, truth = np.tile([0.8, 0.2], (30, 1)), np.arange(30) % 2
+    assert by_others(scores, truth, np.arange(30) // 10, 0.5)[1].all()
+
+
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=50), st.floats(0.01, 1))
 def test_the_rule_keeps_at_least_its_coverage(confidence: list[float], coverage: float) -> None:
     values = np.array(confidence)
@@ -73,6 +93,10 @@ def test_risk_coverage_ends_at_the_accuracy() -> None:
     a = make()
     coverage, accuracy = risk_coverage(a.confidence, a.said == a.truth)
     assert coverage[-1] == 1 and accuracy[-1] == pytest.approx(np.mean(a.said == a.truth))
+    told = calibration(a)["risk_coverage"]
+    assert [row["coverage"] for row in told] == pytest.approx(np.arange(1, 11) / 10)
+    surest = np.argsort(-a.confidence, kind="stable")[: len(a) // 10]
+    assert told[0]["accuracy"] == pytest.approx(np.mean((a.said == a.truth)[surest]))
 
 
 def test_a_fold_is_calibrated_by_the_others() -> None:

@@ -21,6 +21,7 @@ from edge_ser.evaluation.metrics import (
     mae,
     pcc,
     recalls,
+    speaker_interval,
     uar,
 )
 
@@ -192,6 +193,14 @@ def test_bootstrap_within_groups_draws_as_many_of_each_as_there_are():
     assert {frozenset("a"), frozenset("ab"), frozenset("c"), frozenset("cd")} <= seen
     with pytest.raises(EdgeSerError, match="a stands in several groups"):
         bootstrap_ci(lambda i: 0.0, ["a", "a", "b"], within=["f", "m", "m"])
+
+
+def test_a_report_has_an_interval_from_five_speakers_on():
+    four, five = list("aabbccdd"), list("aabbccddee")
+    assert speaker_interval(lambda i: float(i.mean()), four) is None
+    assert speaker_interval(lambda i: float(i.mean()), five, rounds=50) == list(
+        bootstrap_ci(lambda i: float(i.mean()), five, rounds=50)
+    )
 
 
 def test_bootstrap_refusals():

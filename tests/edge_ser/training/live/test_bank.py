@@ -12,7 +12,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from edge_ser.audio import load_audio  # noqa: E402
+from edge_ser.audio import load_audio, write_wav  # noqa: E402
 from edge_ser.corpora import Clip, load_corpus  # noqa: E402
 from edge_ser.dsp import MelSpec, log_mel  # noqa: E402
 from edge_ser.teachers.linear import statistics  # noqa: E402
@@ -58,6 +58,38 @@ def test_the_first_view_is_the_clip_and_the_second_another(
 def test_longer_clips_are_cut(clips: list[Clip], listener: BatchListener, tmp_path: Path) -> None:
     bank = Bank.load(clips, dataclasses.replace(PLAN, seconds=0.4), listener, CPU, tmp_path)
     assert bank.features.shape[2] == 32 and (bank.frames[0] == 32).all()
+    for i, clip in enumerate(clips):  # the first view at its end
+        own = log_mel(load_audio(clip.path)[:6400], PLAN.spec)
+        np.testing.assert_allclose(bank.features[0, i].float().numpy(), own, atol=2e-3)
+    calm = dataclasses.replace(PLAN, seconds=0.4, perturb=only(p_speed=0.0))
+    bank = Bank.load(clips, calm, listener, CPU, tmp_path)
+    assert (bank.features[1] - bank.features[0]).abs().amax((1, 2)).min() > 0.1
+
+
+def test_clips_are_heard_alone_however_short_and_soft(listener: BatchListener, tmp_path: Path) -> None:
+    """Beside others in a batch, and one that is shorter than anybody hears."""
+    rng = np.random.default_rng(0)
+    waves = [(level * rng.standard_normal(n)).astype(np.float32) for level, n in ((1e-3, 8000), (0.3, 16000))]
+    waves.append((0.1 * rng.standard_normal(1000)).astype(np.float32))
+    for i, wave in enumerate(waves):
+        write_wav(tmp_path / f"{i}.wav", wave)
+    some = [Clip(tmp_path / f"{i}.wav", "made", "s", "sad") for i in range(3)]
+    plan = dataclasses.replace(PLAN, perturb=only(p_speed=1.0, speed=0.5))
+    bank = Bank.load(some, plan, listener, CPU, tmp_path)
+    for i, clip in enumerate(some):
+        wave = load_audio(clip.path)
+        wave = np.pad(wave, (0, max(0, 4000 - len(wave))))
+        heard = statistics(listener.whisper, wave)
+        assert np.linalg.norm(bank.heard[0, i].float().numpy() - heard) < 0.02 * np.linalg.norm(heard)
+    assert bank.frames[0].tolist() == [40, 80, 20] and bank.frames[1].min() >= 20
+
+
+def test_batches_of_a_view_have_chances_of_their_own(
+    clips: list[Clip], listener: BatchListener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bank_module, "_BATCH", 3)
+    bank = Bank.load(clips, PLAN, listener, CPU, tmp_path)
+    assert bank.frames[1, :3].tolist() != bank.frames[1, 3:].tolist()  # all clips are of one length
 
 
 def test_each_view_is_made_once_and_more_of_them_add_to_what_there_is(
@@ -90,6 +122,7 @@ def test_whatever_a_view_follows_from_makes_another(field: str, clips: list[Clip
     plan = dataclasses.replace(PLAN, **{field: other})  # type: ignore[arg-type]
     assert plan.key(clips, "ears") != PLAN.key(clips, "ears")
     assert PLAN.key(clips[1:], "ears") != PLAN.key(clips, "ears") != PLAN.key(clips, "eyes")
+    assert PLAN.key(clips[::-1], "ears") != PLAN.key(clips, "ears")  # rows stand in the order of the clips
     assert dataclasses.replace(PLAN, views=9).key(clips, "ears") == PLAN.key(clips, "ears")
 
 

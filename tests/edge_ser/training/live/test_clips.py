@@ -9,11 +9,21 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from edge_ser.corpora import Clip  # noqa: E402
 from edge_ser.dsp import MelSpec  # noqa: E402
 from edge_ser.training.augment import Augment  # noqa: E402
 from edge_ser.training.data import Batch  # noqa: E402
-from edge_ser.training.live.clips import LiveSet  # noqa: E402
-from tests.edge_ser.training.live.made import generator, live_set, noise  # noqa: E402
+from edge_ser.training.live.clips import LiveSet, Spoken, _cut  # noqa: E402
+from edge_ser.training.live.pool import Pool  # noqa: E402
+from tests.edge_ser.training.live.made import (  # noqa: E402
+    LABELS,
+    bank_of,
+    clips_of,
+    generator,
+    live_set,
+    noise,
+    taught_of,
+)
 
 SPEC = MelSpec(mean=-50.0, scale=20.0)
 PLAIN = Augment(
@@ -117,3 +127,71 @@ def test_short_clips_are_padded_warped_ones_change_and_some_end_early() -> None:
     assert not torch.equal(warped.frames, batch.frames)
     early = batch_of(clips, np.arange(20), dataclasses.replace(PLAIN, early=0.5))
     assert 3 < (early.frames < 40).sum() < 18 and (early.frames >= 12).all()
+
+
+def test_a_cut_may_begin_anywhere_up_to_where_the_clip_just_fills_it() -> None:
+    """Each value is the number of its frame; of 50 frames 40 are taken."""
+    sounds = torch.arange(60.0)[None, :, None].expand(300, 60, 64)
+    torch.manual_seed(0)
+    found, lengths = _cut(sounds, torch.full((300,), 50), 40, PLAIN)
+    begins = found[:, 0, 0].round().int()
+    assert set(begins.tolist()) == set(range(11)) and (lengths == 40).all()
+    torch.testing.assert_close(found[:, :, 5], begins[:, None] + torch.arange(40.0), atol=1e-3, rtol=0)
+    faster, lengths = _cut(sounds, torch.full((300,), 50), 40, dataclasses.replace(PLAIN, speed=0.2))
+    last = faster[torch.arange(300), lengths - 1, 0]
+    assert last.max() <= 49.001 and last.max() > 48.5  # the last frame is reached, and no padding is
+
+
+def test_bands_are_shifted_both_ways() -> None:
+    sounds = torch.arange(64.0).expand(300, 40, 64)
+    torch.manual_seed(0)
+    found, _ = _cut(sounds, torch.full((300,), 40), 40, dataclasses.replace(PLAIN, bands_shift=3.0))
+    shift = found[:, 0, 32] - 32.0
+    assert -3.001 < shift.min() < -2.5 and 2.5 < shift.max() < 3.001
+    torch.testing.assert_close(found[:, 20, 10:50], torch.arange(10.0, 50.0) + shift[:, None])
+
+
+def two_corpora(name: str) -> list[Clip]:
+    """24 clips of one corpus and 6 of another."""
+    return [*clips_of(f"{name}-big", 24), *clips_of(f"{name}-small", 6)]
+
+
+def spoken(clips: list[Clip]) -> Spoken:
+    said = taught_of(len(clips))
+    return Spoken(clips, said._replace(adv=torch.full_like(said.adv, 0.25)))
+
+
+def pool_of(*groups: list[Clip]) -> Pool:
+    return Pool.load([clip for group in groups for clip in group], lambda mine: bank_of(len(mine)))
+
+
+def test_corpora_are_balanced_each_by_its_own_measure() -> None:
+    own, rest = two_corpora("own"), two_corpora("else")
+    known = {f"own-{size}": LABELS for size in ("big", "small")}
+    for balance, others_balance in ((1.0, 0.0), (0.0, 1.0)):
+        clips = LiveSet(spoken(own), LABELS, known, pool_of(own, rest), spoken(rest), 0.5, others_balance)
+        drawn = np.concatenate([clips.order(generator(seed), balance) for seed in range(20)])
+        mine, others = drawn[drawn < 30], drawn[drawn >= 30] - 30
+        assert np.mean(mine >= 24) == pytest.approx(0.5 if balance else 0.2, abs=0.06)
+        assert np.mean(others >= 24) == pytest.approx(0.5 if others_balance else 0.2, abs=0.06)
+
+
+def test_a_clips_own_ratings_go_before_what_is_said_of_it() -> None:
+    own = [
+        dataclasses.replace(clip, arousal=0.75, dominance=0.75, valence=0.75) if i % 2 else clip
+        for i, clip in enumerate(clips_of("own", 6))
+    ]
+    rest = [
+        dataclasses.replace(clip, arousal=1.0, dominance=1.0, valence=1.0) for clip in clips_of("else", 4)
+    ]
+    clips = LiveSet(spoken(own), LABELS, {"own": LABELS}, pool_of(own, rest), spoken(rest), 0.4)
+    adv = batch_of(clips, np.arange(10)).adv
+    assert adv[:, 0].tolist() == [0.25, 0.75] * 3 + [0.25] * 4  # those of the others are not looked at
+
+
+def test_others_are_told_of_among_all_labels_whatever_their_corpus_knows() -> None:
+    own, rest = clips_of("own", 6), clips_of("own", 4)
+    rest = [dataclasses.replace(clip, path=own[i].path) for i, clip in enumerate(rest)]
+    clips = LiveSet(spoken(own), LABELS, {"own": LABELS[:1]}, pool_of(own), spoken(rest), 0.4)
+    allowed = batch_of(clips, np.arange(10)).allowed
+    assert not allowed[:6, 1].any() and allowed[:6, 0].all() and allowed[6:].all()

@@ -59,6 +59,30 @@ def test_a_stop_at_an_epoch_changes_nothing(
     assert all(torch.equal(found[name], value) for name, value in whole[0].items())
 
 
+def test_the_last_epochs_are_rounded_and_rates_are_told_as_they_end(tmp_path: Path) -> None:
+    one = trainee(tmp_path)
+    flags: list[bool] = []
+    run = one.step.run
+    one.step.run = lambda *, rounded: (flags.append(rounded), run(rounded=rounded))[1]  # type: ignore[method-assign]
+    for _ in one.turns():
+        pass
+    assert flags == [False] * 3 * one.batches + [True] * one.batches  # a quarter of four epochs
+    ends = one.step.rates[one.batches - 1 :: one.batches, 0].tolist()
+    assert [record["lr"] for record in one.records] == ends and len(set(ends)) > 1
+
+
+def test_what_a_prior_adds_comes_off_at_the_end(tmp_path: Path) -> None:
+    one = trainee(tmp_path)
+    before = weights(one.step.averaged())
+    second = torch.nonzero(one.clips.labels == 1)[:, 0]
+    one.clips.labels[second[:10]] = -1  # five stay, beside fifteen of the first
+    after = weights(one.finished())
+    moved = [name for name, value in before.items() if not torch.equal(value, after[name])]
+    assert moved == ["emotion.bias"]
+    change = after["emotion.bias"] - before["emotion.bias"]
+    assert change[0] < 0 < change[1]
+
+
 def test_what_another_recipe_left_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edge_ser.training.live.fit._SAVE_S", 0.0)
     for _ in trainee(tmp_path).turns():

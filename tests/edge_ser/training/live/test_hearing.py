@@ -32,6 +32,26 @@ def test_waves_of_several_lengths_are_heard_as_each_alone() -> None:
         assert np.corrcoef(found, expected)[0, 1] > 0.999
 
 
+def test_what_stands_beside_a_wave_changes_nothing_and_what_is_soft_in_it_is_floored(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A click in digital silence: all of it is far below the loudest, and ends where the wave does."""
+    monkeypatch.setattr(
+        "edge_ser.precision.computes_bfloat16", lambda device="cpu": False
+    )  # to see small ones
+    rng = np.random.default_rng(0)
+    wave = np.zeros(6000, np.float32)
+    wave[:400] = rng.normal(0, 0.3, 400)
+    wave[-400:] = rng.normal(0, 0.3, 400)
+    listener = BatchListener(encoder())
+    row = torch.from_numpy(wave)[None]
+    alone = listener(row, torch.tensor([6000]))
+    expected = statistics(listener.whisper, wave)
+    assert np.linalg.norm(alone[0].numpy() - expected) < 1e-4 * np.linalg.norm(expected)
+    padded = listener(torch.nn.functional.pad(row, (0, 9000)), torch.tensor([6000]))
+    assert (padded - alone).norm() < 1e-4 * alone.norm()
+
+
 def test_an_encoder_that_hears_otherwise_is_refused() -> None:
     other: Any = Bands()
     with pytest.raises(EdgeSerError, match="encoder of a Whisper"):

@@ -90,6 +90,23 @@ def test_nothing_follows_from_the_fold_that_is_held_out() -> None:
         torch.testing.assert_close(before[:, ~out], after[:, ~out], equal_nan=True)
 
 
+def test_a_clip_without_an_emotion_is_no_clip_of_the_first() -> None:
+    clips = clips_of("own", 60)
+    heard = statistics(clips)
+    nameless, first = (
+        [dataclasses.replace(clip, emotion=one) if clip.fold == 1 else clip for clip in clips]
+        for one in (None, LABELS[0])
+    )
+    assert (taught(nameless, heard)[0] - taught(first, heard)[0]).abs().max() > 0.5
+
+
+def test_ratings_stay_on_their_scale_whatever_is_heard() -> None:
+    clips = rated(clips_of("own", 60))
+    heard = statistics(clips)
+    said = FoldTeacher(heard, Truths.of(clips, LABELS, KNOWN), 0, HOW).said(100 * heard).adv
+    assert said.min() == 0 and said.max() == 1
+
+
 def test_without_ratings_there_are_none_and_few_clips_are_refused() -> None:
     clips = clips_of("own", 60)
     assert taught(clips, statistics(clips))[1].isnan().all()

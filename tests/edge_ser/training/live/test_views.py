@@ -105,6 +105,55 @@ def test_a_room_keeps_the_power_and_sounds_on_until_the_clip_ends() -> None:
     assert torch.all(found[:, 12000:] == 0) and torch.equal(lengths, LENGTHS)
 
 
+def test_a_room_has_the_reverberation_and_the_direct_sound_that_were_asked_for() -> None:
+    """A click gives what the room answers: the direct sound 6 dB over all echoes, which fall by 60 dB in 0.6 s."""
+    click = torch.zeros(64, SIZE)
+    click[:, 0] = 1.0
+    torch.manual_seed(0)
+    how = only(p_room=1.0, rt60_s=(0.6, 0.6), direct_db=(6.0, 6.0))
+    found, _ = perturbed(click, LENGTHS[:1].repeat(64), how, np.random.default_rng(0))
+    power = found.square()
+    ratio = 10 * torch.log10(power[:, 0] / power[:, 1:].sum(1))
+    torch.testing.assert_close(ratio, torch.full((64,), 6.0), atol=0.1, rtol=0)
+    early, late = (power[:, start : start + 800].sum() for start in (1600, 6400))
+    assert float(10 * torch.log10(early / late)) == pytest.approx(60 * 4800 / 9600, abs=1.0)
+
+
+def test_where_a_room_does_not_happen_nothing_does() -> None:
+    found, _ = run(only(p_room=0.5, rt60_s=(0.6, 0.6), direct_db=(0.0, 0.0)))
+    apart = (found - tone()).abs().amax(1)
+    assert 0 < (apart < 1e-5).sum() < ROWS and 0 < (apart > 1e-3).sum() < ROWS
+
+
+def test_babble_is_of_others() -> None:
+    """Of two clips each is the other's babble; what is no babble has no tones."""
+    hz = (300.0, 950.0)
+    waves = torch.cat([tone(one)[:1] for one in hz])
+    babbling = [0, 0]
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        found, _ = perturbed(waves, LENGTHS[:2], only(p_noise=1.0, snr_db=(0.0, 0.0)), rng)
+        power = torch.fft.rfft(found - waves).abs().square()
+        for row, which in zip(power, (0, 1), strict=True):
+            bins = [round(one * SIZE / 16000) for one in hz]
+            own, other = (float(row[bins[i] - 3 : bins[i] + 4].sum() / row.sum()) for i in (which, 1 - which))
+            if max(own, other) > 0.2:
+                babbling[which] += 1
+                assert own < 0.02
+    assert min(babbling) > 0
+
+
+def test_what_would_come_to_lie_above_the_band_is_left_out() -> None:
+    """7.6 kHz played a tenth faster is above 8 kHz, and must not come back mirrored."""
+    t = torch.arange(SIZE) / 16000
+    high = (torch.sin(2 * math.pi * 7600 * t) * (torch.arange(SIZE) < 12000)).repeat(ROWS, 1)
+    found, lengths = run(only(p_speed=1.0, speed=0.3), high)
+    power = found.square().sum(1) / lengths
+    faster = lengths < 12000 / 1.1
+    assert faster.any() and (power[faster] < 0.05).all()
+    assert (power[lengths > 12000] > 0.25).all()
+
+
 def test_noise_comes_at_the_ratio_asked_for() -> None:
     found, _ = run(only(p_noise=1.0, snr_db=(6.0, 6.0)))
     added = found - tone()
@@ -119,6 +168,7 @@ def test_a_telephone_takes_what_is_outside_its_band() -> None:
     power = torch.fft.rfft(found).abs().square().mean(0)
     hz = torch.linspace(0, 8000, len(power))
     inside = power[(hz > 500) & (hz < 3000)].mean()
+    assert torch.all(found[:, 12000:] == 0)  # a filter sounds on
     for outside in (hz < 150, hz > 5000):
         assert power[outside].mean() < 1e-2 * inside
 
