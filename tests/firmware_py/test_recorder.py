@@ -4,6 +4,8 @@ import os
 import resource
 import signal
 import struct
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -78,10 +80,13 @@ def test_a_full_disk_keeps_what_was_written(tmp_path):
 
 def cut_off(path, wave):
     """A recording by a process that ends without a word, as at a power cut."""
-    if (child := os.fork()) == 0:
-        Recorder(path).write(wave)
-        os._exit(0)
-    os.waitpid(child, 0)
+    code = (
+        "import os, sys, numpy\n"
+        "from firmware_py.recorder import Recorder\n"
+        "Recorder(sys.argv[1]).write(numpy.frombuffer(sys.stdin.buffer.read(), numpy.float32))\n"
+        "os._exit(0)"
+    )
+    subprocess.run([sys.executable, "-c", code, path], input=wave.tobytes(), check=True)
 
 
 def test_what_a_power_cut_left_is_put_beside_the_next_recording(tmp_path):
