@@ -46,6 +46,7 @@ def _row(told: str, one: Mapping[str, Any]) -> dict[str, str]:
         "each clip alone": "uar_alone",
         "used to the speaker": "uar",
         "by mood": "by_mood",
+        "one mood alone": "one_mood",
         "people in turn": "together",
         "mostly neutral, alone": "everyday_alone",
         "mostly neutral, used to": "everyday",

@@ -236,8 +236,9 @@ def print_measured(result: dict[str, Any]) -> None:
         )
         print(
             f"\nHeard after others of the speaker's clips, without labels: UAR {session['uar']:.3f}, alone "
-            f"{session['uar_alone']:.3f}; each emotion in one piece {session['by_mood']:.3f}; all speakers in turn, "
-            f"taken for one, {session['together']:.3f}{everyday}\n"
+            f"{session['uar_alone']:.3f}; each emotion in one piece {session['by_mood']:.3f}, and where nothing else "
+            f"is ever heard of a speaker {session['one_mood']:.3f}; all speakers in turn, taken for one, "
+            f"{session['together']:.3f}{everyday}\n"
         )
         write_table(session["heard"], "md")
     if curve := result.get("learning_curve"):

@@ -137,6 +137,7 @@ def _page(answers: Answers, figures: Mapping[str, Any], drawn: Mapping[str, byte
     if session := f.get("session"):
         kinds = {
             "in random order": "uar", "each emotion in one piece": "by_mood",
+            "one emotion alone, as if nothing else were ever heard": "one_mood",
             "all speakers in turn, taken for one": "together", "four clips of five neutral or calm": "everyday",
         }  # fmt: skip
         parts += [

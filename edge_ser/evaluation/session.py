@@ -25,6 +25,8 @@ Floats = NDArray[np.float64]
 #: Borders of the numbers of clips heard before, for the figures by them.
 HEARD = (0, 1, 2, 4, 8, 16, 32)
 _MEMORY_CLIPS = 160.0
+#: In random order, each emotion in one piece, one emotion alone, all speakers of a fold in turn.
+_ORDERS = ("uar", "by_mood", "one_mood", "together")
 # What a speaker mostly is in everyday life, how much of the time, and clips of one such session.
 _CALM = ("neutral", "calm")
 _CALM_SHARE = 0.8
@@ -110,6 +112,7 @@ def adapted_answers(
     typical: Mapping[str, Floats],
     *,
     together: bool = False,
+    one_mood: bool = False,
     softening: float = SOFTENING,
 ) -> tuple[Answers, NDArray[np.int64]]:
     """Answers as given by a model that gets used to each speaker from an empty start, and the clips heard before each.
@@ -123,6 +126,8 @@ def adapted_answers(
         From a speaker to `typical_answers` of clips of other speakers.
     together : bool
         All speakers of a fold are one session: several people who speak in turn, taken for one.
+    one_mood : bool
+        Each emotion of a speaker is a session by itself.
     softening : float
         As `SpeakerMean` takes it.
 
@@ -135,12 +140,13 @@ def adapted_answers(
     """
     logs = logarithms(answers.scores)
     scores, heard = np.empty_like(answers.scores), np.zeros(len(answers), np.int64)
-    sessions: dict[tuple[int, int, str], SpeakerMean] = {}
-    count: Counter[tuple[int, int, str]] = Counter()
+    sessions: dict[tuple[int, int, str, int], SpeakerMean] = {}
+    count: Counter[tuple[int, int, str, int]] = Counter()
     speakers = answers.speakers
     for i in order:
         speaker = str(speakers[i])
-        key = (int(answers.folds[i]), int(answers.seeds[i]), "" if together else speaker)
+        mood = int(answers.truth[i]) if one_mood else -1
+        key = (int(answers.folds[i]), int(answers.seeds[i]), "" if together else speaker, mood)
         mean = sessions.setdefault(key, SpeakerMean(typical[speaker], PRIOR_CLIPS, _MEMORY_CLIPS, softening))
         scores[i] = probabilities(mean.adapted(logs[i]), 1.0)
         heard[i] = count[key]
@@ -175,7 +181,8 @@ def session_figures(
     dict
         ``uar_alone`` and ``uar`` (means over folds and seeds), ``folds`` (each with ``fold``, ``seed``, ``alone``,
         ``uar``), ``heard`` (``from``, ``to``, ``uar`` by the number of clips heard before), ``by_mood`` (UAR where
-        each emotion of a speaker comes in one piece), ``together`` (UAR where all speakers of a fold speak in turn and
+        each emotion of a speaker comes in one piece), ``one_mood`` (where nothing but that emotion is ever heard of the
+        speaker: the worst that can come), ``together`` (UAR where all speakers of a fold speak in turn and
         are taken for one), ``everyday`` (UAR where four clips of five are neutral or calm; absent from a corpus without
         either) and ``everyday_alone`` (of the same clips), ``orders`` and ``prior_clips``.
 
@@ -199,7 +206,7 @@ def session_figures(
             one: others[fold] for one, fold in zip(known.speakers.tolist(), known.folds.tolist(), strict=True)
         }
     used = functools.partial(adapted_answers, typical=typical, softening=softening)
-    said, heard, by_mood, together = [], [], [], []
+    said, heard, by_mood, one_mood, together = [], [], [], [], []
     for seed in range(orders):
         rng = np.random.default_rng(seed)
         order = rng.permutation(len(known))
@@ -209,11 +216,12 @@ def session_figures(
         together.append(used(known, order, together=True)[0].said)
         moods = rng.permutation(len(known.labels))[known.truth]
         by_mood.append(used(known, np.argsort(moods, kind="stable"))[0].said)
+        one_mood.append(used(known, order, one_mood=True)[0].said)
     rows = []
     for seed, fold in sorted({*zip(known.seeds.tolist(), known.folds.tolist(), strict=True)}):
         mine = (known.folds == fold) & (known.seeds == seed)
         row = {"fold": fold, "seed": seed, "alone": uar(known.truth[mine], known.said[mine])}
-        for name, answered in (("uar", said), ("by_mood", by_mood), ("together", together)):
+        for name, answered in zip(_ORDERS, (said, by_mood, one_mood, together), strict=True):
             row[name] = float(np.mean([uar(known.truth[mine], one[mine]) for one in answered]))
         rows.append(row)
     truth, all_said, before = np.tile(known.truth, orders), np.concatenate(said), np.concatenate(heard)
@@ -223,9 +231,7 @@ def session_figures(
         for low, high in zip(HEARD, ends, strict=True)
         if (part := (before >= low) & (before < high)).any()
     ]
-    mean = {
-        name: float(np.mean([row[name] for row in rows])) for name in ("alone", "uar", "by_mood", "together")
-    }
+    mean = {name: float(np.mean([row[name] for row in rows])) for name in ("alone", *_ORDERS)}
     return {
         "uar_alone": mean.pop("alone"),
         **mean,

@@ -43,6 +43,7 @@ def test_getting_used_to_speakers_mends_what_they_add() -> None:
     by = [row["uar"] for row in figures["heard"]]
     assert figures["heard"][0] == {"from": 0, "to": 0, "uar": by[0]} and by[0] < by[-1] == pytest.approx(1.0)
     assert figures["uar_alone"] <= figures["by_mood"] < figures["uar"]
+    assert figures["one_mood"] < figures["by_mood"]  # a mood that is all that is heard is taken for the voice
     assert figures["together"] < figures["uar"]  # voices have nothing in common
     assert {row["fold"] for row in figures["folds"]} == {0, 1, 2} and figures["orders"] == 4
 
