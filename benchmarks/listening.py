@@ -89,6 +89,8 @@ def listen(source, engine, seconds, env, *, doze=False, limit_mb=None):
     rest, words = process.communicate()
     after = os.times()
     busy = (machine_s() - worked) / (time.monotonic() - began)
+    if group is not None:
+        group.rmdir()
     if process.returncode:
         raise SystemExit(f"{' '.join(command)}: {words.decode().splitlines()[-1:]}")
     lines = [json.loads(line) for line in [first, *rest.splitlines()]]
