@@ -75,6 +75,13 @@ def test_speaker_folds_are_balanced_in_clips_and_classes():
         assert counts == {"angry": 24, "sad": 24}
 
 
+def test_speakers_of_one_class_do_not_meet_in_one_fold():
+    """Dealt out by the number of their clips alone, the angry would all be in the first."""
+    folded = corpus_of(*[(s, "angry" if s in "AC" else "sad", None) for s in "AABBCCDD"]).speaker_folds(2)
+    for fold in folded.folds():
+        assert Counter(clip.emotion for clip in folded.split(fold)[1]) == {"angry": 2, "sad": 2}
+
+
 def test_leave_one_speaker_out_is_as_many_folds_as_speakers():
     folded = corpus_of(*[(s, "sad", None) for s in "AABBBC"]).speaker_folds(3)
     assert [{c.speaker for c in folded.split(f)[1]} for f in folded.folds()] == [{"B"}, {"A"}, {"C"}]

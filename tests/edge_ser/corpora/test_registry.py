@@ -44,3 +44,19 @@ def test_what_is_nothing_is_told_whole(tmp_path: Path) -> None:
             EdgeSerError, match=f"'{name.removesuffix('@speaker') or name}' is neither a corpus"
         ):
             load_corpus(name)
+
+
+def test_a_folder_with_its_sounds_in_audio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine" / "audio").mkdir(parents=True)
+    write_mine(tmp_path / "mine" / "audio" / "metadata.csv").rename(tmp_path / "mine" / "metadata.csv")
+    corpus = load_corpus(tmp_path / "mine")
+    assert corpus.name == "mine" and {clip.path.parent.name for clip in corpus.clips} == {"audio"}
+    monkeypatch.chdir(tmp_path / "mine")
+    assert load_corpus(".").name == "mine"
+
+
+def test_a_corpus_of_another_root_with_other_folds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGE_SER_DATA", str(tmp_path / "nothing"))
+    (tmp_path / "emodb" / "audio").mkdir(parents=True)
+    write_mine(tmp_path / "emodb" / "audio" / "metadata.csv").rename(tmp_path / "emodb" / "metadata.csv")
+    assert load_corpus("emodb@speaker", tmp_path).folds() == [0, 1, 2]

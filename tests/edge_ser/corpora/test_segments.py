@@ -36,6 +36,18 @@ def test_it_comes_back_as_it_was(table: Path) -> None:
     assert again.clips[0].extra["votes"] == "happy:3"
 
 
+def test_a_table_may_move_with_its_recordings(table: Path) -> None:
+    write_table(load_csv(table), table)
+    moved = table.parent.rename(table.parent.with_name("moved"))
+    assert [clip.path for clip in load_csv(moved / "t.csv").clips] == [moved / "a.wav", moved / "b.wav"]
+
+
+def test_a_column_that_was_not_read_does_not_take_the_place_of_one_that_was(table: Path) -> None:
+    table.write_text("file,speaker,label,emotion\na.wav,s1,happy,3\n")
+    write_table(load_csv(table, columns={"emotion": "label"}), table)
+    assert load_csv(table).clips[0].emotion == "happy"
+
+
 def test_the_length_is_that_of_the_file_and_not_of_another_column(table: Path) -> None:
     table.write_text("file,start,end,duration,speaker\na.wav,0,0.04,0.04,s1\n")
     with pytest.raises(EdgeSerError, match="line 2: a part of a file"):

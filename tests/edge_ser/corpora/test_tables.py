@@ -56,6 +56,12 @@ def test_separators_line_ends_and_blanks(table, text):
     assert (clip.path.name, clip.speaker, clip.emotion) == ("a.wav", "ann", "calm")
 
 
+def test_the_header_says_what_separates(table):
+    text = "file;speaker;emotion;sentence\na.wav;ann;calm;well, well, well, so it is\n"
+    (clip,) = load_corpus(table(text)).clips
+    assert (clip.emotion, clip.sentence) == ("calm", "well, well, well, so it is")
+
+
 def test_columns_scale_and_emotions_can_be_mapped(table):
     corpus = load_csv(
         table("wav,who,label,act\na.wav,ann,anger,5\nb.wav,bob,glee,1\n"),

@@ -37,6 +37,15 @@ def test_a_tone_lies_in_its_octave() -> None:
     assert Reading.of_vector(read.to_vector()) == read
 
 
+@pytest.mark.parametrize(("faint_db", "filled"), [(-26, 0.5), (-34, 0.0)])
+def test_what_is_faint_weighs_little_and_is_dark_30_db_below(faint_db: float, filled: float) -> None:
+    loud, faint = np.sin(2 * np.pi * 700 * T), 10 ** (faint_db / 20) * np.sin(2 * np.pi * 3000 * T)
+    read = read_spectrogram(0.5 * np.where(T < 2, loud, faint))
+    assert read.centroid == pytest.approx(700, abs=20)
+    assert read.filled(512, 1024) == pytest.approx(0.5, abs=0.02)
+    assert read.filled(2048, 4096) == pytest.approx(filled, abs=0.02)
+
+
 def test_noise_has_energy_by_bandwidth_and_no_rhythm() -> None:
     read = read_spectrogram(noise(8))
     # what lies above 8 kHz is not in the recording
