@@ -36,6 +36,16 @@ def test_a_checkpoint_that_heard_a_speaker_of_its_fold_is_not_scored(
         pass
 
 
+def test_a_checkpoint_under_the_name_of_another_fold_is_not_scored(
+    folds: Path, checkpoints: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "fold1-seed0.safetensors").write_bytes((checkpoints / "fold0-seed0.safetensors").read_bytes())
+    with pytest.raises(
+        EdgeSerError, match=r"fold1-seed0\.safetensors held out fold 0, not 1: its name is wrong"
+    ):
+        evaluate_checkpoints(tmp_path, load_csv(folds), folds=[1])
+
+
 def test_a_listener_gives_the_answers_of_the_evaluation(folds: Path, checkpoints: Path) -> None:
     corpus = load_csv(folds)
     scored: list[Scored] = []

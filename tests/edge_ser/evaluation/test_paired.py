@@ -30,6 +30,25 @@ def test_clips_of_one_alone_are_counted() -> None:
     assert result["clips"] == 90 and result["only_a"] == 30 and result["only_b"] == 0
 
 
+def test_clips_count_where_an_emotion_is_known_and_where_all_ratings_are() -> None:
+    a, b = make(120, right=0.5), make(120, right=0.8)
+    nameless = [dataclasses.replace(c, emotion=None) if i % 5 == 0 else c for i, c in enumerate(a.clips)]
+    halves = [dataclasses.replace(c, valence=None) if i % 7 == 0 else c for i, c in enumerate(a.clips)]
+    known, rated = np.arange(120) % 5 != 0, np.arange(120) % 7 != 0
+    found, part = (
+        compare(*(dataclasses.replace(x, clips=tuple(nameless)).take(rows) for x in (a, b)), rounds=20)
+        for rows in (np.arange(120), np.flatnonzero(known))
+    )
+    assert found["clips"] == 120 and part["clips"] == 96
+    assert all(found[key] == part[key] for key in ("uar", "accuracy", "changed"))
+    found, part = (
+        compare(*(dataclasses.replace(x, clips=tuple(halves)).take(rows) for x in (a, b)), rounds=20)
+        for rows in (np.arange(120), np.flatnonzero(rated))
+    )
+    assert all(found[key] == part[key] for key in ("ccc.arousal", "ccc.dominance", "ccc.valence"))
+    assert found["ccc.valence"]["a"] > 0.5
+
+
 def at(a: Answers, *paths: str) -> Answers:
     """The same answers, of files elsewhere and of one speaker in turn with another."""
     clips = zip(a.clips, paths, strict=True)

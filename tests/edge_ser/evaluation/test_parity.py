@@ -79,6 +79,11 @@ def test_the_worst_sound_and_the_agreement_over_all_steps():
     difference, worst = compare_all(other, {"quiet": quiet, "loud": loud})
     assert worst == "loud"
     assert difference == pytest.approx(Difference(1.0, 0.5, 0.75))
+    # a sound that is off by little and always has the largest mean, another the largest error
+    once = loud.copy()
+    once[0, 0] += 0.5
+    difference, worst = compare_all({"quiet": quiet + 0.1, "loud": once}, {"quiet": quiet, "loud": loud})
+    assert worst == "loud" and difference == pytest.approx(Difference(0.5, 0.1, 1.0))
 
 
 def test_limits():

@@ -61,6 +61,21 @@ def test_the_random_split_says_that_it_leaks() -> None:
     assert made.leaks and "LEAKS" in made.statement
     assert {c.speaker for c in made.splits[0].train} & {c.speaker for c in made.splits[0].test}
     assert plan(corpus(), "random") == made
+    for split in made.splits:  # fifths of each class, which has 24 clips
+        assert all(4 <= sum(clip.emotion == label for clip in split.test) <= 6 for label in LABELS)
+    tested = [clip.path for split in made.splits for clip in split.test]
+    assert sorted(tested) == sorted(clip.path for clip in corpus().clips)
+    other = plan(corpus(), "random", seed=1)
+    assert other.splits[0].test != made.splits[0].test
+
+
+def test_clips_without_an_emotion_are_counted_and_stand_on_no_side() -> None:
+    whole = corpus()
+    some = tuple(dataclasses.replace(c, emotion=None) if i % 9 == 0 else c for i, c in enumerate(whole.clips))
+    made = plan(dataclasses.replace(whole, clips=some), "speaker")
+    assert [(one.what, one.reason) for one in made.left_out] == [("8 clips", "they have no emotion")]
+    assert sum(len(split.test) for split in made.splits) == 64
+    assert all(clip.emotion for split in made.splits for clip in (*split.train, *split.test))
 
 
 def test_a_corpus_at_a_time_among_common_emotions() -> None:

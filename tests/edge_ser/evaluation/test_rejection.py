@@ -1,11 +1,14 @@
 """The detector of speech learns what is apart, and its figures are of what it never heard."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from edge_ser.corpora import Clip
 from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError
-from edge_ser.evaluation.rejection import Sample, fit_detector, made_sounds, step_statistics
+from edge_ser.evaluation.rejection import Sample, fit_detector, made_sounds, speech_samples, step_statistics
 
 pytest.importorskip("sklearn")
 
@@ -53,6 +56,23 @@ def test_voices_pass_and_hiss_does_not() -> None:
 
 def test_silence_has_no_steps_to_judge() -> None:
     assert step_statistics(np.zeros(32000, np.float32), SPEC, 20).shape == (0, 0)
+
+
+def test_only_steps_that_pass_the_level_gate_are_judged() -> None:
+    """A second of voice between two of silence: what a device never asks the detector about is not fitted on."""
+    wave = np.concatenate([np.zeros(16000, np.float32), voice(0)[:16000], np.zeros(32000, np.float32)])
+    assert 3 <= len(step_statistics(wave, SPEC, 20)) < 12  # of 16 steps
+
+
+def test_a_speakers_clips_are_all_in_one_fold_and_from_all_over() -> None:
+    clips = [Clip(Path(f"{i:02}.wav"), "mine", f"s{i // 32}", "sad") for i in range(320)]
+    samples = speech_samples(clips, per_speaker=4)
+    folds = {
+        s: {one.fold for one in samples[4 * s : 4 * s + 4]} for s in range(10)
+    }  # sorted by speaker, four of each
+    assert len(samples) == 40 and all(one.speech for one in samples)
+    assert all(len(one) == 1 for one in folds.values()) and len(set.union(*folds.values())) > 1
+    assert [one.name for one in samples[:4]] == [f"mine {i:02}.wav" for i in (0, 8, 16, 24)]
 
 
 def test_a_fold_without_one_of_both_is_refused() -> None:

@@ -68,6 +68,22 @@ def test_first_clips_stand_and_sessions_are_kept_apart() -> None:
     assert alone.scores == pytest.approx(changed.scores[one])
 
 
+def test_how_softly_emotions_are_expected_is_the_callers() -> None:
+    """Infinitely softly is all alike: one typical answer for all."""
+    answers = coloured()
+    typical = typical_answers(answers.scores, answers.truth)
+    order = np.arange(len(answers))
+    alike, plain, own = (
+        adapted_answers(answers, order, dict.fromkeys(answers.speakers.tolist(), rows), **options)[0].scores
+        for rows, options in (
+            (typical, {"softening": np.inf}),
+            (np.tile(typical.mean(0), (3, 1)), {}),
+            (typical, {}),
+        )
+    )
+    assert alike == pytest.approx(plain) and alike != pytest.approx(own, abs=1e-3)
+
+
 def test_the_typical_answer_is_of_other_speakers(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = coloured()
     asked = []
