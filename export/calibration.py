@@ -104,7 +104,12 @@ def choose_calibration(
             say(f"int8 is calibrated without a corpus of the training: {error}")
             continue
         clips += [c for c in corpus.clips if held_out is None or (c.fold is not None and c.fold != held_out)]
-    if clips or which is not None:
+    if which is not None and not clips:
+        raise EdgeSerError(
+            f"{which} has no clip that is known to be outside the held-out fold {held_out}; fill in its folds, or "
+            f"calibrate on another corpus or on `{SAMPLE}`"
+        )
+    if clips:
         return calibrate_on_clips(clips, spec, step_frames, held_out_fold=held_out, count=count, seed=seed)
     say("int8 is calibrated on the package's sample and generated sounds: no corpus of the training is here")
     return calibrate_on_sample(spec, step_frames)

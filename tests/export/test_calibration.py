@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,16 @@ def test_the_record(table):
     assert drawn.record["steps"] == sum(map(len, drawn.features)) == 4 * 2 + GENERATED * 48
 
 
+def test_the_recordings_go_along_and_are_known_by_their_samples(table):
+    """Networks that hear a window learn from the recordings; digests say which, without a name."""
+    drawn = draw([clip for clip in load_csv(table).clips if clip.fold == 1], count=3)
+    assert len(drawn.waves) == len(drawn.features) == 3 + GENERATED
+    digests = [hashlib.sha256(wave.astype("<f4").tobytes()).hexdigest() for wave in drawn.waves[:3]]
+    assert drawn.record["sounds"] == [one[:16] for one in digests]
+    for wave, generated in zip(drawn.waves[3:], hard_sounds().values(), strict=True):
+        assert np.array_equal(wave, generated)
+
+
 def test_the_held_out_fold_is_refused(table):
     with pytest.raises(EdgeSerError, match="held-out fold 0"):
         draw(load_csv(table).clips)
@@ -98,3 +109,19 @@ def test_choice(table, tmp_path):
     training["recipe"] = {}
     assert "no training speech" in choose()["source"]
     assert "no corpus of the training is here" in said[0]
+
+
+def test_clips_whose_fold_nobody_knows_may_be_held_out_ones(table):
+    rows = [line.rsplit(",", 1)[0] for line in table.read_text().splitlines()]
+    bare = table.with_name("bare.csv")
+    bare.write_text("\n".join(rows) + "\n")
+    training = {"held_out_fold": 1, "recipe": {"data": {"corpora": [str(bare)]}}}
+    said = []
+    assert "no training speech" in choose_calibration(training, SPEC, 20, say=said.append).record["source"]
+    assert "no corpus of the training is here" in said[0]
+    with pytest.raises(
+        EdgeSerError, match=r"bare\.csv has no clip that is known to be outside the held-out fold 1"
+    ):
+        choose_calibration(training, SPEC, 20, which=str(bare))
+    whole = choose_calibration(training | {"held_out_fold": None}, SPEC, 20)
+    assert whole.record["clips"] == {"bare": 10}

@@ -72,7 +72,9 @@ def test_the_least_error_is_found():
 def test_percentiles_are_shares_of_the_values():
     values = np.random.default_rng(2).uniform(-1, 3, 100_000).astype(np.float32)
     low, high = counted(values).range("percentile")
-    assert np.mean(values < low) < 2e-3 and np.mean(values > high) < 2e-3
+    bin_ = 1 / 4096  # of all the values, as they are spread evenly
+    for outside in (np.mean(values < low), np.mean(values > high)):
+        assert outside <= 1e-4 < outside + 2 * bin_  # a hundredth of a per cent, to a bin
     assert low > values.min() - 1e-6 and high <= values.max()
 
 
