@@ -57,9 +57,9 @@ def test_separators_line_ends_and_blanks(table, text):
 
 
 def test_the_header_says_what_separates(table):
-    text = "file;speaker;emotion;sentence\na.wav;ann;calm;well, well, well, so it is\n"
+    text = "file;speaker;emotion;sentence\na.wav;ann;calm;go, go, go, go, go, go, go, go\n"
     (clip,) = load_corpus(table(text)).clips
-    assert (clip.emotion, clip.sentence) == ("calm", "well, well, well, so it is")
+    assert (clip.emotion, clip.sentence) == ("calm", "go, go, go, go, go, go, go, go")
 
 
 def test_columns_scale_and_emotions_can_be_mapped(table):
