@@ -234,6 +234,8 @@ def _spec(top: Entries) -> MelSpec:
         spec = MelSpec.from_dict(fields)
     except EdgeSerError as error:
         raise top.wrong("spec", f"a front end's description: {error}") from error
+    if spec.n_mels > spec.n_fft:
+        raise top.wrong("spec", "a front end with no more bands than points")
     if spec.n_mels * (spec.n_fft // 2 + 1) > MAX_ELEMENTS:  # the filters are made as a whole
         raise top.wrong("spec", f"a front end whose bands times bins are at most {MAX_ELEMENTS}")
     return spec

@@ -19,7 +19,7 @@ PADDINGS = ("causal", "none", "center", "reflect")
 
 #: Beyond these, features need not be numbers in float32.
 _LEAST_SCALE, _MOST_MEAN = 1e-6, 1e6
-_MOST_FFT = 1 << 15  # two seconds at 16 kHz; more would only take memory
+_MOST = 1 << 15  # points, two seconds at 16 kHz, and bands; more would only take memory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +35,7 @@ class MelSpec:
     win_length, n_fft, hop_length : int
         Samples. ``win_length <= n_fft <= 32768``.
     n_mels : int
-        Number of bands, at most `n_fft`.
+        Number of bands, at most 32768.
     fmin, fmax : float
         Range of the bands in Hz, ``0 <= fmin < fmax <= sample_rate / 2``.
     mel_scale : {'slaney', 'htk'}
@@ -99,12 +99,9 @@ class MelSpec:
         for name, known in choices:
             if getattr(self, name) not in known:
                 raise EdgeSerError(f"MelSpec.{name} must be one of {known}, not {getattr(self, name)!r}")
-        if self.n_fft > _MOST_FFT:
-            raise EdgeSerError(f"MelSpec.n_fft must be at most {_MOST_FFT}, not {self.n_fft}")
-        if self.n_mels > self.n_fft:
-            raise EdgeSerError(
-                f"MelSpec.n_mels {self.n_mels} are more bands than n_fft has points, {self.n_fft}"
-            )
+        for name in ("n_fft", "n_mels"):
+            if getattr(self, name) > _MOST:
+                raise EdgeSerError(f"MelSpec.{name} must be at most {_MOST}, not {getattr(self, name)}")
         if self.win_length > self.n_fft:
             raise EdgeSerError(f"MelSpec.win_length {self.win_length} is longer than n_fft {self.n_fft}")
         if self.padding == "causal" and self.hop_length > self.n_fft:

@@ -268,6 +268,7 @@ def test_entries_that_contradict_each_other(folder):
         "batch of one": lambda e: e["states"][0].update(shape=[2, 1, 2, 64]),
         "at most": lambda e: e["states"][0].update(shape=[1, 1 << 20, 1 << 20]),
         "n_fft": lambda e: e["spec"].update(n_fft=1 << 20),
+        "no more bands than points": lambda e: e["spec"].update(n_fft=512, n_mels=513),
         "bands times bins": lambda e: e["spec"].update(n_fft=1 << 15, n_mels=1 << 15),
         "config.labels must be the same as labels": lambda e: e["labels"].reverse(),
         "config.labels": lambda e: e["config"].update(labels=e["config"]["labels"][::-1]),
