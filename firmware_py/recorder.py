@@ -139,10 +139,10 @@ class Recorder:
                 self._file.seek(0)
                 self._file.write(_header(whole, len(notes)))
                 os.fsync(self._file.fileno())
-            if whole:
-                self._aside.chmod(permissions_from_umask(0o666))
-                self._aside.replace(self.path)
-                fsync_folder(self.path.parent)
+                if whole:  # while it is locked: nobody takes it for cut off
+                    self._aside.chmod(permissions_from_umask(0o666))
+                    self._aside.replace(self.path)
+                    fsync_folder(self.path.parent)
         except OSError as error:
             raise self._failed(error) from error
         finally:
