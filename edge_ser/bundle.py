@@ -111,6 +111,21 @@ class Bundle(Manifest):
         """Path of a model file; see `model_file`."""
         return self.path / self.model_file(engine, precision, form).path
 
+    def typical_for(self, option: str) -> tuple[tuple[float, ...], ...]:
+        """Its typical answers, a row for each emotion, for what an option asks of it.
+
+        Raises
+        ------
+        EdgeSerError
+            It does not say them.
+        """
+        if self.calibration.typical is None:
+            raise EdgeSerError(
+                f"{self.name} does not say its typical answers, so it cannot get used to a speaker; leave {option} "
+                "out, or write them with edge-ser calibrate --predictions"
+            )
+        return self.calibration.typical
+
     @property
     def card(self) -> Path | None:
         """The model card, where the bundle has one."""

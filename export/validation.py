@@ -172,8 +172,6 @@ def choose_validation(text: str, training: Mapping[str, Any], labels: Sequence[s
     if fold is None:
         name = text
     corpus = load_corpus(name)
-    if fold is not None and fold not in corpus.folds():
-        raise EdgeSerError(f"{corpus.name} has no clips of fold {fold}; it has {sorted(corpus.folds())}")
     data = (training.get("recipe") or {}).get("data") or {}
     trained = {*(training.get("clips") or {}), *(data.get("corpora") or ())}
     if corpus.name in trained or name in trained:
@@ -183,14 +181,14 @@ def choose_validation(text: str, training: Mapping[str, Any], labels: Sequence[s
                 f"the checkpoint was trained on all speakers of {corpus.name}, and says nothing about new ones there; "
                 "validate on another corpus"
             )
-        if fold not in (None, held_out):
+        if fold not in (None, held_out) and fold in corpus.folds():
             raise EdgeSerError(
                 f"the checkpoint was trained on fold {fold} of {corpus.name}; it held out {held_out}"
             )
-        fold = held_out
+        fold = held_out if fold is None else fold
         check_unheard("the checkpoint", training, (clip for clip in corpus.clips if clip.fold == fold))
     clips = [clip for clip in corpus.clips if fold is None or clip.fold == fold]
-    if not clips:  # the fold that was held out is gone from the corpus
+    if not clips:
         raise EdgeSerError(f"{corpus.name} has no clips of fold {fold}; it has {sorted(corpus.folds())}")
     known = tuple(label for label in corpus.labels if label in labels)
     usable = tuple(clip for clip in clips if clip.emotion in known or clip.adv is not None)

@@ -50,12 +50,7 @@ def speaker_turns(bundle: Bundle) -> SpeakerTurns:
     EdgeSerError
         It has none.
     """
-    if bundle.calibration.typical is None:
-        raise EdgeSerError(
-            f"{bundle.name} does not say its typical answers, so it cannot get used to a speaker; leave --adapt out, "
-            "or write them with edge-ser calibrate --predictions"
-        )
-    return SpeakerTurns(SpeakerMean(bundle.calibration.typical), bundle.step_s)
+    return SpeakerTurns(SpeakerMean(bundle.typical_for("--adapt")), bundle.step_s)
 
 
 class Pipeline:

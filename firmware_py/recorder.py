@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import struct
+import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +20,7 @@ from edge_ser.files import fsync_folder, is_special, lock, permissions_from_umas
 
 from .prediction import Prediction
 
-__all__ = ["CHUNK", "AnswerDigest", "Recorder"]
+__all__ = ["CHUNK", "AnswerDigest", "Recorder", "open_recorder"]
 
 #: Name of the chunk that holds what is not sound.
 CHUNK = b"esER"
@@ -178,6 +179,14 @@ class AnswerDigest:
     def to_json(self) -> dict[str, Any]:
         """``{"count", "sha256"}``."""
         return {"count": self.count, "sha256": self._hash.hexdigest()}
+
+
+def open_recorder(path: str | os.PathLike[str], settings: Mapping[str, Any] | None = None) -> Recorder:
+    """A `Recorder`; what it put beside of former recordings is told on standard error."""
+    recorder = Recorder(path, settings)
+    for one in recorder.rescued:
+        print(f"edge-ser: a recording that was cut off is kept as {one}", file=sys.stderr)
+    return recorder
 
 
 def _prefix(path: Path) -> str:

@@ -155,7 +155,6 @@ A pipeline is described, as a pickled one can run any code when it is read:
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from edge_ser.evaluation.evaluate import evaluate_bundle, evaluate_checkpoints
-    from edge_ser.evaluation.session import typical_of_bundle
 
     check_use(args)
     if args.out is not None:
@@ -192,7 +191,7 @@ def run(args: argparse.Namespace) -> int:
             result["quantisation"]["ranges"] = args.calibration
     else:
         if args.session:
-            typical_of_bundle(load_bundle(args.model or DEFAULT_MODEL), ())  # refused before the work
+            load_bundle(args.model or DEFAULT_MODEL).typical_for("--session")  # refused before the work
         result = evaluate_bundle(
             args.model or DEFAULT_MODEL,
             corpus,

@@ -19,7 +19,7 @@ from firmware_py.listener import Listener
 from firmware_py.meter import Meter
 from firmware_py.notify import Notifier
 from firmware_py.pipeline import Pipeline
-from firmware_py.recorder import Recorder
+from firmware_py.recorder import open_recorder
 from firmware_py.replay import recording_settings
 from firmware_py.sinks import FORMS, Descriptor, ExecSink, QueuedSink, Sink, open_log, open_sink
 from firmware_py.sources import open_source
@@ -195,9 +195,7 @@ def run(args: argparse.Namespace) -> int:
         if args.record is not None:
             _refuse_overwriting(args.source, args.record)
             settings = recording_settings(bundle, engine, **how, gate=args.gate, source=args.source)
-            recorder = stack.enter_context(closing(Recorder(args.record, settings)))
-            for path in recorder.rescued:
-                print(f"edge-ser: a recording that was cut off is kept as {path}", file=sys.stderr)
+            recorder = stack.enter_context(closing(open_recorder(args.record, settings)))
             print(f"edge-ser: recording to {args.record}", file=sys.stderr)
         sinks = _open_sinks(args, source.live, stack)
         listener = Listener(

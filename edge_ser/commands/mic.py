@@ -12,7 +12,7 @@ from edge_ser.audio import SAMPLE_RATE
 from edge_ser.commands._arguments import add_microphone_arguments
 from edge_ser.errors import EdgeSerError
 from firmware_py.health import Checkup
-from firmware_py.recorder import Recorder
+from firmware_py.recorder import open_recorder
 from firmware_py.sources import open_source
 from firmware_py.stop import stop_on_signals
 
@@ -58,9 +58,7 @@ def run(args: argparse.Namespace) -> int:
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signals())
         source = stack.enter_context(closing(open_source(args.source, rate=args.rate, channel=args.channel)))
-        recorder = stack.enter_context(closing(Recorder(args.save))) if args.save else None
-        for path in recorder.rescued if recorder else []:
-            print(f"edge-ser: a recording that was cut off is kept as {path}", file=sys.stderr)
+        recorder = stack.enter_context(closing(open_recorder(args.save))) if args.save else None
         devices = getattr(source, "devices", [])
         for block in source.blocks(stop):
             check.add(block)

@@ -175,7 +175,7 @@ def _folded(corpus: Corpus) -> tuple[Corpus, str]:
 
 def _held_out(corpus: Corpus, protocol: str, seed: int) -> Iterator[tuple[str, list[Clip]]]:
     if protocol in ("folds", "speaker"):
-        folded = corpus if protocol == "folds" else corpus.speaker_folds(len(corpus.speakers))
+        folded = corpus if protocol == "folds" else corpus.folded("speaker")
         for fold in folded.folds():
             _, test = folded.split(fold)
             yield (test[0].speaker if protocol == "speaker" else f"fold {fold}"), list(test)

@@ -97,13 +97,8 @@ def typical_of_bundle(bundle: Bundle, labels: Sequence[str]) -> Floats:
     EdgeSerError
         It does not say so.
     """
-    if bundle.calibration.typical is None:
-        raise EdgeSerError(
-            f"{bundle.name} does not say its typical answers, so it cannot get used to a speaker; leave --session out, "
-            "or write them with edge-ser calibrate --predictions"
-        )
     places = [bundle.labels.index(label) for label in labels]
-    return np.asarray(bundle.calibration.typical, np.float64)[np.ix_(places, places)]
+    return np.asarray(bundle.typical_for("--session"), np.float64)[np.ix_(places, places)]
 
 
 def adapted_answers(

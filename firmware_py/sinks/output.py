@@ -157,10 +157,10 @@ class RotatingFile:
             self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, permissions_from_umask(0o666)
         )
         status = os.fstat(self._descriptor)
-        if stat.S_ISREG(status.st_mode) and lock(self._descriptor) is False:
+        self._size, self._holds = status.st_size, stat.S_ISREG(status.st_mode)
+        if self._holds and lock(self._descriptor) is False:
             self._let_go()
             raise BlockingIOError(errno.EWOULDBLOCK, "another process writes to it, and would rotate it")
-        self._size, self._holds = status.st_size, stat.S_ISREG(status.st_mode)
         self._head: str | None = None  # what its first line is, once that was looked at
         self._out = Descriptor(self._descriptor)
 

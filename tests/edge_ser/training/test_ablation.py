@@ -11,7 +11,7 @@ pytest.importorskip("torch")
 
 from edge_ser.errors import EdgeSerError
 from edge_ser.training.ablation import Ablation, run_ablation
-from tests.edge_ser.training.tones import write_tones
+from tests.edge_ser.training.tones import SMALLEST, write_tones
 
 BASE = """[data]
 corpora = ["{corpus}"]
@@ -20,11 +20,6 @@ folds = [0, 1, 2]
 epochs = 2
 batch = 8
 crop_s = 0.5
-[config]
-stem = [2]
-channels = 16
-dilations = [1]
-heads = 2
 """
 PLAN = """recipe = "base.toml"
 always = ["data.folds=[0, 2]", "fit.seeds=[0, 1]"]
@@ -35,7 +30,7 @@ always = ["data.folds=[0, 2]", "fit.seeds=[0, 1]"]
 
 
 def write(folder: Path, plan: str = PLAN) -> Path:
-    (folder / "base.toml").write_text(BASE.format(corpus=write_tones(folder)))
+    (folder / "base.toml").write_text(BASE.format(corpus=write_tones(folder)) + SMALLEST)
     path = folder / "plan.toml"
     path.write_text(plan)
     return path

@@ -22,6 +22,7 @@ from edge_ser.models.base import Network
 from edge_ser.models.checkpoint import load_checkpoint, save_checkpoint
 from edge_ser.training.recipe import Recipe
 from edge_ser.training.run import Run, run_recipe
+from tests.edge_ser.training.tones import SMALLEST
 
 RECIPE = """
 [data]
@@ -31,11 +32,6 @@ folds = {folds}
 epochs = 2
 batch = 8
 crop_s = 0.5
-[config]
-stem = [2]
-channels = 16
-dilations = [1]
-heads = 2
 """
 
 
@@ -61,7 +57,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def write_recipe(folder: Path, corpus: Path, folds: str = "[0, 1]") -> Path:
     path = folder / "tones.toml"
-    path.write_text(RECIPE.format(corpus=corpus, folds=folds))
+    path.write_text(RECIPE.format(corpus=corpus, folds=folds) + SMALLEST)
     return path
 
 

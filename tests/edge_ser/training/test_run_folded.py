@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed (extra 'trai
 from edge_ser.errors import EdgeSerError  # noqa: E402
 from edge_ser.models.checkpoint import load_checkpoint  # noqa: E402
 from export.validation import choose_validation  # noqa: E402
-from tests.edge_ser.training.tones import write_tones  # noqa: E402
+from tests.edge_ser.training.tones import SMALLEST, write_tones  # noqa: E402
 
 RECIPE = """
 name = "tones"
@@ -29,18 +29,13 @@ epochs = 1
 batch = 8
 crop_s = 0.5
 
-[config]
-stem = [2]
-channels = 16
-dilations = [1]
-heads = 2
 """
 
 
 def test_one_speaker_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = write_tones(tmp_path)  # three folds of two speakers
     recipe = tmp_path / "tones.toml"
-    recipe.write_text(RECIPE.format(corpus=f"{table}@speaker"))
+    recipe.write_text(RECIPE.format(corpus=f"{table}@speaker") + SMALLEST)
     places = ["--runs", str(tmp_path / "runs"), "--results", str(tmp_path / "results")]
     assert main(["train", str(recipe), *places]) == 0
     made = json.loads((tmp_path / "results" / "tones.json").read_text())

@@ -16,6 +16,13 @@ from edge_ser.audio import write_wav
 PITCH = {"angry": 1500.0, "calm": 700.0, "sad": 200.0}
 AROUSAL = {"angry": 0.8, "calm": 0.5, "sad": 0.2}
 
+#: A network of the smallest kind.
+SMALLEST = """[config]
+stem = [2]
+channels = 16
+dilations = [1]
+heads = 2
+"""
 #: Views that cost little and are not the clip itself.
 PERTURB = """
 [perturb]
@@ -112,7 +119,6 @@ def write_student(folder: Path, corpora: Sequence[Path], targets: Path | str, **
     path.write_text(
         f"[data]\ncorpora = [{names}]\nfolds = {folds or '[]'}\n"
         f"[fit]\nepochs = 2\nbatch = 8\ncrop_s = 0.5\n{fit}\n"
-        "[config]\nstem = [2]\nchannels = 16\ndilations = [1]\nheads = 2\n"
-        f'[distil]\ntargets = "{targets}"\nviews = 2\n{distil}\n{PERTURB}'
+        f'{SMALLEST}[distil]\ntargets = "{targets}"\nviews = 2\n{distil}\n{PERTURB}'
     )
     return path
