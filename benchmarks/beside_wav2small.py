@@ -29,7 +29,7 @@ from firmware_py.pipeline import Pipeline, front_end
 
 #: The project's limit: the student's part of the peer's processor time.
 BAR = 1 / 50
-CHECKPOINT = Path("results/ravdess-distil/fold0-seed0.safetensors")
+CHECKPOINT = Path("results/ravdess-six/fold0-seed0.safetensors")
 PRECISIONS = ("fp32", "int8")
 _WARM_UP = 20  # the student's steps; the peer's are as many seconds
 

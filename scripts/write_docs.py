@@ -73,18 +73,20 @@ def runtimes(results: Path) -> str:
     """The shipped model on old and new runtimes, from ``scripts/check_runtimes.py``."""
     rows = []
     for one in read(results / "runtimes.json")["runtimes"]:
-        errors = {check["name"]: check["max_abs_error"] for check in one["checks"] if check["ok"] is not None}
-        rows.append(
-            {
-                "engine": one["engine"],
-                "runtime": ", ".join(f"{name} {version}" for name, version in one["versions"].items()),
-                "passes": "yes" if one["ok"] else "**no**",
-                **{
-                    name: "-" if name not in errors else f"{errors[name]:.1e}"
-                    for name in ("answers", "chunks", "drift")
-                },
-            }
-        )
+        for precision in dict.fromkeys(check["precision"] for check in one["checks"]):
+            checks = {c["name"]: c for c in one["checks"] if c["precision"] == precision}
+            ran = [check["ok"] for check in checks.values() if check["ok"] is not None]
+            rows.append(
+                {
+                    "engine": f"{one['engine']} {precision}",
+                    "runtime": ", ".join(f"{name} {version}" for name, version in one["versions"].items()),
+                    "passes": "refused" if not ran else "yes" if all(ran) else "**no**",
+                    **{
+                        name: f"{checks[name]['max_abs_error']:.1e}" if name in checks and ran else "-"
+                        for name in ("answers", "chunks", "drift")
+                    },
+                }
+            )
     return markdown_table(rows)
 
 

@@ -1,10 +1,37 @@
-"""Fixtures for everybody: bundles made once a session, and never written to by a test."""
+"""Fixtures for everybody: bundles made once for all workers of a run, and never written to by a test."""
 
 from __future__ import annotations
 
-import pytest
+import os
+import time
 
+import pytest
+from hypothesis import settings
+
+from edge_ser.bundle import load_bundle
+from edge_ser.files import lock
 from tests.support import make_bundle
+
+# The same examples every time, however slow the machine; `--hypothesis-profile default` looks for new ones.
+settings.register_profile("edge-ser", derandomize=True, deadline=None, database=None)
+settings.load_profile("edge-ser")
+
+
+@pytest.fixture(scope="session")
+def shared_bundle(tmp_path_factory):
+    """Makes a bundle of random weights under a name, or takes it from the worker that made it: converters are slow."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+
+    def bundle(name, formats):
+        place = folder / f"bundle-{name}"
+        with (folder / f"bundle-{name}.lock").open("w") as file:
+            while lock(file.fileno()) is False:
+                time.sleep(0.1)
+            return load_bundle(place) if place.exists() else make_bundle(place, formats=formats)
+
+    return bundle
 
 
 @pytest.fixture(scope="session")
@@ -14,29 +41,29 @@ def numpy_bundle(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def full_bundle(tmp_path_factory):
+def full_bundle(shared_bundle):
     """A bundle of random weights for every engine; skips where the export extra is not installed."""
     for module in ("torch", "onnxscript", "litert_torch"):
         pytest.importorskip(module, reason=f"{module} is not installed (extra 'export')")
-    return make_bundle(tmp_path_factory.mktemp("bundles") / "full", formats=("numpy", "onnx", "tflite"))
+    return shared_bundle("full", ("numpy", "onnx", "tflite"))
 
 
 @pytest.fixture(scope="session")
-def int8_bundle(tmp_path_factory):
+def int8_bundle(shared_bundle):
     """A bundle of random weights, fp32 for NumPy and int8 for every engine; skips as `full_bundle` does."""
     for module in ("torch", "onnxscript", "litert_torch", "ai_edge_quantizer"):
         pytest.importorskip(module, reason=f"{module} is not installed (extra 'export')")
     formats = ("numpy", "numpy-int8", "onnx-int8", "tflite-int8")
-    return make_bundle(tmp_path_factory.mktemp("bundles") / "rounded", formats=formats)
+    return shared_bundle("rounded", formats)
 
 
 @pytest.fixture(scope="session")
-def host_bundle(tmp_path_factory):
+def host_bundle(shared_bundle):
     """A bundle of random weights for the engines of hosts, and full int8; skips as `full_bundle` does."""
     for module in ("torch", "litert_torch", "ai_edge_quantizer", "tflite_micro"):
         pytest.importorskip(module, reason=f"{module} is not installed (extras 'export' and 'micro')")
     formats = ("numpy", "tflite-int8-full", "c-int8-full", "pt2")
-    return make_bundle(tmp_path_factory.mktemp("bundles") / "host", formats=formats)
+    return shared_bundle("host", formats)
 
 
 @pytest.fixture

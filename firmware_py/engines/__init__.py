@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,17 @@ from .base import Engine, Outputs, State
 if TYPE_CHECKING:
     from edge_ser.bundle import Bundle
 
-__all__ = ["AUTO", "ENGINES", "EVERY_ENGINE", "Engine", "Outputs", "State", "choose_engine", "open_engine"]
+__all__ = [
+    "AUTO",
+    "ENGINES",
+    "EVERY_ENGINE",
+    "WRONG_ON_TFLITE_RUNTIME",
+    "Engine",
+    "Outputs",
+    "State",
+    "choose_engine",
+    "open_engine",
+]
 
 AUTO = "auto"
 
@@ -32,6 +43,8 @@ _TABLE |= {
     "micro": ("firmware_py.engines.micro_engine", "MicroEngine", ("tflite_micro",)),
 }
 EVERY_ENGINE = tuple(_TABLE)
+#: What `tflite_runtime` 2.14, a board's old package, runs without complaint and answers wrongly.
+WRONG_ON_TFLITE_RUNTIME = frozenset({"int8", "int8-dynamic", "int8-full"})
 
 
 def choose_engine(bundle: Bundle, precision: str | None = None) -> str:
@@ -56,20 +69,28 @@ def choose_engine(bundle: Bundle, precision: str | None = None) -> str:
         No engine that is installed here has a file of that precision.
     """
     variants = set(bundle.variants())
-    here = [
-        name for name, (_, _, packages) in _TABLE.items() if not packages or any(map(find_spec, packages))
+    preferences: list[Callable[[str], str]] = [
+        lambda name: precision or bundle.preferred.get(name, DEFAULT_PRECISION)
     ]
-    for name in here:
-        if (name, precision or bundle.preferred.get(name, DEFAULT_PRECISION)) in variants:
-            return name
-    for name in here if precision is None else ():
-        if (name, bundle.preferred_precision(name)) in variants:
-            return name
+    if precision is None:
+        preferences.append(bundle.preferred_precision)
+    for preferred in preferences:
+        for name in _TABLE:
+            if (name, preferred(name)) in variants and _runs_here(name, preferred(name)):
+                return name
     listed = ", ".join(f"{engine} {kind}" for engine, kind in sorted(variants))
     raise EdgeSerError(
         f"no engine installed here runs {bundle.name} in {precision or 'what it prefers'}; the bundle holds {listed}: "
         "choose another precision or pip install 'edge-ser[litert]'"
     )
+
+
+def _runs_here(name: str, precision: str) -> bool:
+    """Whether a package is installed that runs an engine's files of a precision, and answers rightly."""
+    packages = _TABLE[name][2]
+    if name == "litert" and precision in WRONG_ON_TFLITE_RUNTIME:
+        packages = packages[:1]
+    return not packages or any(map(find_spec, packages))
 
 
 def open_engine(bundle: Bundle, engine: str = AUTO, precision: str | None = None) -> Engine:
@@ -93,7 +114,7 @@ def open_engine(bundle: Bundle, engine: str = AUTO, precision: str | None = None
     Raises
     ------
     MissingExtraError
-        The runtime's package is not installed.
+        The runtime's package is not installed, or an old one alone that runs this precision wrongly.
     EdgeSerError
         Unknown engine, a precision that the bundle does not hold, or a file that the runtime refuses.
     """

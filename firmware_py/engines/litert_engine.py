@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge_ser.errors import EdgeSerError, require
+from edge_ser.errors import EdgeSerError, MissingExtraError, require
 
+from . import WRONG_ON_TFLITE_RUNTIME
 from .base import Outputs, State
 from .int8_tensors import Rounded, Rounding, rounding_of
 from .tensor_order import TensorOrder
@@ -27,9 +28,8 @@ __all__ = ["LiteRTEngine"]
 def _interpreter_module(precision: str) -> Any:
     """`ai_edge_litert`, or its predecessor where only that is installed and it is known to be right."""
     if find_spec("ai_edge_litert") is None and find_spec("tflite_runtime") is not None:
-        if precision in ("int8", "int8-dynamic", "int8-full"):
-            # tflite-runtime 2.14 runs ai-edge-quantizer's int8 files without complaint and answers wrongly.
-            raise EdgeSerError(
+        if precision in WRONG_ON_TFLITE_RUNTIME:
+            raise MissingExtraError(
                 f"tflite_runtime gives wrong answers on {precision} files; "
                 "pip install 'edge-ser[litert]', or choose --precision fp32"
             )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 import soxr
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -134,7 +134,6 @@ def test_a_closed_reader_ends(tmp_path: Path, tone: np.ndarray) -> None:
 
 
 @given(arrays(np.int16, st.integers(1, 300)))
-@settings(deadline=None)
 def test_pcm16_survives_the_round_trip_exactly(samples: np.ndarray) -> None:
     data = samples.astype("<i2").tobytes()
     floats = pcm16_to_float(data)

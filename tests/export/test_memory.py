@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from export.memory import Lifetime, arena, working_memory
@@ -25,7 +25,6 @@ def aligned(size: int) -> int:
 
 
 @given(lifetimes)
-@settings(deadline=None)
 def test_no_less_than_what_lives_at_once_and_no_more_than_all(tensors):
     planned = arena(tensors)
     peak = max(

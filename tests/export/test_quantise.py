@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
@@ -49,7 +49,6 @@ def features():
 
 
 @given(weights, st.sampled_from([63, 127]))
-@settings(deadline=None)
 def test_a_weight_is_its_bytes_times_its_scale_to_half_a_step(weight, largest):
     values, scales = round_weight(weight, largest)
     assert values.dtype == np.int8 and values.shape == weight.shape and scales.shape == weight.shape[:1]
@@ -62,7 +61,6 @@ def test_a_weight_is_its_bytes_times_its_scale_to_half_a_step(weight, largest):
 
 
 @given(weights)
-@settings(deadline=None)
 def test_rounding_again_changes_nothing(weight):
     values, scales = round_weight(weight)
     once = values * scales.reshape(-1, *[1] * (weight.ndim - 1))
@@ -72,7 +70,6 @@ def test_rounding_again_changes_nothing(weight):
 @given(
     weights, st.floats(1e-8, 1e3), st.floats(-1e4, 1e4, width=32), st.sampled_from([1.0, 1e-12, 1e-30, 0.0])
 )
-@settings(deadline=None)
 def test_a_bias_fits_into_sums_of_32_bits_however_small_its_channel(weight, step, bias, share):
     layer = Layer((weight * np.float32(share)).astype(np.float32), np.full(len(weight), bias, np.float32))
     roomy = room_for_bias(layer, step)

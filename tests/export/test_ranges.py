@@ -26,7 +26,7 @@ def error(values: np.ndarray, low: float, high: float) -> float:
 
 
 @given(st.integers(0, 10_000), st.sampled_from(["normal", "gamma", "two"]), st.floats(1e-3, 1e3))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_ranges_lie_within_what_was_met(seed, shape, size):
     rng = np.random.default_rng(seed)
     values = {

@@ -29,7 +29,7 @@ def test_at_first_answers_are_as_they_are() -> None:
     assert SpeakerMean(TYPICAL).adapted(logits) == pytest.approx(logits)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(LOGITS, min_size=1, max_size=20), LOGITS, st.floats(-5, 5))
 def test_a_constant_in_any_answer_is_of_no_account(heard, logits, constant) -> None:
     plain, moved = SpeakerMean(TYPICAL), SpeakerMean(np.array(TYPICAL) + constant)
@@ -45,7 +45,7 @@ def one_row(logits):
     return np.tile(logits, (len(logits), 1))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(LOGITS, min_size=2, max_size=12), LOGITS)
 def test_what_a_voice_adds_drops_out_in_the_end(heard, voice) -> None:
     """The longer it was heard, the less is left of what it adds to every answer, where no emotion is expected."""

@@ -125,7 +125,7 @@ def test_every_callback_ends_within_its_block_and_nothing_is_lost():
     raise AssertionError(f"a callback took {max(driver.took):.3f} s, its block 0.025 s")
 
 
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=3)
 @given(st.sampled_from([1_000, 3_000]))
 def test_a_slow_consumer_loses_exactly_what_is_counted(capacity):
     capture = Capture(capacity)

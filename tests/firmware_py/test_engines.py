@@ -219,8 +219,20 @@ def test_tflite_runtime_is_not_trusted_with_int8(full_bundle, monkeypatch):
     from firmware_py.engines import litert_engine
 
     monkeypatch.setattr(litert_engine, "find_spec", lambda name: name == "tflite_runtime" or None)
-    with pytest.raises(EdgeSerError, match="tflite_runtime gives wrong answers on int8"):
+    # as an extra that is missing, so that `verify` and `bench` go on with what runs here
+    with pytest.raises(MissingExtraError, match="tflite_runtime gives wrong answers on int8"):
         litert_engine.LiteRTEngine(full_bundle, full_bundle.file("litert"), "int8")
+
+
+def test_auto_passes_by_what_tflite_runtime_gets_wrong(full_bundle, int8_bundle, monkeypatch):
+    monkeypatch.setattr("firmware_py.engines.find_spec", lambda name: name == "tflite_runtime" or None)
+    assert choose_engine(full_bundle) == "litert"  # fp32 is right on it
+    assert choose_engine(int8_bundle, "int8") == "numpy"
+    alone = dataclasses.replace(
+        int8_bundle, files=tuple(file for file in int8_bundle.files if file.engine == "litert")
+    )
+    with pytest.raises(EdgeSerError, match=r"no engine installed here runs .* litert int8: .*edge-ser\[litert\]"):
+        choose_engine(alone)
 
 
 @pytest.mark.parametrize("name", [name for name in ENGINES if name != "numpy"])

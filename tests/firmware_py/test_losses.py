@@ -32,7 +32,7 @@ class Driver:
         return sum(self.block(**options) for _ in range(count))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(500, 300_000), st.booleans()), max_size=8), st.integers(0, 99))
 def test_every_loss_is_found_to_the_sample(losses, seed):
     driver = Driver(seed=seed)

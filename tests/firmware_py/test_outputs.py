@@ -178,7 +178,7 @@ def test_what_the_encoding_lacks_is_escaped(tmp_path):
     assert (tmp_path / "lines").read_bytes() == rb"\xfc \u65e5" + b"\n"
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(st.integers(1, 60), max_size=60), st.integers(20, 120), st.integers(0, 4))
 def test_rotation_keeps_the_last_lines_whole(tmp_path_factory, sizes, limit, keep):
     folder = tmp_path_factory.mktemp("log")

@@ -48,7 +48,7 @@ def as_json(predictions):
     return [prediction.to_json() for prediction in predictions]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(cuts=st.lists(st.integers(0, 30_000), max_size=40))
 def test_any_split_gives_the_same_bits(numpy_bundle, cuts):
     wave = noise(30_000)
@@ -250,7 +250,7 @@ class Scripted:
         return Reading(next(self.opens), -20.0)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(opens=st.lists(st.booleans(), min_size=1, max_size=24), doze=st.booleans(), seed=st.integers(0, 9))
 def test_a_turn_is_answered_as_a_recording_that_begins_with_it(numpy_bundle, opens, doze, seed):
     """The features are the same, as the front end hears on; so the engine alone is fed, from its first state."""
@@ -305,7 +305,7 @@ def test_a_short_pause_ends_no_turn(numpy_bundle):
     assert with_turns == without
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(opens=st.lists(st.booleans(), min_size=1, max_size=24))
 def test_who_dozes_gets_used_to_a_speaker_alike(numpy_bundle, opens):
     n = len(numpy_bundle.labels)

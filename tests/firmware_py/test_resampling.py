@@ -11,7 +11,7 @@ soxr = pytest.importorskip("soxr")
 RATES = [8_000, 16_000, 22_050, 32_000, 44_100, 48_000, 96_000]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.sampled_from(RATES),
     st.lists(st.tuples(st.integers(0, 4_000), st.integers(0, 3_000)), min_size=1, max_size=12),

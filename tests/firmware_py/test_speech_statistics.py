@@ -55,14 +55,14 @@ def plainly(frames: np.ndarray, rate: float) -> np.ndarray:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(2, 200), st.integers(16, 80), st.sampled_from([0.1, 3.0, 20.0]), st.integers(0, 2**32 - 1))
 def test_they_are_what_is_written_down(frames: int, bands: int, size: float, seed: int) -> None:
     walk = np.random.default_rng(seed).normal(scale=size, size=(frames, bands)).cumsum(0).astype(np.float32)
     np.testing.assert_allclose(speech_statistics(walk, RATE), plainly(walk, RATE), rtol=1e-8, atol=1e-9)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.booleans(), min_size=1, max_size=30), st.integers(1, 25), st.integers(0, 2**32 - 1))
 def test_step_by_step_they_are_the_same_bits_whenever_they_are_asked_for(
     asked: list[bool], frames: int, seed: int

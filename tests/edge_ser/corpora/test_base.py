@@ -13,7 +13,7 @@ from edge_ser.corpora import EMOTIONS, Clip, Corpus, LeftOut
 from edge_ser.corpora.base import label_order
 from edge_ser.errors import EdgeSerError
 
-lawful = settings(deadline=None, derandomize=True, max_examples=60)
+lawful = settings(max_examples=60)
 
 
 def corpus_of(*clips: tuple[str, str | None, int | None]) -> Corpus:

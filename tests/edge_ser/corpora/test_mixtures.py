@@ -76,7 +76,7 @@ def test_silence_goes_from_the_ends_alone() -> None:
         assert (trim_silence(short, RATE) == short).all()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10**6), st.integers(1, 900), st.integers(1, 900), st.integers(100, 600))
 def test_sources_of_a_mixture(seed: int, one: int, other: int, samples: int) -> None:
     rng = np.random.default_rng(seed)

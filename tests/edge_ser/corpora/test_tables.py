@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_ser.corpora import load_corpus, load_csv
@@ -156,7 +156,6 @@ def test_one_speaker_only_is_told_when_folds_are_asked_for(table):
         corpus.speaker_folds(2)
 
 
-@settings(deadline=None, derandomize=True)
 @given(st.floats(-10, 10), st.floats(0.01, 20), st.floats(0, 1))
 def test_a_scale_maps_its_ends_to_0_and_1(low, width, where):
     high = low + width

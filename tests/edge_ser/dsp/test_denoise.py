@@ -16,7 +16,7 @@ def power(x: np.ndarray) -> float:
     return float(np.mean(x.astype(np.float64) ** 2))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     seed=st.integers(0, 10**6),
     samples=st.integers(1600, 6000),
@@ -63,7 +63,7 @@ def test_half_of_it() -> None:
     assert np.allclose(half, 0.5 * (whole + NOISE), atol=1e-6)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(n=st.integers(0, 3000), seed=st.integers(0, 9), gain=st.floats(1e-3, 1))
 def test_any_length_and_level(n: int, seed: int, gain: float) -> None:
     wave = np.random.default_rng(seed).normal(0, 0.1, n).astype(np.float32)

@@ -13,9 +13,7 @@ from hypothesis import strategies as st
 from edge_ser.dsp import features as f
 from edge_ser.errors import EdgeSerError
 
-SETTINGS = settings(
-    deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+SETTINGS = settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 EDGES = (0, 250, 1000, 8000)
 
 # Every feature of audio, called as f(y, n_fft, hop_length, center).

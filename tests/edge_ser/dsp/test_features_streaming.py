@@ -15,9 +15,7 @@ from hypothesis import strategies as st
 from edge_ser.dsp import features as f
 from edge_ser.errors import EdgeSerError
 
-SETTINGS = settings(
-    deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+SETTINGS = settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 CUTS = st.lists(st.integers(0, 10_000), max_size=12)
 SAMPLES = st.integers(0, 5000)
 

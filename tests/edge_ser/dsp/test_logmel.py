@@ -56,7 +56,7 @@ def in_pieces(x: np.ndarray, spec: MelSpec, cuts: list[int]) -> np.ndarray:
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: f"{spec.n_fft}-{spec.padding}")
 def test_any_split_gives_the_same_bits(chosen: str, spec: MelSpec) -> None:
-    @settings(deadline=None, max_examples=40)
+    @settings(max_examples=40)
     @given(st.integers(0, 4000), st.lists(st.integers(0, 10_000), max_size=12), st.integers(0, 2**32 - 1))
     def holds(samples: int, cuts: list[int], seed: int) -> None:
         if spec.padding == "reflect":

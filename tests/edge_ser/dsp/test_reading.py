@@ -82,7 +82,7 @@ def test_octave_levels_are_the_energies() -> None:
     np.testing.assert_allclose(shares, read_spectrogram(y).octaves, rtol=1e-4)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(gain=st.floats(0.001, 5))
 def test_the_level_of_a_recording_does_not_count(gain: float) -> None:
     y = bursts(0.5, 400, 4)

@@ -9,7 +9,7 @@ from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.divisions import apart, stratified
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     counts=st.lists(st.integers(4, 40), min_size=2, max_size=5),
     valid=st.sampled_from([0.0, 0.15]),
@@ -29,7 +29,7 @@ def test_each_class_is_in_each_part_in_its_share(counts, valid, test, seed) -> N
     assert (again.test == made.test).all()
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     sizes=st.lists(st.integers(1, 9), min_size=6, max_size=12),
     folds=st.integers(2, 3),

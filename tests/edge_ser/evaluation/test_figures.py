@@ -48,7 +48,7 @@ def test_figures_agree_with_audmetric() -> None:
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 6)), min_size=2, max_size=60))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_curves_agree_with_scikit_learn_for_any_scores(pairs: list[tuple[bool, int]]) -> None:
     metrics = pytest.importorskip("sklearn.metrics")
     positive = np.array([p for p, _ in pairs])

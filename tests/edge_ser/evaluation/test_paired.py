@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_ser.errors import EdgeSerError
@@ -103,7 +103,6 @@ def test_seeds_are_matched_and_no_clips_of_their_own() -> None:
 
 
 @given(st.lists(st.floats(-1, 1), min_size=2, max_size=10))
-@settings(deadline=None)
 def test_p_is_a_probability_and_knows_no_direction(d: list[float]) -> None:
     p = sign_flip_p(np.array(d))
     assert 0 < p <= 1 and sign_flip_p(-np.array(d)) == pytest.approx(p)

@@ -48,7 +48,7 @@ def test_known_values() -> None:
     assert si_snr(one + 0.1 * other, one) == pytest.approx(20.0, abs=1e-9)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(SIGNALS, st.floats(1e-3, 1e3), st.booleans(), st.floats(-1, 1), st.floats(1e-3, 1e3))
 def test_level_sign_and_offset_do_not_matter(
     signals: np.ndarray, gain: float, turned: bool, offset: float, other: float
@@ -62,7 +62,7 @@ def test_level_sign_and_offset_do_not_matter(
     )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(SIGNALS)
 def test_estimate_and_target_may_change_places(signals: np.ndarray) -> None:
     x, s = signals
@@ -98,7 +98,7 @@ def test_what_is_no_signal_is_refused(x: list[float], s: list[float], words: str
         si_snr(x, s)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(1, 4), st.integers(0, 10**6), st.randoms(use_true_random=False))
 def test_the_order_of_estimates_does_not_matter(sources: int, seed: int, chance: object) -> None:
     rng = np.random.default_rng(seed)

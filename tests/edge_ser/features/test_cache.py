@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
@@ -22,7 +22,6 @@ def cache(tmp_path):
     return Cache(tmp_path / "cache")
 
 
-@settings(deadline=None)
 @given(arrays(st.sampled_from([np.float32, np.float64, np.int16]), array_shapes(max_dims=3)))
 def test_what_is_put_comes_back_to_the_bit(tmp_path_factory, values):
     cache = Cache(tmp_path_factory.mktemp("cache"))

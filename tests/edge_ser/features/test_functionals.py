@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -26,7 +26,6 @@ def table(frames, at=None) -> dict[str, np.ndarray]:
     return dict(zip(NAMES, summarise(frames, NAMES, times(frames) if at is None else at).T, strict=True))
 
 
-@settings(deadline=None)
 @given(COURSES)
 def test_they_are_numpys(x):
     got = table(x)
@@ -54,7 +53,6 @@ def test_moments_are_scipys():
     np.testing.assert_allclose(got["kurtosis"], stats.kurtosis(x), rtol=1e-10)
 
 
-@settings(deadline=None)
 @given(COURSES, st.sampled_from([0.25, 0.5, 2.0, 8.0]), st.integers(-64, 64))
 def test_scaling_and_shifting_a_course_scales_and_shifts_its_functionals(x, gain, shift):
     before, after = table(x), table(gain * x + shift)
@@ -68,7 +66,6 @@ def test_scaling_and_shifting_a_course_scales_and_shifts_its_functionals(x, gain
         np.testing.assert_allclose(after[name], expected, rtol=1e-7, atol=1e-7, err_msg=name)
 
 
-@settings(deadline=None)
 @given(COURSES)
 def test_time_reversed_turns_slopes_alone(x):
     before, after = table(x), table(x[::-1])
@@ -77,7 +74,6 @@ def test_time_reversed_turns_slopes_alone(x):
         np.testing.assert_allclose(after[name], sign * before[name], rtol=1e-9, atol=1e-9, err_msg=name)
 
 
-@settings(deadline=None)
 @given(COURSES)
 def test_order_of_what_they_say(x):
     got = table(x)

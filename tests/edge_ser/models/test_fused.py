@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -32,7 +32,6 @@ def _close(ours: Tensor | None, theirs: Tensor | None, atol: float = 1e-5) -> No
     torch.testing.assert_close(ours.double(), theirs.double(), rtol=0, atol=atol * scale)
 
 
-@settings(deadline=None)  # the first example compiles
 @given(
     seed=st.integers(0, 2**31),
     batch=st.integers(1, 3),
@@ -65,7 +64,6 @@ def test_a_causal_depthwise_convolution_is_torchs_behind_silence(
     _close(conv.weight.grad, exact.weight.grad)
 
 
-@settings(deadline=None)  # the first example compiles
 @given(
     seed=st.integers(0, 2**31),
     rows=st.integers(4, 200),
@@ -111,7 +109,6 @@ def _decided(before: Tensor) -> Tensor:
     return apart.view(batch, channels, high // 2, broad // 2).permute(0, 2, 3, 1)
 
 
-@settings(deadline=None)  # the first example compiles
 @given(**_IMAGES, level=st.sampled_from([0.0, -3.0, 10.0]))
 def test_norm_pool_and_relu_are_torchs(
     seed: int, batch: int, high: int, broad: int, channels: int, level: float
@@ -138,7 +135,6 @@ def test_norm_pool_and_relu_are_torchs(
     _close(norm.bias.grad, exact.bias.grad, 1e-4)
 
 
-@settings(deadline=None)  # the first example compiles
 @given(**_IMAGES)
 def test_a_first_convolution_pool_and_relu_are_torchs(
     seed: int, batch: int, high: int, broad: int, channels: int
@@ -160,7 +156,6 @@ def test_a_first_convolution_pool_and_relu_are_torchs(
     )
 
 
-@settings(deadline=None)  # the first example compiles
 @given(**_IMAGES)
 def test_pool_and_relu_are_torchs(seed: int, batch: int, high: int, broad: int, channels: int) -> None:
     torch.manual_seed(seed)

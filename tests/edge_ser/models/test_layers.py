@@ -13,7 +13,7 @@ from edge_ser.models.layers import ConvNorm, blank, max_pool, mean_frames, thinn
 shapes = st.lists(st.tuples(st.sampled_from([1, 3, 5, 7]), st.sampled_from([1, 2])), min_size=1, max_size=4)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(shapes, st.integers(1, 40), st.integers(1, 40), st.booleans(), st.integers(0, 2**31))
 def test_a_clip_beside_a_longer_one_is_as_it_is_alone(
     shapes: list[tuple[int, int]], short: int, more: int, pooled: bool, seed: int

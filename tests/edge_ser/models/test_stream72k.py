@@ -89,7 +89,7 @@ def test_streaming_equals_one_pass_beyond_the_window(model: Stream72k) -> None:
         assert torch.allclose(one, other, atol=2e-5)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(1, 30), st.floats(0.1, 5.0), st.integers(0, 2**31))
 def test_streaming_equals_one_pass_for_any_recording(
     model: Stream72k, steps: int, level: float, seed: int

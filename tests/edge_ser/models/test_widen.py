@@ -36,7 +36,7 @@ def learnt(seed: int) -> Stream72k:
     return model.eval()
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     st.tuples(st.integers(1, 3), st.integers(1, 3)),
     st.integers(1, 3),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 RATE = 16000
 
 #: Few examples a law: the waves are long, and the same every time.
-LAW = settings(max_examples=25, deadline=None, derandomize=True)
+LAW = settings(max_examples=25)
 
 
 def noise_of(samples: int, seed: int = 0, level: float = 0.1) -> np.ndarray:

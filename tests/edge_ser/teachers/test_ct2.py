@@ -20,7 +20,7 @@ ARRAYS = st.sampled_from([np.float32, np.int8, np.int16, np.int32, np.float16]).
 VARIABLES = st.dictionaries(st.text("abc/_0", min_size=1, max_size=9), ARRAYS, max_size=4)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(VARIABLES)
 def test_what_was_packed_comes_back(tmp_path_factory, variables):
     path = tmp_path_factory.mktemp("ct2") / "model.bin"

@@ -51,7 +51,7 @@ def test_what_was_added_comes_back_before_and_after_it_is_written(tmp_path):
     assert len(list((tmp_path / "a" / "b").glob("*.npz"))) == 3
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.integers(0, 20), max_size=25), st.integers(1, 6), st.integers(0, 25))
 def test_any_order_any_shards_any_stop_give_the_same_store(tmp_path_factory, order, size, stop):
     folder = tmp_path_factory.mktemp("store")

@@ -88,7 +88,7 @@ def paths_of(target: list[int], classes: int, frames: int, blank: int) -> list[t
     ]  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 5), st.integers(2, 4), st.lists(st.integers(0, 2), max_size=3), st.integers(0, 10**6))
 def test_all_paths_written_out(frames: int, classes: int, wanted: list[int], seed: int) -> None:
     blank = seed % classes

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -24,7 +24,6 @@ from edge_ser.training.losses import (  # noqa: E402
 
 ALL = torch.ones(2, 3, dtype=torch.bool)
 NAN = float("nan")
-lawful = settings(deadline=None, derandomize=True)
 
 
 def some(shape: tuple[int, int], low: float, high: float) -> st.SearchStrategy[np.ndarray]:
@@ -95,7 +94,6 @@ def test_classes_that_take_no_part_change_nothing_of_the_soft_loss() -> None:
     assert torch.isclose(low, high) and torch.isclose(low, two)
 
 
-@lawful
 @given(some((3, 4), -8, 8), some((3, 4), -8, 8), st.floats(0.5, 4))
 def test_no_student_does_better_than_one_that_says_what_the_teacher_says(
     student: np.ndarray, teacher: np.ndarray, temperature: float
@@ -106,14 +104,12 @@ def test_no_student_does_better_than_one_that_says_what_the_teacher_says(
     assert soft_loss(mine, theirs, allowed, temperature).item() >= best.item() - 1e-4
 
 
-@lawful
 @given(some((3, 5), -100, 100), some((3, 5), -100, 100))
 def test_hint_loss_lies_between_nothing_and_two(predicted: np.ndarray, hint: np.ndarray) -> None:
     found = hint_loss(torch.from_numpy(predicted), torch.from_numpy(hint)).item()
     assert -1e-5 <= found <= 2 + 1e-5
 
 
-@lawful
 @given(some((2, 5), -100, 100), st.floats(0.01, 100))
 def test_hint_loss_asks_for_the_direction_alone(hint: np.ndarray, factor: float) -> None:
     hint[np.abs(hint).max(1) < 1e-3] = 1.0  # a vector of nothing has no direction
@@ -127,7 +123,6 @@ def test_hint_loss_skips_rows_without_a_hint() -> None:
     assert hint_loss(predicted, hint).item() == pytest.approx(1.0)
 
 
-@lawful
 @given(some((4, 3), 0, 1), some((4, 3), 0, 1))
 def test_quadrant_loss_is_zero_exactly_on_the_right_side(predicted: np.ndarray, target: np.ndarray) -> None:
     found = quadrant_loss(torch.from_numpy(predicted), torch.from_numpy(target)).item()

@@ -6,14 +6,13 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from hypothesis import given, settings  # noqa: E402
+from hypothesis import given  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
 from edge_ser.models.stream72k import Stream72k, Stream72kConfig  # noqa: E402
 from edge_ser.training.quantised import rounded, weights_rounded  # noqa: E402
 
 
-@settings(deadline=None)
 @given(st.integers(1, 5), st.integers(1, 9), st.floats(1e-6, 1e6), st.integers(0, 2**31))
 def test_rounding_stays_within_half_a_step_and_on_the_grid(
     rows: int, columns: int, size: float, seed: int

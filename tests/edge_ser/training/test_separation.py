@@ -13,7 +13,7 @@ from edge_ser.evaluation.separation import si_snr, si_snr_of_sources
 from edge_ser.training.separation import least_permutation, si_snr_loss, spectral_l1
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10**6), st.floats(-2, 1), st.floats(0.3, 20))
 def test_the_loss_is_minus_the_figure(seed: int, exponent: float, gain: float) -> None:
     rng = np.random.default_rng(seed)

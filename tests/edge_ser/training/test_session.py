@@ -45,7 +45,7 @@ def test_a_clip_of_nobody_known_stays() -> None:
     assert torch.equal(heard_among(pooled, torch.tensor([-1, -1, -1, -1])), pooled)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.integers(0, 3), min_size=8, max_size=24), st.integers(0, 1000))
 def test_who_speaks_drops_out(speakers: list[int], seed: int) -> None:
     """Whatever is added to all clips of a speaker who has several, differences between them stay as they are."""
