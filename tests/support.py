@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import math
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -210,6 +211,15 @@ def need_corpus(name: str) -> Path:
     if folder is None:
         pytest.skip(f"no {name} recordings (set EDGE_SER_DATA, or put them into ../shared/data)")
     return folder
+
+
+@contextlib.contextmanager
+def blank_pictures() -> Iterator[None]:
+    """Pictures are made up to where matplotlib would set their type, which takes a second each."""
+    figure = pytest.importorskip("matplotlib.figure").Figure
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(figure, "savefig", lambda self, file, **options: file.write(b"<svg>blank</svg>"))
+        yield
 
 
 def program_wheel(folder: Path, version: str, program: str) -> Path:

@@ -164,7 +164,8 @@ def test_other_networks_and_forms(name, feeding, tmp_path):
     full = (
         "int8-full" if name == "wav2small-72k" else "tflite-int8-full"
     )  # a header of millions of bytes is slow
-    formats = choose_formats("onnx,pt2" if "form" in feeding else f"onnx,tflite-int8,{full}")
+    rounded = f"{full},tflite-int8" if name == "wav2small-72k" else full
+    formats = choose_formats("onnx,pt2" if "form" in feeding else f"onnx,{rounded}")
     rows, bundle = export_checkpoint(
         path, tmp_path / "mine", formats, SOUNDS, calibrate="sample", feeding={"window_s": 2.0} | feeding
     )
@@ -177,7 +178,8 @@ def test_other_networks_and_forms(name, feeding, tmp_path):
     else:
         assert ("litert", "int8-full") in made
         sizes = {row.format.key: len(row.data) for row in rows if row.ok}
-        assert sizes["tflite-int8-full"] < 1.1 * sizes["tflite-int8"]  # and so nearly all of it is bytes
+        # nearly all of it is bytes
+        assert sizes["tflite-int8-full"] < 1.1 * sizes.get("tflite-int8", bundle.parameters)
         assert (("micro", "int8-full") in made) == (name == "wav2small-72k")
     if "form" not in feeding:
         return
@@ -196,7 +198,7 @@ def test_other_networks_and_forms(name, feeding, tmp_path):
     ("name", "takes"),
     [("cnn-1d", "waveform"), ("cnn-2d", "features"), ("cnn-3", "features"), ("pooled-cnn-3", "features")],
 )
-def test_networks_of_the_studies(name, takes, tmp_path, capsys):
+def test_networks_of_the_studies(name, takes, tmp_path):
     path = save(name, tmp_path)
     rows, bundle = export_checkpoint(
         path,
@@ -222,11 +224,6 @@ def test_networks_of_the_studies(name, takes, tmp_path, capsys):
         _, logits = model.clip(torch.from_numpy(heard)[None], torch.tensor([len(heard)]))
     shares = torch.softmax(logits[0].double(), 0).numpy()
     np.testing.assert_allclose(list(answer.emotion.values()), shares, atol=2e-5)
-    assert main(["bench", str(bundle.path), "--rounds", "1", "--steps", "2", "-o", "json"]) == 0
-    assert {run["engine"] for run in json.loads(capsys.readouterr().out)["runs"] if run["ok"]} == {
-        "onnx",
-        "litert",
-    }
 
 
 def test_a_network_on_waveforms_alone_says_so(tmp_path):

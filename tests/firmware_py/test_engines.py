@@ -231,7 +231,9 @@ def test_auto_passes_by_what_tflite_runtime_gets_wrong(full_bundle, int8_bundle,
     alone = dataclasses.replace(
         int8_bundle, files=tuple(file for file in int8_bundle.files if file.engine == "litert")
     )
-    with pytest.raises(EdgeSerError, match=r"no engine installed here runs .* litert int8: .*edge-ser\[litert\]"):
+    with pytest.raises(
+        EdgeSerError, match=r"no engine installed here runs .* litert int8: .*edge-ser\[litert\]"
+    ):
         choose_engine(alone)
 
 

@@ -13,6 +13,7 @@ from edge_ser.evaluation.answers import Answers
 from edge_ser.evaluation.report import _left_out, all_figures, write_report
 from edge_ser.evaluation.score import Scored, summarise
 from tests.edge_ser.evaluation.making import make
+from tests.support import blank_pictures
 
 pytest.importorskip("matplotlib")
 
@@ -75,7 +76,8 @@ def test_worst_clips_can_be_heard_where_they_are(tmp_path: Path) -> None:
 def test_two_reports_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name, right in (("a", 0.3), ("b", 0.9)):
         a = make(60, right=right)
-        write_report(tmp_path / name, a, figures_of(a))
+        with blank_pictures():
+            write_report(tmp_path / name, a, figures_of(a))
     assert main(["compare", str(tmp_path / "a"), str(tmp_path / "b"), "-o", "json"]) == 0
     assert json.loads(capsys.readouterr().out)["uar"]["difference"] > 0.2
     assert main(["compare", str(tmp_path / "a"), str(tmp_path / "b")]) == 0
