@@ -143,7 +143,7 @@ class FrameStream:
         Raises
         ------
         EdgeSerError
-            ``pad_mode='edge'`` and no sample was heard.
+            Centred frames with ``pad_mode='edge'``, and no sample was heard.
         """
         last = self.state.last
         if self._edge and self._half and last is None:

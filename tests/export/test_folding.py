@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 
 from edge_ser.errors import EdgeSerError  # noqa: E402
 from edge_ser.models import build_model  # noqa: E402
-from export.folding import BIAS_LIMIT, ERROR_LIMIT, check_folding, folding_errors  # noqa: E402
+from export.folding import BIAS_LIMIT, ERROR_LIMIT, Folded, check_folding, folding_errors  # noqa: E402
 from tests.support import CONFIG  # noqa: E402
 
 LABELS = ["angry", "happy", "neutral", "sad"]
@@ -60,6 +60,26 @@ def test_a_biased_fold_is_found_where_it_is():
     assert not rows["blocks.1.pointwise.norm"].ok
     with pytest.raises(EdgeSerError, match=r"folding batch normalisation changes blocks\.1\.pointwise\.norm"):
         check_folding(model, folded, lambda wave: features[0])
+
+
+@pytest.mark.parametrize(
+    ("largest", "bias", "ok"), [(1e-4, 1e-5, True), (1.1e-4, 0.0, False), (1e-4, 1.1e-5, False)]
+)
+def test_either_limit_refuses(largest, bias, ok):
+    assert Folded("mix.norm", largest, bias).ok is ok
+
+
+@pytest.mark.parametrize("layer", ["blocks.1.pointwise.conv", "emotion"])
+def test_shifts_that_cancel_between_channels_are_shifts(layer):
+    """One channel is raised by what another is lowered: each mean is off by as much as each value."""
+    model = trained("stream72k")
+    folded = model.fold()
+    with torch.no_grad():
+        folded.get_submodule(layer).bias[:2] += torch.tensor([0.5, -0.5])
+    features = [np.random.default_rng(0).normal(-0.5, 1, SHAPES["stream72k"]).astype(np.float32)]
+    rows = {row.layer: row for row in folding_errors(model, folded, features)}
+    row = rows[layer.replace(".conv", ".norm")]
+    assert row.bias == pytest.approx(row.largest, rel=1e-3) and not row.ok
 
 
 def test_a_normalisation_that_is_gone_is_an_error():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from export.memory import Lifetime, arena, working_memory
+from export.memory import Lifetime, Memory, _numpy, _planned, arena, working_memory
 from firmware_py.engines import open_engine
 from tests.support import state_shapes
 
@@ -38,8 +40,28 @@ def test_what_does_not_live_at_once_shares_its_place():
     chain = [Lifetime(640, i, i + 1) for i in range(10)]
     assert arena(chain) == 1280
     assert arena([Lifetime(100, 0, 0), Lifetime(100, 1, 1)]) == 128
+    # the largest lies lowest, and the smallest where it has gone
+    assert arena([Lifetime(64, 0, 0), Lifetime(128, 0, 1), Lifetime(192, 1, 1)]) == 192 + 128
     # a gap between two that live is used
     assert arena([Lifetime(640, 0, 9), Lifetime(640, 0, 1), Lifetime(640, 2, 9), Lifetime(64, 0, 9)]) == 1344
+
+
+def test_tensors_live_from_where_they_are_made_to_where_they_are_last_read():
+    steps = [(["x"], ["a"]), (["a", "old"], ["b", "new"]), (["b"], ["y"])]
+    sizes = {"x": 640, "a": 64, "b": 640, "y": 640, "old": 1280, "new": 640}
+    found = _planned(steps, sizes, {"y", "new"}, {"old"}, 7, "by hand")
+    # b, the new state, which stays to the end, and y at once; x and a have gone
+    assert found == Memory(7, 1280, 3 * 640, "by hand")
+    # an input is there from the start, whoever reads it late
+    late = _planned([(["x"], ["a"]), (["a", "z"], ["y"])], sizes | {"z": 640, "y": 64}, {"y"}, set(), 0, "")
+    assert late.activations == 640 + 640 + 64
+
+
+def test_arrays_are_counted_once_and_new_states_with_them():
+    weight, scratch = np.zeros(100, np.float32), np.zeros(50, np.float32)
+    net = {"weight": weight, "seen": [scratch[::2], (scratch[1:],)], "again": weight.reshape(10, 10)}
+    engine = SimpleNamespace(_net=net, initial_state=lambda: (np.zeros(10, np.float32),))
+    assert _numpy(engine, 400)[:3] == (400, 40, 200 + 40)
 
 
 def test_numpy(full_bundle):

@@ -161,6 +161,11 @@ def test_even_channels_are_the_same_function(config, features):
     np.testing.assert_allclose(
         after_peaks[~heard & (before_peaks > 0)], 20 * before_peaks[~heard & (before_peaks > 0)], rtol=1e-3
     )
+    # half of the way where the next layer's channels meet in one scale
+    for name in (f"stem.{len(model.stem) - 1}.conv", "blocks.0.depthwise.conv"):
+        was, now = seen[name].peaks, after[name].peaks
+        heard = was > 0.05 * was.max()
+        np.testing.assert_allclose(now[heard], np.sqrt(was[heard] * was.max()), rtol=1e-3)
     assert spread(after["blocks.0.depthwise.conv"].peaks) < spread(seen["blocks.0.depthwise.conv"].peaks)
 
 
@@ -182,12 +187,16 @@ def test_even_channels_of_networks_that_hear_a_window_are_the_same_function(name
     pairs = [pair for chain in model.chains() for pair in itertools.pairwise(chain)]
     assert len(pairs) > 5
     changed = 0
-    for one, _ in pairs:
+    for one, other in pairs:
         met = [of[f"{one}.conv"] for of in (seen, after)]
         active = model.get_submodule(one).active
         was, now = (x.peaks if active else np.maximum(x.peaks, -x.depths) for x in met)
         # nothing rises above the largest channel, and the others come nearer to it
         assert now.max() <= was.max() * 1.01
+        depthwise = next(model.get_submodule(other).parameters()).shape[1] == 1
+        heard = was > 0.06 * was.max()
+        even_size = np.full_like(was, was.max()) if depthwise else np.sqrt(was * was.max())
+        np.testing.assert_allclose(now[heard], even_size[heard], rtol=1e-2)
         changed += bool(now.mean() > was.mean() * 1.02)
     assert changed > len(pairs) / 2
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 
@@ -65,6 +66,8 @@ def test_a_page_of_everything(tmp_path):
         "<noise>" not in text and "&lt;noise&gt;" in text and "&lt;oops&gt;" in text and "a &amp; b" in text
     )
     assert text.count("data:image/svg+xml;base64,") == 4
+    assert text.count("was refused") == 1  # what has no such form was not refused
+    assert "largest at" not in text  # why not is told of what was not made
     assert "was refused: the converter failed" in text and "Nothing was written." in text
     assert "mine, fold 1: 20 clips of 3 speakers" in text and "were not measured" not in text
     assert "2 of 3" in text and "has no such form" in text
@@ -76,11 +79,57 @@ def test_a_page_of_everything(tmp_path):
     assert write_report(tmp_path / "deep" / "er", document(rows(), ok=False)).read_bytes() == first
 
 
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Pages without pictures, which take most of their time."""
+    for kind in ("error", "cost", "layer", "mixed"):
+        monkeypatch.setattr(f"export.report.{kind}_picture", lambda rows: None)
+    monkeypatch.setattr("export.report.picture", lambda *_: [])
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_the_smallest_the_least_and_the_fastest(tmp_path):
+    fp32, int8, *_ = rows()
+    greedy = dataclasses.replace(
+        int8, memory=Memory(300_000, 42_000, 200_000, "planned"), latency=Latency(0.44, 1, 9)
+    )
+    text = write_report(tmp_path, document([fp32, greedy], ok=True)).read_text()
+    for told, not_told in (("4.0 kB", "5.0 kB"), ("430 kB", "542 kB"), ("0.20 ms", "0.44 ms")):
+        assert told in text and not_told not in text
+    assert "onnx int8 took 0.440 ms a step here, and fp32 0.200." in text
+    quick = dataclasses.replace(int8, latency=Latency(0.1, 0.2, 9))
+    assert "ms a step here" not in write_report(tmp_path, document([fp32, quick], ok=True)).read_text()
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_what_was_refused_and_is_there_all_the_same(tmp_path):
+    text = write_report(tmp_path, document(rows()[:3], ok=True)).read_text()
+    assert "it is in the bundle all the same" in text and "Nothing was written" not in text
+    assert (
+        "it is in the bundle all the same"
+        not in write_report(tmp_path, document(rows(), ok=False)).read_text()
+    )
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_the_most_that_any_rating_lost_and_the_last_layer_that_was_kept(tmp_path):
+    int8 = rows()[1]
+    difference = Difference(0.01, 0.002, 1.0)
+    sweep = Sweep(int8.sweep.effects, (Trial(("mix.conv", "down.conv"), 6000, difference),))
+    drop = dataclasses.replace(int8.drop, ccc=(0.5, 0.5, 0.5), torch_ccc=(0.503, 0.507, 0.5))
+    row = dataclasses.replace(int8, drop=drop, sweep=sweep)
+    about = document([row], ok=True) | {"macs_per_step": None}
+    text = write_report(tmp_path, about).read_text()
+    assert text.count("0.007") == 2  # with the files, and with the figures
+    assert re.search(r"<td[^>]*>down\.conv</td>", text) and "multiply-accumulates" not in text
+
+
 def test_what_was_not_measured_is_said(tmp_path):
     text = write_report(tmp_path, document(rows()[:1], ok=True)).read_text()
     assert "UAR and CCC were not measured" in text and "refused" not in text
     assert text.count("data:image/svg+xml;base64,") == 2
     assert "Sensitivity" not in text
+    assert "CCC lost" not in text and "float layers" not in text  # no columns of nothing
 
 
 def test_answers_that_are_no_numbers_can_be_drawn(tmp_path):
@@ -94,8 +143,6 @@ def test_answers_that_are_no_numbers_can_be_drawn(tmp_path):
 
 
 def test_a_drop_over_its_limit_refuses_a_file():
-    import dataclasses
-
     good = rows()[1]
     assert good.ok
     assert not dataclasses.replace(good, drop=dataclasses.replace(good.drop, uar=0.69)).ok

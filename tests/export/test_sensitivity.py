@@ -47,8 +47,34 @@ def test_as_many_as_it_takes_and_no_more():
     assert len(never.trials) == 4
     one = sweep(source_of(), tuple(COST), run, WANTED, count=2)
     assert [len(trial.kept) for trial in one.trials] == [2]
+    every = sweep(source_of(), tuple(COST), run, WANTED, count=3)
+    assert [len(trial.kept) for trial in every.trials] == [3]
     with pytest.raises(EdgeSerError, match="4 layers cannot stay float32 where int8 rounds 3"):
         sweep(source_of(), tuple(COST), run, WANTED, count=4)
+
+
+def test_errors_are_those_of_probabilities_and_means_rank():
+    """Of three labels alike one becomes four times as likely: 4/6 and 1/6 twice for a third each."""
+    wanted = {"one": np.zeros((4, 6))}
+
+    def rounds(source):
+        answers = np.zeros((4, 6))
+        answers[:, 3] = np.log(4) * ("mix.conv" in source.int8_layers)  # a little off, always
+        answers[0, 0] = 0.5 * ("down.conv" in source.int8_layers)  # far off, once
+        return 1000, {"one": answers}
+
+    found = sweep(source_of(), ("down.conv", "mix.conv"), rounds, wanted).to_dict()
+    mix, down = found["layers"]
+    assert (mix["layer"], down["layer"]) == ("mix.conv", "down.conv")
+    assert mix["by_output"] == pytest.approx(
+        {"arousal": 0.0, "dominance": 0.0, "valence": 0.0, "emotion": 2 / 9}
+    )
+    assert (mix["max_abs_error"], mix["mean_abs_error"]) == pytest.approx((1 / 3, 1 / 9))
+    assert (down["max_abs_error"], down["mean_abs_error"]) == pytest.approx((0.5, 0.5 / 24))
+    none, one, both = found["mixed"]
+    assert (none["float_layers"], one["float_layers"]) == ([], ["mix.conv"])
+    assert (none["max_abs_error"], none["mean_abs_error"]) == pytest.approx((0.5, 1 / 9 + 0.5 / 24))
+    assert (both["max_abs_error"], both["agreement"], both["bytes"]) == (0.0, 1.0, 1000)
 
 
 def test_how_many_in_words():
@@ -58,7 +84,7 @@ def test_how_many_in_words():
     gate = Limit(0.2, mean=0.01, agreement=0.9, rounded=True)
     assert parse_mixed("auto").limit(gate) == gate
     assert parse_mixed("0.004").limit(gate) == gate._replace(mean=0.004)
-    for text in ("", "many", "-1", "1.5", "nan", "0.0"):
+    for text in ("", "many", "-1", "1.5", "nan", "0.0", "1.0"):
         with pytest.raises(EdgeSerError, match="--mixed is a number of layers"):
             parse_mixed(text)
 

@@ -244,6 +244,10 @@ def test_energy_is_what_the_counters_say(monkeypatch, tmp_path) -> None:
         (tmp_path / f"intel-rapl:{number}").mkdir()
         (tmp_path / f"intel-rapl:{number}" / "energy_uj").write_text(value)
     assert energy.energy_uj() == 123
+    (tmp_path / "intel-rapl:0:0").mkdir()  # a package's part, which the package counts too
+    (tmp_path / "intel-rapl:0:0" / "energy_uj").write_text("40\n")
+    (tmp_path / "intel-rapl:2" / "energy_uj").mkdir(parents=True)  # one that cannot be read
+    assert energy.energy_uj() == 123
 
 
 #: The form of ``vcgencmd pmic_read_adc`` on a Raspberry Pi 5, shortened: rails with amperes and volts, the supply and
@@ -265,6 +269,7 @@ def test_a_raspberry_pi_5_tells_its_power() -> None:
     assert energy.pmic_watts(PMIC) == pytest.approx(watts)
     assert energy.pmic_watts("") is None
     assert energy.pmic_watts('error=1 error_msg="Command not registered"') is None
+    assert energy.pmic_watts("  3V7_WL_SW_A current(0)=0.09759300A") is None
     assert energy.pmic_watts("      EXT5V_V volt(24)=5.14882000V") is None
 
 
@@ -280,3 +285,15 @@ def test_power_is_read_while_the_work_goes_on(tmp_path, monkeypatch) -> None:
     assert len(worked) >= 2
     program.write_text("#!/bin/sh\necho 'error=1'\n")
     assert energy.pmic_w(lambda: None, command=str(program)) is None
+
+
+def test_power_is_the_mean_of_as_many_readings_as_are_asked_for(tmp_path) -> None:
+    """A firmware that takes a while says 1, 2 and 3 W in turn."""
+    program, count, worked = tmp_path / "vcgencmd", tmp_path / "count", []
+    program.write_text(
+        f"#!/bin/sh\necho x >> '{count}'\nsleep 0.03\n"
+        f"echo \"VDD_CORE_A current(7)=$(wc -l < '{count}' | tr -d ' ')A VDD_CORE_V volt(15)=1.0V\"\n"
+    )
+    program.chmod(0o755)
+    assert energy.pmic_w(lambda: worked.append(1), readings=3, command=str(program)) == 2.0
+    assert len(worked) > 10  # it worked on while the firmware answered

@@ -188,6 +188,22 @@ def test_silero_closes_at_less_than_it_opens_and_between_chunks_is_as_it_was():
     assert states([piece], used) == [False]
 
 
+def test_silero_opens_at_its_shares_themselves_and_hangs_as_long_as_it_is_told():
+    chunk = tone(-20, 512)
+    used = SileroGate(hang_s=0.064, detector=Shares(0.5, 0.35, 0.0, 0.0, 0.0))  # two chunks
+    readings = [used.push(chunk) for _ in range(5)]
+    assert [reading.open for reading in readings] == [True, True, True, True, False]
+    assert readings[0].level_db == pytest.approx(-20, abs=0.01)
+
+
+def test_the_gate_by_level_closes_by_the_models_own_clock():
+    """At 8 kHz 0.6 s are 24 hops of 200 samples."""
+    used = open_gate("level", dataclasses.replace(SPEC, sample_rate=8_000, fmax=4_000.0))
+    states([tone(-90, HOP)] * 8, used)
+    assert states([tone(-25, HOP)] * 2, used) == [False, True]
+    assert states([tone(-90, HOP)] * 24, used) == [True] * 23 + [False]
+
+
 def test_gates_by_name(monkeypatch):
     for name, kind in (("level", LevelGate), ("mel", MelGate)):
         assert type(open_gate(name, SPEC)) is kind

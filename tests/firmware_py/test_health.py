@@ -13,6 +13,7 @@ from benchmarks.simulated import World
 from edge_ser.audio import load_audio, write_wav
 from edge_ser.cli import main
 from firmware_py.blocks import Block
+from firmware_py.gate import FLOOR_DB
 from firmware_py.health import Checkup
 from firmware_py.ledger import DeviceAccount
 from firmware_py.microphone import open_microphone
@@ -96,6 +97,44 @@ def test_lost_samples_are_part_of_the_rate():
     """A thousand were lost; by those alone that came, it would be slow."""
     report = check(voice(), lost=1_000, faster=160_000 / 161_000)
     assert report["rate"] == pytest.approx(48_000, rel=5e-4) and len(report["problems"]) == 1
+
+
+def square(db, samples):
+    return np.where(np.arange(samples) % 2, 1, -1).astype(np.float32) * np.float32(10 ** (db / 20))
+
+
+def test_what_is_clipped_either_way_and_the_greatest_of_all_blocks():
+    checkup = Checkup()
+    checkup.add(Block(np.float32([-1.0, 32767 / 32768, -32767 / 32768, 32766 / 32768, 0.5]), 1.0))
+    checkup.add(Block(np.float32([0.25, 0.1]), 1.1))
+    assert checkup.clipped == 3 and checkup.peak == 1.0
+    quiet = Checkup()
+    quiet.add(Block(np.float32([0.5, -0.25]), 1.0))
+    assert quiet.to_json([])["peak_db"] == -6.0
+
+
+def test_one_that_falls_silent_at_the_end_gave_more_than_one_value():
+    checkup = Checkup()
+    for block in ([0.0, 0.1], [0.0, 0.0]):
+        checkup.add(Block(np.float32(block), 1.0))
+    assert not any("one and the same value" in text for text in checkup.to_json([])["problems"])
+
+
+def test_the_last_level_is_of_twenty_milliseconds_wherever_blocks_end():
+    checkup, told = Checkup(), []
+    for samples in np.split(np.concatenate([square(-20, 320), square(-40, 320)]), 4):
+        checkup.add(Block(samples, 1.0))
+        told.append(checkup.level)
+    assert told == [FLOOR_DB, *(pytest.approx(db, abs=0.01) for db in (-20, -20, -40))]
+
+
+@pytest.mark.parametrize(("last", "rate"), [(4.9, None), (5.0, 38_400)])
+def test_a_rate_needs_five_seconds_and_is_the_last_devices(last, rate):
+    """Behind the first block come 64 000 samples of 16 kHz in five seconds: four fifths of 48 000 a second."""
+    checkup = Checkup()
+    checkup.add(Block(square(-20, 320), 0.0))
+    checkup.add(Block(square(-20, 64_000), last))
+    assert checkup.rate([DeviceAccount(16_000), DeviceAccount(48_000)]) == rate
 
 
 def test_the_command_on_a_file(tmp_path, capsys):

@@ -232,6 +232,7 @@ def test_what_remembers_for_ever_dozes_only_in_turns(numpy_bundle):
 def test_how_far_back_the_model_remembers(numpy_bundle):
     engine = open_engine(numpy_bundle, "numpy")
     assert memory_steps(engine, (20, 64)) == 27
+    assert memory_steps(engine, (20, 64), limit=27) == 27
     assert memory_steps(engine, (20, 64), limit=26) is None
 
 

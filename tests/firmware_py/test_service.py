@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -223,7 +224,7 @@ def test_the_manager_hears(tmp_path, monkeypatch):
         clock = [100.0]
         monkeypatch.setattr("firmware_py.notify.time.monotonic", lambda: clock[0])
         heard = []
-        for seconds in (0, 1, 8, 2, 1, 10):
+        for seconds in (0, 4, 4, 4, 4, 4, 4):  # a word at 0, 12 and 24 s
             clock[0] += seconds
             notifier.alive(True)
         notifier.say("STOPPING=1")
@@ -231,6 +232,26 @@ def test_the_manager_hears(tmp_path, monkeypatch):
             heard.append(manager.recv(100))
     assert heard == [b"READY=1", *[b"WATCHDOG=1"] * 3, b"STOPPING=1"]  # each 10 of the 30 s
     notifier.say("nobody hears this, and nothing breaks")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names without a file are Linux's")
+def test_a_manager_that_has_a_name_and_no_file_hears_too():
+    name = f"edge-ser-{os.getpid()}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind("\0" + name)
+        manager.settimeout(5)
+        Notifier({"NOTIFY_SOCKET": "@" + name}).alive(True)
+        assert manager.recv(100) == b"READY=1"
+
+
+def test_a_manager_that_takes_nothing_holds_nobody_up(tmp_path):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "notify")})
+        talk = threading.Thread(target=lambda: [notifier.say("x" * 1000) for _ in range(1000)], daemon=True)
+        talk.start()
+        talk.join(5)
+        assert not talk.is_alive()
 
 
 def test_without_a_manager_nothing_is_said():

@@ -177,6 +177,15 @@ def test_every_kind_of_spec(window: str, padding: str, log: str, monkeypatch: py
 
 
 @built
+def test_the_least_floor_that_c_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Silence is at the floor itself: 3076.53 dB below 1, the least that a double holds with all its digits."""
+    spec = MelSpec(floor=_compiled.SMALLEST_FLOOR)
+    assert backend(spec) == "c"
+    for found in both(np.zeros(1000), spec, monkeypatch):
+        np.testing.assert_allclose(found, -3076.5265, rtol=0, atol=1e-3)
+
+
+@built
 def test_bands_beyond_the_bins_are_at_the_floor(monkeypatch: pytest.MonkeyPatch) -> None:
     spec = MelSpec(n_fft=64, win_length=64, hop_length=32, n_mels=64)  # most bands hold no bin
     c, numpy = both(np.random.default_rng(0).standard_normal(2000), spec, monkeypatch)

@@ -149,6 +149,8 @@ def test_streams_refuse_what_cannot_be() -> None:
         f.FrameStream(f.rms, frame_length=400, hop_length=160, pad_mode="reflect")
     with pytest.raises(EdgeSerError, match="0 samples"):
         f.FrameStream(f.zero_crossing_rate, frame_length=400, hop_length=160, pad_mode="edge").flush()
+    bare = {"frame_length": 400, "hop_length": 160, "pad_mode": "edge", "center": False}
+    assert len(f.FrameStream(f.zero_crossing_rate, **bare).flush()) == 0  # nothing is padded
     with pytest.raises(EdgeSerError, match="fewer"):
         f.DeltaStream().flush()
     stream = f.DeltaStream()
