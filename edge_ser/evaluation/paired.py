@@ -88,21 +88,23 @@ def compare(a: Answers, b: Answers, *, rounds: int = 2000) -> dict[str, Any]:
     }
     known = one.truth >= 0
     if known.any():
-        x, y = one.take(known), other.take(known)
+        truth, speakers = one.truth[known], one.speakers[known]
+        said = [z.said[known] for z in (one, other)]
         for name, metric in (("uar", uar), ("accuracy", accuracy)):
-            figure = [lambda rows, z=z, m=metric: m(x.truth[rows], z.said[rows]) for z in (x, y)]
-            result[name] = _paired(figure[0], figure[1], x.speakers, rounds)
-        right = [z.said == z.truth for z in (x, y)]
+            figure = [lambda rows, z=z, m=metric: m(truth[rows], z[rows]) for z in said]
+            result[name] = _paired(figure[0], figure[1], speakers, rounds)
+        right = [z == truth for z in said]
         result["changed"] = {
             "only_a_right": int(np.sum(right[0] & ~right[1])),
             "only_b_right": int(np.sum(~right[0] & right[1])),
         }
     rated = np.isfinite(one.ratings).all(1)
     if rated.sum() > 1:
-        x, y = one.take(rated), other.take(rated)
+        speakers = one.speakers[rated]
         for k, dimension in enumerate(ADV):
-            figure = [lambda rows, z=z, k=k: ccc(x.ratings[rows, k], z.adv[rows, k]) for z in (x, y)]
-            result[f"ccc.{dimension}"] = _paired(figure[0], figure[1], x.speakers, rounds)
+            ratings, given = one.ratings[rated, k], [z.adv[rated, k] for z in (one, other)]
+            figure = [lambda rows, z=z, r=ratings: ccc(r[rows], z[rows]) for z in given]
+            result[f"ccc.{dimension}"] = _paired(figure[0], figure[1], speakers, rounds)
     return result
 
 

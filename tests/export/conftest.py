@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True, scope="module")
 def short_timings():
     """Latencies of a few steps: no test asks what they are, and each file's would take two seconds."""
     gate = pytest.importorskip("export.gate")
