@@ -140,9 +140,7 @@ def test_the_command(wavlm, tmp_path, capsys):
 def test_the_same_teacher_gives_the_same_bytes(tmp_path):
     from export.to_onnx import convert
 
-    encoder = save_encoder(
-        "hubert", tmp_path / "encoder"
-    )  # of the families, the one that is converted soonest
+    encoder = save_encoder("hubert", tmp_path / "encoder")  # of the families the soonest converted
     heads = save_heads(encoder, tmp_path / "heads.safetensors")
     one, other = (convert(NamedTeacher(LinearTeacher.load(heads, encoder), 32000, "clip")) for _ in range(2))
     assert one == other
