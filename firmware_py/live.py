@@ -194,8 +194,8 @@ class LiveSource:
             try:
                 opening = self._opener()
                 try:
-                    self._open(opening)
                     opening.start()
+                    self._open(opening)  # after it: what does not start has no account
                 except EdgeSerError:
                     opening.close()
                     raise

@@ -278,6 +278,12 @@ def test_an_opening_that_does_not_start_is_let_go():
     assert mute.closed
 
 
+def test_an_opening_at_another_rate_that_does_not_start_has_no_account():
+    mute, again = Tape(rate=48_000, starts=False), Tape(chunk(SECOND, 2.0), last=BROKEN_OFF)
+    source, _, _ = played(Tape(chunk(SECOND, 0.0), last=BROKEN_OFF), mute, again)
+    assert [device.rate for device in source.devices] == [16_000]
+
+
 @pytest.mark.parametrize("channel", [0, 2, -1])
 def test_a_channel_that_is_not_there(channel):
     with pytest.raises(EdgeSerError, match=f"tape has 1 channel, no channel {channel}; see"):
