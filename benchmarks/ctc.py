@@ -11,6 +11,7 @@ is from its gradient in float64; ours rounds alike.
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib.metadata
 import math
 import sys
@@ -85,9 +86,13 @@ def plain(log_probs: Tensor, targets: Tensor, frames: Tensor, lengths: Tensor, *
 def measured(shape: tuple[int, int, int, int], rounds: int) -> dict[str, Any]:
     """One shape."""
     arguments = inputs(*shape)
-    functions = {"ours": ctc_loss, "torch": torch.nn.functional.ctc_loss, "torch's operations": plain}
+    functions: dict[str, Callable[..., Tensor]] = {
+        "ours": ctc_loss,
+        "torch": torch.nn.functional.ctc_loss,
+        "torch's operations": plain,
+    }
     runs: dict[str, Callable[[], Any]] = {
-        name: lambda function=function: both(function, *arguments) for name, function in functions.items()
+        name: functools.partial(both, function, *arguments) for name, function in functions.items()
     }
     runs["ours, value alone"] = lambda: ctc_loss(*arguments, reduction="none")
     runs["torch, value alone"] = lambda: torch.nn.functional.ctc_loss(*arguments, reduction="none")

@@ -1,6 +1,6 @@
 """Tables of what issue 5 asks of the student, from the files under results/, for `scripts/write_docs.py`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,9 @@ def bars(results: Path) -> str:
     [passed] = (row["passed"] for row in one["tests"]["summary"] if row["model"] != "random")
     seconds = max(run["cpu_s"] for run in report["runs"])
 
-    def row(bar, limit, figure, shown, on, *, least=False):
+    def row(
+        bar: str, limit: float, figure: float, shown: str, on: str, *, least: bool = False
+    ) -> dict[str, str]:
         return {"asked": bar, "figure": shown, "holds": _holds(figure, limit, least), "measured on": on}
 
     noise = limits["UAR lost in real noise at 10 dB"]["figure"]
@@ -272,7 +274,7 @@ def shown_label(results: Path) -> str:
     file = read(results / "shown-label.json")
     parts = {"folds 1 to 4": file["chosen_by"], "the shipped model's twin": file["looked_at"]}
 
-    def row(name, pick):
+    def row(name: str, pick: Callable[[Any], Mapping[str, float]]) -> dict[str, str]:
         figures = {on: pick(part) for on, part in parts.items()}
         return {"label": name} | {
             f"{on}: {told}": format(figures[on][key], form)
@@ -284,7 +286,7 @@ def shown_label(results: Path) -> str:
             )
         }
 
-    def by(smooth_s, margin, settle_s):
+    def by(smooth_s: float, margin: float, settle_s: float) -> Callable[[Any], Mapping[str, float]]:
         wanted = {"smooth_s": smooth_s, "margin": margin, "settle_s": settle_s}
         return lambda part: next(r for r in part["rules"] if wanted.items() <= r.items())
 

@@ -7,6 +7,8 @@ The whole runtime runs (ring, resampler, loss tracker, watchdog, pipeline, gate,
 its driver and the clock are simulated (`benchmarks.simulated`), so that the truth is known to the sample.
 """
 
+from __future__ import annotations
+
 import argparse
 import errno
 import hashlib
@@ -14,34 +16,44 @@ import json
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 
 from benchmarks.running import count, place, run_main
 from benchmarks.simulated import World
 from edge_ser.audio import float_to_pcm16
-from edge_ser.bundle import load_bundle
+from edge_ser.bundle import Bundle, load_bundle
 from edge_ser.files import write_json
 from firmware_py.engines import open_engine
+from firmware_py.events import Event
 from firmware_py.listener import Listener
 from firmware_py.microphone import open_microphone
 from firmware_py.pipeline import Pipeline
+from firmware_py.prediction import Prediction
+from firmware_py.recorder import Recorder
 from firmware_py.sinks import QueuedSink
 from firmware_py.stop import Stop
+from firmware_py.summary import Run, Summary
 
 RECOVERY_S = 3.0
+#: How long a fault lasts, in the world's seconds; at once where nothing comes.
+Lasting = Iterator[float]
 RESULTS = Path(__file__).parents[1] / "results" / "faults.json"
 
 
 class Ear:
     """Stands where a recorder does: what reached the pipeline, and when it came again after a fault."""
 
-    def __init__(self, world):
+    def __init__(self, world: World) -> None:
         self.world, self.hash, self.count = world, hashlib.sha256(), 0
-        self.cause_ended, self.recoveries = None, []
+        self.fault = ""
+        self.cause_ended: float | None = None
+        self.recoveries: list[tuple[str, float]] = []
 
-    def write(self, samples, lost):
+    def write(self, samples: np.ndarray, lost: Mapping[str, int]) -> np.ndarray:
         if len(samples):
             self.hash.update(float_to_pcm16(samples))
             self.count += len(samples)
@@ -50,38 +62,38 @@ class Ear:
                 self.cause_ended = None
         return samples
 
-    def watch(self, fault, ended):
+    def watch(self, fault: str, ended: float) -> None:
         self.fault, self.cause_ended = fault, ended
 
-    def answer(self, prediction):
+    def answer(self, prediction: Prediction) -> None:
         pass
 
 
 class Output:
     """A sink that can be made slow, stuck or full."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.free, self.full, self.written = threading.Event(), False, 0
         self.free.set()
-        self.last = None
+        self.last: Summary | None = None
 
-    def start(self, run):
+    def start(self, run: Run) -> None:
         pass
 
-    def prediction(self, prediction):
+    def prediction(self, prediction: Prediction) -> None:
         self.free.wait()
         if self.full:
             raise OSError(errno.ENOSPC, "No space left on device")
         json.dumps(prediction.to_json())
         self.written += 1
 
-    def event(self, event):
+    def event(self, event: Event) -> None:
         pass
 
-    def summary(self, summary):
+    def summary(self, summary: Summary) -> None:
         self.last = summary
 
-    def close(self):
+    def close(self) -> None:
         pass
 
 
@@ -91,18 +103,20 @@ class Faults:
     Each kind is a generator: it begins the fault, yields how long (in the world's seconds) it lasts, and ends it.
     """
 
-    def __init__(self, world, output, ear, *, count, seed):
+    def __init__(self, world: World, output: Output, ear: Ear, *, count: int, seed: int) -> None:
         self.world, self.output, self.ear = world, output, ear
         self.rng = np.random.default_rng(seed)
-        kinds = [getattr(self, name) for name in sorted(dir(type(self))) if name.startswith("fault_")]
+        kinds: list[Callable[[], Lasting]] = [
+            getattr(self, name) for name in sorted(dir(type(self))) if name.startswith("fault_")
+        ]
         if world.rate == 16_000:  # 16-bit samples are always numbers
             kinds = [kind for kind in kinds if kind != self.fault_not_a_number]
         self.plan = [kinds[i % len(kinds)] for i in range(count)]
         self.rng.shuffle(self.plan)
-        self.made = {}
+        self.made: dict[str, int] = {}
         self._running, self._next = False, world.time + 3
 
-    def __call__(self):
+    def __call__(self) -> None:
         """Called by the listener at each block: the heartbeat. A fault begins here, and ends by the world's clock."""
         if self._running or self.world.time < self._next or not self.plan:
             return
@@ -113,7 +127,7 @@ class Faults:
         seconds = next(running, None)
         self._running = True
 
-        def end():
+        def end() -> None:
             next(running, None)
             self.ear.watch(name, self.world.time)
             self._running = False
@@ -125,95 +139,103 @@ class Faults:
             self.world.later(seconds, end)
 
     @property
-    def over(self):
+    def over(self) -> bool:
         return not self.plan and not self._running and self.world.time >= self._next
 
-    def _seconds(self, low, high):
+    def _seconds(self, low: float, high: float) -> float:
         return float(self.rng.uniform(low, high))
 
-    def fault_unplugged(self):
+    def fault_unplugged(self) -> Lasting:
         self.world.unplug()
         yield self._seconds(0.3, 8)
         self.world.plug()
 
-    def fault_unplugged_without_a_word(self):
+    def fault_unplugged_without_a_word(self) -> Lasting:
         self.world.unplug(silently=True)
         yield self._seconds(2.6, 8)
         self.world.plug()
 
-    def fault_sound_server_killed(self):
+    def fault_sound_server_killed(self) -> Lasting:
         self.world.stale = True
         self.world.unplug()
         yield self._seconds(0.3, 8)
         self.world.plug()
 
-    def fault_driver_hangs_5_s(self):
+    def fault_driver_hangs_5_s(self) -> Lasting:
         self.world.hangs_until = self.world.time + 5
         yield 5
 
-    def fault_driver_hangs_briefly(self):
+    def fault_driver_hangs_briefly(self) -> Lasting:
         self.world.hangs_until = self.world.time + self._seconds(0.1, 1.5)
         yield 1.6
 
-    def fault_overrun_that_is_told(self):
+    def fault_overrun_that_is_told(self) -> Lasting:
         self.world.dropped = (int(self.rng.integers(1, 20_000)), True)
         return
         yield
 
-    def fault_overrun_that_is_not_told(self):
+    def fault_overrun_that_is_not_told(self) -> Lasting:
         self.world.dropped = (int(self.rng.integers(round(0.02 * self.world.rate), 20_000)), False)
         yield 1.0
 
-    def fault_worker_busy(self):
+    def fault_worker_busy(self) -> Lasting:
         self.world.run(self._seconds(6, 14))
         return
         yield
 
-    def fault_sigstop_sigcont(self):
+    def fault_sigstop_sigcont(self) -> Lasting:
         self.world.freeze(self._seconds(0.05, 6))
         return
         yield
 
-    def fault_driver_clock_steps(self):
+    def fault_driver_clock_steps(self) -> Lasting:
         self.world.stamp_offset += float(self.rng.choice([-1, 1])) * self._seconds(0.6, 3600)
         yield 1.0
 
-    def fault_suspended(self):
+    def fault_suspended(self) -> Lasting:
         self.world.suspend(self._seconds(1, 9999))
         return
         yield
 
-    def fault_odd_block_sizes(self):
+    def fault_odd_block_sizes(self) -> Lasting:
         self.world.odd_blocks = True
         yield self._seconds(0.5, 3)
         self.world.odd_blocks = False
 
-    def fault_not_a_number(self):
+    def fault_not_a_number(self) -> Lasting:
         self.world.invalid = int(self.rng.integers(1, 5_000))
         yield 1.0
 
-    def fault_memory_pressure(self):
+    def fault_memory_pressure(self) -> Lasting:
         self.world.late_s = self._seconds(0.05, 0.8)
         yield self._seconds(0.5, 3)
         self.world.late_s = 0.0
 
-    def fault_muted(self):
+    def fault_muted(self) -> Lasting:
         self.world.muted = True
         yield self._seconds(1, 15)
         self.world.muted = False
 
-    def fault_sink_stuck(self):
+    def fault_sink_stuck(self) -> Lasting:
         self.output.free.clear()
         yield self._seconds(1, 90)
         self.output.free.set()
 
-    def fault_full_disk(self):
+    def fault_full_disk(self) -> Lasting:
         self.output.full = True
         yield self._seconds(0.5, 5)
         self.output.full = False
 
 
-def run(bundle, *, faults=200, seed=0, rate=16_000, engine="numpy", doze=False):
+def run(
+    bundle: Bundle,
+    *,
+    faults: int = 200,
+    seed: int = 0,
+    rate: int = 16_000,
+    engine: str = "numpy",
+    doze: bool = False,
+) -> dict[str, Any]:
     """Listen through faults and compare the account with the truth.
 
     Returns
@@ -231,7 +253,7 @@ def run(bundle, *, faults=200, seed=0, rate=16_000, engine="numpy", doze=False):
     makes = Faults(world, output, ear, count=faults, seed=seed + 1)
     stop = Stop()
 
-    def beat(_heard):
+    def beat(_heard: int) -> None:
         if not makes.over:
             makes()
         elif not stop.requested:
@@ -241,7 +263,7 @@ def run(bundle, *, faults=200, seed=0, rate=16_000, engine="numpy", doze=False):
         while output.free.is_set() and queued._queue.qsize() and time.monotonic() < give_up:
             time.sleep(1e-4)
 
-    summary = Listener(source, pipeline, [queued], recorder=ear, heartbeat=beat).run(stop)
+    summary = Listener(source, pipeline, [queued], recorder=cast(Recorder, ear), heartbeat=beat).run(stop)
     output.free.set()
     queued.close()
     source.close()
@@ -268,7 +290,7 @@ def run(bundle, *, faults=200, seed=0, rate=16_000, engine="numpy", doze=False):
     }
     if rate == 16_000:
         checks["the samples are the device's"] = ear.hash.digest() == world.hash.digest()
-    slowest = {}
+    slowest: dict[str, float] = {}
     for fault, seconds in ear.recoveries:
         slowest[fault] = max(slowest.get(fault, 0.0), round(seconds, 3))
     return {
@@ -285,7 +307,7 @@ def run(bundle, *, faults=200, seed=0, rate=16_000, engine="numpy", doze=False):
     }
 
 
-def main():
+def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import importlib.metadata
 import json
 import os
@@ -99,7 +100,7 @@ def batch(
     x = speech_like(seconds)
     frames = (len(x) - spec.n_fft) // spec.hop_length + 1
     runs = made(BATCH, names, spec, absent)
-    return compared({name: lambda run=run: run(x) for name, run in runs.items()}, frames, rounds)
+    return compared({name: functools.partial(run, x) for name, run in runs.items()}, frames, rounds)
 
 
 def hops(rounds: int, absent: set[str], count: int = 200) -> list[dict[str, Any]]:

@@ -12,6 +12,8 @@ machine did stands beside each run as the cores that were busy in all, that one 
 much over one and no latency of that run says anything of ours. Where cgroups allow it, one run is held to 64 MB.
 """
 
+from __future__ import annotations
+
 import benchmarks.one_thread  # noqa: F401  isort: skip - one core is kept busy, not two
 import argparse
 import json
@@ -24,7 +26,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -52,7 +56,7 @@ RUNS = (
 class Sound(VirtualMicrophone):
     """A virtual microphone, and the least of ALSA that hears it."""
 
-    def __init__(self, folder):
+    def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         # ALSA with the server alone. What Debian lists beside it, PortAudio asks in turn, and the a52 encoder of
         # libasound2-plugins brings libavcodec with all its friends.
@@ -60,7 +64,15 @@ class Sound(VirtualMicrophone):
         self.lean = self.env | {"ALSA_CONFIG_PATH": str(folder / "alsa.conf")}
 
 
-def listen(source, engine, seconds, env, *, doze=False, limit_mb=None):
+def listen(
+    source: str,
+    engine: str,
+    seconds: float,
+    env: Mapping[str, str],
+    *,
+    doze: bool = False,
+    limit_mb: int | None = None,
+) -> dict[str, Any]:
     """One run; its figures."""
     command = [sys.executable, "-m", "edge_ser", "listen", source, "--engine", engine, "-o", "jsonl"]
     command += [
@@ -70,7 +82,7 @@ def listen(source, engine, seconds, env, *, doze=False, limit_mb=None):
     command += ["--duration", str(seconds), *(["--doze"] if doze else [])]
     group = cgroup(limit_mb) if limit_mb else None
 
-    def enter():
+    def enter() -> None:
         if group is not None:
             (group / "cgroup.procs").write_text(str(os.getpid()))
 
@@ -83,6 +95,7 @@ def listen(source, engine, seconds, env, *, doze=False, limit_mb=None):
         env=env,
         preexec_fn=enter,  # noqa: PLW1509
     )
+    assert process.stdout is not None
     first = process.stdout.readline()
     answered = time.monotonic() - began
     before = os.times()
@@ -110,17 +123,18 @@ def listen(source, engine, seconds, env, *, doze=False, limit_mb=None):
     }  # fmt: skip
 
 
-def machine_s():
+def machine_s() -> float:
     """Processor time that the whole machine has worked, in seconds."""
     user, nice, system, _, _, irq, soft = map(int, Path("/proc/stat").read_text().split(None, 8)[1:8])
     return (user + nice + system + irq + soft) / os.sysconf("SC_CLK_TCK")
 
 
-def start(engine):
+def start(engine: str) -> float:
     """From the start of the process to the first answer, with PCM that comes from the first moment on."""
     command = [sys.executable, "-m", "edge_ser", "listen", "-", "--engine", engine, "-o", "jsonl"]
     began = time.monotonic()
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, bufsize=0)
+    assert process.stdin is not None and process.stdout is not None
     sent, line = 0, b""
     while not line:
         # At the pace of speech: a microphone does not give a quarter of a second at once either.
@@ -135,7 +149,7 @@ def start(engine):
     return round(took, 3)
 
 
-def starts():
+def starts() -> dict[str, list[float]]:
     """From the start of the process to the first answer, five times each; in seconds, sorted."""
     heard = {engine: sorted(start(engine) for _ in range(5)) for engine in ("numpy", "litert")}
     with tempfile.TemporaryDirectory() as name:
@@ -149,7 +163,7 @@ def starts():
     return heard
 
 
-def cgroup(limit_mb):
+def cgroup(limit_mb: int) -> Path | None:
     """A memory cgroup (v2) with a limit; None where none can be made."""
     root = Path("/sys/fs/cgroup")
     folder = root / "edge-ser-bench"
@@ -171,19 +185,19 @@ def cgroup(limit_mb):
         return None
 
 
-def burn():
+def burn() -> NoReturn:
     while True:
         np.linalg.svd(np.ones((60, 60)))
 
 
-def bars(runs, started):
+def bars(runs: Sequence[Mapping[str, Any]], started: Mapping[str, Sequence[float]]) -> list[dict[str, Any]]:
     """What issue 7 asks of listening, and whether it holds."""
 
-    def worst(value, **wanted):
+    def worst(value: Callable[[Mapping[str, Any]], float], **wanted: Any) -> float:
         found = [value(run) for run in runs if all(run[key] == wish for key, wish in wanted.items())]
-        return max(found, default=None)
+        return max(found)
 
-    def duty(run):
+    def duty(run: Mapping[str, Any]) -> float:
         return round(100 * run["duty_cycle"], 3)
 
     start = max(sorted(times)[len(times) // 2] for times in started.values())
@@ -201,7 +215,7 @@ def bars(runs, started):
     ]
 
 
-def measure(seconds, busy):
+def measure(seconds: float, busy: bool) -> list[dict[str, Any]]:
     """Every one of `RUNS`, in turn."""
     runs = []
     burner = multiprocessing.Process(target=burn, daemon=True)
@@ -230,7 +244,7 @@ def measure(seconds, busy):
     return runs
 
 
-def main():
+def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -254,7 +268,7 @@ def main():
         earlier(args.out, "runs", "total_mb", "duty_cycle")
         kept = parse_json_object(args.out.read_bytes(), str(args.out))
     load = os.getloadavg()[0]
-    document = {"start_s": starts(), "start_load": load}
+    document: dict[str, Any] = {"start_s": starts(), "start_load": load}
     print(json.dumps(document), file=sys.stderr)
     if args.starts:
         document = kept | document

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,11 +21,12 @@ from edge_ser.dsp.filters import mel_filters, window
 Wave = npt.NDArray[np.float32]
 Run = Callable[[Wave], Any]
 Maker = Callable[[MelSpec], Run]
+T = TypeVar("T")
 
 FLOOR = np.float32(1e-10)
 
 
-def _forced(backend: str, make: Callable[[], Run]) -> Run:
+def _forced(backend: str, make: Callable[[], T]) -> T:
     """Ours on a backend: what is made keeps it."""
     before = os.environ.get(VARIABLE)
     os.environ[VARIABLE] = backend

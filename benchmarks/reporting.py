@@ -22,7 +22,7 @@ from firmware_py.machine import describe_machine
 ROOT = Path(__file__).parents[1]
 
 
-def report(model, corpus, folder):
+def report(model: str, corpus: str, folder: Path) -> dict[str, float]:
     """Make one; seconds that passed and of processor time."""
     command = [
         sys.executable,
@@ -46,7 +46,7 @@ def report(model, corpus, folder):
     }
 
 
-def main():
+def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

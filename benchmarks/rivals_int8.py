@@ -49,8 +49,8 @@ def measure(folder: Path, corpus_name: str) -> dict[str, Any]:
     spec = MelSpec.from_dict(meta["spec"])
     corpus = load_corpus(corpus_name)
     labels = list(model.config.labels)
-    train, test = corpus.split(FOLD)
-    test = [clip for clip in test if clip.emotion in labels]
+    train, held_out = corpus.split(FOLD)
+    test = [clip for clip in held_out if clip.emotion in labels]
     waves = [load_audio(clip.path) for clip in test]
     with torch.inference_mode():
         plain = []

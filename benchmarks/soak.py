@@ -12,6 +12,8 @@ time the same with the real clock is a file at its own pace through the whole co
 front end, gate, model, smoothing, three sinks behind queues (JSON lines to nowhere, CSV that is rotated, a command).
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 import os
@@ -20,7 +22,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -45,7 +49,7 @@ WARM_UP_S = 600.0
 LEAST_HOURS = {False: 0.5, True: 0.05}
 
 
-def figures(before=None):
+def figures(before: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Memory in MiB, open descriptors, threads of this process.
 
     Starting a command takes a few descriptors for a moment, which is long where the cores are busy. So of some looks
@@ -54,7 +58,7 @@ def figures(before=None):
     """
     wanted = before["descriptors"] if before else 0
     give_up = time.monotonic() + 2
-    looks = []
+    looks: list[int] = []
     while len(looks) < 5 or (min(looks) > wanted > 0 and time.monotonic() < give_up):
         looks.append(len(os.listdir("/proc/self/fd")))
         time.sleep(0.01)
@@ -65,7 +69,7 @@ def figures(before=None):
     }
 
 
-def sound(rate):
+def sound(rate: int) -> np.ndarray:
     """Half a minute of speech and half a minute of a quiet room, 16-bit at `rate`."""
     [path] = (ROOT / "edge_ser" / "samples").glob("demo.*")
     with AudioBlocks(path) as blocks:
@@ -79,11 +83,19 @@ def sound(rate):
     return np.clip(np.rint(both * 32767), -32768, 32767).astype(np.int16)
 
 
-def accelerated(hours, *, engine="numpy", rate=48_000, doze=True, unplug_every_s=3600.0):
+def accelerated(
+    hours: float,
+    *,
+    engine: str = "numpy",
+    rate: int = 48_000,
+    doze: bool = True,
+    unplug_every_s: float = 3600.0,
+) -> dict[str, Any]:
     """Hear `hours` of audio as fast as it goes; see the module."""
     world = World(rate, sound(rate), jitter_s=0.003, drift=3e-5)
     bundle = load_bundle("stream72k")
-    stop, marks = Stop(), []
+    stop = Stop()
+    marks: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder, open(os.devnull, "w") as null:
         source = open_microphone("", backend=world, clock=world.clock, capture=world.capture, rate=rate)
         pipeline = Pipeline(bundle, open_engine(bundle, engine), doze=doze)
@@ -95,7 +107,7 @@ def accelerated(hours, *, engine="numpy", rate=48_000, doze=True, unplug_every_s
         begin, next_mark, next_fault = world.time, 0.0, unplug_every_s
         unplugged = 0
 
-        def beat(_heard):
+        def beat(_heard: int) -> None:
             nonlocal next_mark, next_fault, unplugged
             now = world.time - begin
             if now >= next_fault:
@@ -146,7 +158,7 @@ def accelerated(hours, *, engine="numpy", rate=48_000, doze=True, unplug_every_s
     }  # fmt: skip
 
 
-def realtime(hours, engine="numpy"):
+def realtime(hours: float, engine: str = "numpy") -> dict[str, Any]:
     """The command itself, from a named pipe that somebody fills at the pace of speech."""
     with tempfile.TemporaryDirectory() as folder:
         pipe = Path(folder) / "pipe"
@@ -166,11 +178,14 @@ def realtime(hours, engine="numpy"):
         # A session of its own: Ctrl-C is for us, and the listener ends with its audio.
         listener = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, start_new_session=True)
         pcm = sound(SAMPLE_RATE).astype("<i2")
-        marks, sent, lines = [], 0, []
+        marks: list[dict[str, Any]] = []
+        lines: list[bytes] = []
+        sent = 0
         begin = time.monotonic()
         import threading
 
-        def read():
+        def read() -> None:
+            assert listener.stdout is not None
             for line in listener.stdout:
                 lines[:] = [*lines[-3:], line]
 
@@ -210,7 +225,7 @@ def realtime(hours, engine="numpy"):
             "ok": all(checks.values())}  # fmt: skip
 
 
-def main():
+def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

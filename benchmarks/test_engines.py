@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
 
 from edge_ser.bundle import DEFAULT_MODEL, load_bundle
 from edge_ser.errors import MissingExtraError
@@ -20,7 +21,7 @@ def engine(request: pytest.FixtureRequest) -> Engine:
         pytest.skip(str(error))
 
 
-def test_engine_step(benchmark, engine: Engine) -> None:
+def test_engine_step(benchmark: BenchmarkFixture, engine: Engine) -> None:
     rng = np.random.default_rng(0)
     features = rng.normal(0, 1, (BUNDLE.step_frames, BUNDLE.spec.n_mels)).astype(np.float32)
     state = engine.initial_state()
@@ -30,7 +31,7 @@ def test_engine_step(benchmark, engine: Engine) -> None:
     assert np.isfinite(outputs.logits).all()
 
 
-def test_pipeline_step(benchmark, engine: Engine) -> None:
+def test_pipeline_step(benchmark: BenchmarkFixture, engine: Engine) -> None:
     pipeline = Pipeline(BUNDLE, engine)
     block = np.random.default_rng(0).normal(0, 0.1, pipeline.step_samples).astype(np.float32)
     [prediction] = benchmark(pipeline.push, block)

@@ -1,9 +1,11 @@
 """Time of each perturbation of 4 s of sound, and of a whole view."""
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
 import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
 
 pytest.importorskip("scipy")
 pytest.importorskip("soxr")
@@ -39,16 +41,16 @@ STEPS: dict[str, Callable[[], np.ndarray]] = {
     "pink noise": lambda: add_noise(WAVE, pink_noise(len(WAVE), RNG), 10.0, RNG),
     "microphone": lambda: microphone(WAVE, 3.0, RNG),
     "telephone": lambda: telephone(WAVE),
-    **{name: (lambda name=name: codec(WAVE, name)) for name in CODECS},
+    **{name: functools.partial(codec, WAVE, name) for name in CODECS},
 }
 
 
 @pytest.mark.parametrize("name", STEPS)
-def test_step(benchmark, name: str) -> None:
+def test_step(benchmark: BenchmarkFixture, name: str) -> None:
     assert np.isfinite(benchmark(STEPS[name])).all()
 
 
-def test_view(benchmark) -> None:
+def test_view(benchmark: BenchmarkFixture) -> None:
     """A new view each time, so that the mean is over the chains."""
     numbers = iter(range(1, 1_000_000))
     view = benchmark.pedantic(

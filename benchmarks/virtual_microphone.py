@@ -1,8 +1,11 @@
 """A microphone without sound hardware: PulseAudio's null sink, whose monitor is heard through ALSA or PortAudio."""
 
+from __future__ import annotations
+
 import os
 import subprocess
 import time
+from pathlib import Path
 
 
 class VirtualMicrophone:
@@ -11,7 +14,7 @@ class VirtualMicrophone:
     `env` is what programs that are to hear it need; `folder` keeps their settings and the server's socket.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder: Path) -> None:
         self.env = {key: value for key, value in os.environ.items() if key not in ("PULSE_SERVER", "DISPLAY")}
         for name in ("XDG_RUNTIME_DIR", "HOME"):
             self.env[name] = str(folder / name)
@@ -19,7 +22,7 @@ class VirtualMicrophone:
         (folder / "HOME" / ".asoundrc").write_text("pcm.!default {type pulse}\nctl.!default {type pulse}\n")
         self.start()
 
-    def start(self):
+    def start(self) -> None:
         self.server = subprocess.Popen(
             ["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--disallow-exit",
              "-L", "module-native-protocol-unix",
@@ -33,7 +36,7 @@ class VirtualMicrophone:
             self.kill()
             raise
 
-    def _wait(self):
+    def _wait(self) -> None:
         give_up = time.monotonic() + 20
         while subprocess.run(
             ["pactl", "set-default-source", "vmic"], env=self.env, capture_output=True, check=False
@@ -42,15 +45,15 @@ class VirtualMicrophone:
                 raise RuntimeError("the sound server does not start")
             time.sleep(0.1)
 
-    def playing(self, path):
+    def playing(self, path: Path) -> subprocess.Popen[bytes]:
         """The process that plays a file."""
         return subprocess.Popen(["paplay", "-d", "vspk", str(path)], env=self.env)
 
-    def play(self, path):
+    def play(self, path: Path) -> None:
         """Play a file to its end."""
         if self.playing(path).wait(timeout=60):
             raise RuntimeError(f"paplay cannot play {path}")
 
-    def kill(self):
+    def kill(self) -> None:
         self.server.kill()
         self.server.wait()
