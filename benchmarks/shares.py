@@ -11,10 +11,9 @@ from __future__ import annotations
 import benchmarks.one_thread  # noqa: F401  isort: skip
 import argparse
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from benchmarks.running import place, run_main
 from edge_ser.commands._output import write_table
@@ -28,6 +27,7 @@ from edge_ser.models.checkpoint import save_checkpoint
 from edge_ser.training.data import LabelledClips, Taught, pool_corpora, with_answers
 from edge_ser.training.prior import adjust_logits
 from edge_ser.training.progress import progress_bar
+from edge_ser.training.run import trains
 
 
 def put_back(path: Path, fold: int, corpus: Corpus) -> tuple[Network, dict[str, Any]]:
@@ -36,18 +36,19 @@ def put_back(path: Path, fold: int, corpus: Corpus) -> tuple[Network, dict[str, 
     Raises
     ------
     EdgeSerError
-        None were taken out, or the corpora that it learnt from are not to be had.
+        None were taken out, it had a live teacher, or the corpora that it learnt from are not to be had.
     """
     model, meta = load_fold(path, fold, corpus)
     recipe = meta["training"]["recipe"]
     strength = recipe["fit"].get("logit_adjustment", 0.0)
     if not strength:
         raise EdgeSerError(f"no shares were taken out of {path}: its recipe has no logit_adjustment")
+    if recipe.get("live"):
+        raise EdgeSerError(f"{path} learnt beside other corpora, whose part in the shares is not known here")
     labels = model.config.labels
     pooled, known = pool_corpora(recipe["data"]["corpora"], labels)
-    clips = [clip for clip in with_answers(pooled) if clip.fold != fold]
-    nothing = Taught(*(torch.full((1, len(clips), width), torch.nan) for width in (len(labels), 3, 0)))
-    learnt = LabelledClips(clips, labels, known, nothing)
+    clips = [clip for clip in with_answers(pooled) if trains(clip, fold)]
+    learnt = LabelledClips(clips, labels, known, Taught.nothing(1, len(clips), len(labels)))
     adjust_logits(model, learnt, recipe["fit"].get("balance", 0.0), -strength)
     return model, meta
 
@@ -66,8 +67,8 @@ def main() -> None:
         found = fold_checkpoints(args.checkpoints)
         for (_, fold), path in found.items():
             save_checkpoint(Path(aside) / path.name, *put_back(path, fold, corpus))
-        heard = sum(clip.fold == fold for _, fold in found for clip in with_answers(corpus))
-        with progress_bar("clips", heard) as bar:
+        in_fold = Counter(clip.fold for clip in with_answers(corpus))
+        with progress_bar("clips", sum(in_fold[fold] for _, fold in found)) as bar:
             result = evaluate_checkpoints(aside, corpus, progress=bar.wrap)
     if args.out:
         write_json(args.out, result)

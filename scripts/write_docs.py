@@ -73,14 +73,14 @@ def runtimes(results: Path) -> str:
     """The shipped model on old and new runtimes, from ``scripts/check_runtimes.py``."""
     rows = []
     for one in read(results / "runtimes.json")["runtimes"]:
-        for precision in dict.fromkeys(check["precision"] for check in one["checks"]):
+        for precision in dict.fromkeys(check["precision"] for check in one["checks"]) or ("",):
             checks = {c["name"]: c for c in one["checks"] if c["precision"] == precision}
             ran = [check["ok"] for check in checks.values() if check["ok"] is not None]
             rows.append(
                 {
-                    "engine": f"{one['engine']} {precision}",
+                    "engine": f"{one['engine']} {precision}".strip(),
                     "runtime": ", ".join(f"{name} {version}" for name, version in one["versions"].items()),
-                    "passes": "refused" if not ran else "yes" if all(ran) else "**no**",
+                    "passes": "**no**" if not (checks and all(ran)) else "yes" if ran else "refused",
                     **{
                         name: f"{checks[name]['max_abs_error']:.1e}" if name in checks and ran else "-"
                         for name in ("answers", "chunks", "drift")

@@ -42,6 +42,11 @@ class Taught(NamedTuple):
     adv: Tensor  # (V, N, 3) in 0..1
     hint: Tensor  # (V, N, K), the teacher's features; K may be 0
 
+    @classmethod
+    def nothing(cls, views: int, clips: int, classes: int) -> Taught:
+        """What nobody says of so many."""
+        return cls(*(torch.full((views, clips, n), float("nan")) for n in (classes, 3, 0)))
+
     def pick(self, index: Tensor) -> Taught:
         """What it says of some of the clips."""
         return Taught(*(tensor[:, index] for tensor in self))
@@ -269,9 +274,7 @@ class ClipSet(LabelledClips):
         taught: Taught | None = None,
     ) -> None:
         if taught is None:
-            taught = Taught(
-                *(torch.full((len(views), len(clips), n), float("nan")) for n in (len(labels), 3, 0))
-            )
+            taught = Taught.nothing(len(views), len(clips), len(labels))
         super().__init__(clips, labels, known, taught)
         self.views = [[torch.from_numpy(f) for f in features] for features in views]
 

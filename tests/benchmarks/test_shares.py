@@ -31,16 +31,18 @@ def corpus(tmp_path: Path) -> Corpus:
                 name = f"{fold}-{emotion}-{i}.wav"
                 (tmp_path / name).write_bytes((tmp_path / "a.wav").read_bytes())
                 lines.append(f"{name},s{fold},{emotion},{fold}")
+    (tmp_path / "none.wav").write_bytes((tmp_path / "a.wav").read_bytes())
+    lines.append("none.wav,s2,calm,")  # in no fold, so that it trained nothing here
     (tmp_path / "mine.csv").write_text("\n".join(lines) + "\n")
     return load_corpus(str(tmp_path / "mine.csv"))
 
 
-def saved(folder: Path, strength: float) -> Path:
+def saved(folder: Path, strength: float, **more: object) -> Path:
     """A network without any bias, as if a run had written it."""
     model = build_model("stream72k", CONFIG | {"labels": ["angry", "calm", "sad"]}).eval()
     with torch.no_grad():
         model.emotion.bias.zero_()
-    recipe = {"data": {"corpora": [str(folder / "mine.csv")]}, "fit": {"logit_adjustment": strength}}
+    recipe = {"data": {"corpora": [str(folder / "mine.csv")]}, "fit": {"logit_adjustment": strength}} | more
     training = {"recipe": recipe, "held_out_fold": 1, "heard": ["s0"]}
     path = folder / "fold1-seed0.safetensors"
     meta = {"architecture": "stream72k", "config": model.config.to_dict(), "spec": SPEC.to_dict()}
@@ -62,3 +64,8 @@ def test_shares_of_the_training_speakers_come_back_as_far_as_they_were_taken_out
 def test_where_none_were_taken_out_there_is_nothing_to_put_back(corpus: Corpus, tmp_path: Path) -> None:
     with pytest.raises(EdgeSerError, match="its recipe has no logit_adjustment"):
         put_back(saved(tmp_path, 0.0), 1, corpus)
+
+
+def test_shares_of_a_live_run_are_not_guessed(corpus: Corpus, tmp_path: Path) -> None:
+    with pytest.raises(EdgeSerError, match="learnt beside other corpora"):
+        put_back(saved(tmp_path, 1.0, live={"views": 2}), 1, corpus)

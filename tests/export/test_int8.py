@@ -191,7 +191,7 @@ def strange(int8_bundle, source, tmp_path_factory):
 
 def test_a_channel_of_zeros_keeps_its_bias(strange):
     """A unit of its sums would be worth next to nothing, and 32 bits of them would not hold it."""
-    for name, (_, error) in strange.items():
+    for name, (_, error) in strange.items():  # without the three biases .36 and .072
         assert error.largest < 0.1 and error.mean < 0.01, (name, error)
 
 

@@ -18,6 +18,7 @@ from export.memory import Memory
 from export.report import write_report
 from export.sensitivity import Effect, Sweep, Trial
 from export.validation import Drop
+from tests.support import blank_pictures
 
 ABOUT = {"architecture": "stream72k", "parameters": 68_559, "macs_per_step": 1_310_000, "step_ms": 250.0}
 
@@ -80,11 +81,10 @@ def test_a_page_of_everything(tmp_path):
 
 
 @pytest.fixture
-def undrawn(monkeypatch):
-    """Pages without pictures, which take most of their time."""
-    for kind in ("error", "cost", "layer", "mixed"):
-        monkeypatch.setattr(f"export.report.{kind}_picture", lambda rows: None)
-    monkeypatch.setattr("export.report.picture", lambda *_: [])
+def undrawn():
+    """Pages of blank pictures, which take most of their time."""
+    with blank_pictures():
+        yield
 
 
 @pytest.mark.usefixtures("undrawn")

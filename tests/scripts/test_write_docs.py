@@ -1,5 +1,6 @@
 """scripts/write_docs.py: figures are replaced, and nothing else is lost."""
 
+import json
 import sys
 
 import pytest
@@ -33,6 +34,24 @@ def test_what_stands_between_is_made() -> None:
 def test_a_block_that_is_not_whole_is_refused(text) -> None:
     with pytest.raises(EdgeSerError, match="no <!-- end -->"):
         write_docs.rewrite(text, write_docs.ROOT)
+
+
+def test_a_runtime_has_a_row_for_each_precision_and_one_where_nothing_ran(tmp_path) -> None:
+    def check(name, precision, ok):
+        return {"name": name, "precision": precision, "ok": ok, "max_abs_error": None if ok is None else 0.25}
+
+    ran = [check("answers", "fp32", True), check("drift", "fp32", False), check("answers", "int8", None)]
+    runtimes = [
+        {"engine": "litert", "versions": {"old": "1"}, "checks": ran},
+        {"engine": "onnx", "versions": {"new": "2"}, "checks": []},
+    ]
+    (tmp_path / "runtimes.json").write_text(json.dumps({"runtimes": runtimes}))
+    lines = write_docs.runtimes(tmp_path).splitlines()[2:]
+    assert [[cell.strip() for cell in line.strip("|").split("|")] for line in lines] == [
+        ["litert fp32", "old 1", "**no**", "2.5e-01", "-", "2.5e-01"],
+        ["litert int8", "old 1", "refused", "-", "-", "-"],
+        ["onnx", "new 2", "**no**", "-", "-", "-"],
+    ]
 
 
 def test_each_document_is_told_of_and_the_others_are_made(tmp_path, monkeypatch, capsys) -> None:
