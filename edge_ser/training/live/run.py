@@ -13,6 +13,7 @@ from edge_ser.training.data import with_answers
 from edge_ser.training.live.fit import Trainee, fit_together
 from edge_ser.training.live.pool import Pool
 from edge_ser.training.live.source import Live, find_device
+from edge_ser.training.memory import keep_freed_memory
 from edge_ser.training.recipe import Recipe
 from edge_ser.training.run import (
     Run,
@@ -111,6 +112,7 @@ def run_live(
     encoder, device, only
         As of `Students`.
     """
+    keep_freed_memory()
     students = Students(recipe, runs_dir, encoder, device, only)
     for trainee, model in fit_together(list(students.trainees)):
         students.keep(trainee, model)

@@ -1,8 +1,6 @@
 """`edge_ser.perturb` for many clips at once, in torch: other voices, rooms, microphones and lines.
 
-The fields and chances are those of `edge_ser.perturb.Perturb`. Tempo is changed by a phase vocoder (Flanagan and
-Golden 1966; Laroche and Dolson 1999), which runs for all clips at once, where `edge_ser.perturb.tempo` looks for
-splices one after another.
+The fields and chances are those of `edge_ser.perturb.Perturb`.
 """
 
 from __future__ import annotations
@@ -20,15 +18,14 @@ from edge_ser.errors import EdgeSerError
 from edge_ser.perturb import Perturb
 from edge_ser.perturb.codecs import BAND_HZ
 from edge_ser.perturb.rooms import GAP_S
-from edge_ser.perturb.spectrum import DEEPEST, LIFTER, LOWEST_HZ, OCTAVES
+from edge_ser.perturb.spectrum import LOWEST_HZ, OCTAVES
 from edge_ser.training.live.mels import within
+from edge_ser.training.live.warps import played, stretched
 
 __all__ = ["check_perturb", "perturbed", "smooth"]
 
 Doubles = npt.NDArray[np.float64]
 
-_N_FFT, _HOP = 512, 128
-_TAPS = 16  # of the windowed sine cardinal that resamples
 _GAP = round(GAP_S * SAMPLE_RATE)
 _LINE_ORDER = 8
 _VOICES = 4  # of babble
@@ -84,12 +81,12 @@ def perturbed(
     semitones = draw.uniform(-how.pitch, how.pitch) * draw.happens(how.p_pitch)
     formants = draw.factor(how.p_formants, how.formants)
     pitch = 2 ** (semitones / 12)
-    played = speed * pitch  # tempo, pitch and formants move together; the vocoder puts the tempo right
+    faster = speed * pitch  # tempo, pitch and formants move together; the vocoder puts the tempo right
     size = waves.shape[1]
     slowest = 2 ** (how.pitch * (how.p_pitch > 0) / 12) * (1 + how.speed * (how.p_speed > 0))
     longest = smooth(math.ceil(size * slowest))
-    waves, lengths = _resampled(F.pad(waves, (0, longest - size)), lengths, draw.tensor(played))
-    waves, lengths = _stretched(waves, lengths, draw.tensor(tempo / pitch), draw.tensor(formants))
+    waves, lengths = played(F.pad(waves, (0, longest - size)), lengths, draw.tensor(faster))
+    waves, lengths = stretched(waves, lengths, draw.tensor(tempo / pitch), draw.tensor(formants))
     waves, lengths = waves[:, :size], lengths.clamp(max=size)
     waves = _in_rooms(waves, lengths, how, draw)
     waves = _in_noise(waves, lengths, how, draw)
@@ -114,92 +111,6 @@ class _Draw:
 
     def tensor(self, values: npt.ArrayLike) -> Tensor:
         return torch.as_tensor(np.asarray(values, np.float32), device=self.device)
-
-
-def _resampled(waves: Tensor, lengths: Tensor, factors: Tensor) -> tuple[Tensor, Tensor]:
-    """Each clip played at another speed: band-limited interpolation with a windowed sine cardinal."""
-    changed = factors != 1
-    size = waves.shape[1]
-    at = torch.arange(size, device=waves.device)[None] * factors[:, None].double()
-    below = at.floor().long()
-    part = (at - below).float()
-    band = (1 / factors).clamp(max=1.0)[:, None]  # what would come to lie above 8 kHz is left out
-    made = torch.zeros_like(waves)
-    half = _TAPS // 2
-    for tap in range(1 - half, half + 1):
-        place = below + tap
-        apart = part - tap
-        weight = band * torch.sinc(band * apart) * torch.cos(math.pi / 2 * apart / half).square()
-        weight = weight * ((place >= 0) & (place < size) & (apart.abs() < half))
-        made += weight * waves.gather(1, place.clamp(0, size - 1))
-    new = torch.where(changed, (lengths / factors).round().long().clamp(1, size), lengths)
-    made = torch.where(changed[:, None], made, waves)
-    return made * within(size, new), new
-
-
-def _stretched(waves: Tensor, lengths: Tensor, rates: Tensor, formants: Tensor) -> tuple[Tensor, Tensor]:
-    """Each clip at another tempo, its envelope moved along the frequencies."""
-    steady = (rates - 1).abs() <= 1e-4
-    changed = ~steady | (formants != 1)
-    size = waves.shape[1]
-    window = torch.hann_window(_N_FFT, device=waves.device).sqrt()
-    # all clips, whatever happens to them: a transform of another number of rows is another plan on an accelerator
-    spectrum = torch.stft(waves, _N_FFT, _HOP, window=window, return_complex=True)  # (B, bins, frames)
-    size_of, phase = spectrum.abs(), spectrum.angle()
-    size_of = size_of * _moved(size_of, formants)
-    frames = spectrum.shape[2]
-    at = torch.arange(frames, device=waves.device)[None] * rates[:, None]
-    inside = at <= frames - 1
-    below = at.floor().long().clamp(max=frames - 1)
-    above = (below + 1).clamp(max=frames - 1)
-    part = (at - below)[:, None]
-
-    def read(values: Tensor, place: Tensor) -> Tensor:
-        return values.gather(2, place[:, None].expand(-1, values.shape[1], -1))
-
-    magnitude = (1 - part) * read(size_of, below) + part * read(size_of, above)
-    due = torch.arange(_N_FFT // 2 + 1, device=waves.device)[:, None] * (2 * math.pi * _HOP / _N_FFT)
-    turn = read(phase, above) - read(phase, below) - due
-    turn = turn - 2 * math.pi * torch.round(turn / (2 * math.pi)) + due
-    # a frame's phase is that of the one before, turned on by what the sound turns there in one hop
-    walked = torch.cat([phase[:, :, :1], turn[:, :, :-1]], 2).double().cumsum(2).float()
-    heard = read(phase, torch.where(part[:, 0] < 0.5, below, above))
-    peak = _peaks(magnitude)
-    # bins around a peak are one partial: they keep the phases that they have to one another
-    walked = walked.gather(1, peak) + heard - heard.gather(1, peak)
-    walked = torch.where(steady[:, None, None], phase, walked)
-    made = torch.istft(
-        torch.polar(magnitude * inside[:, None], walked), _N_FFT, _HOP, window=window, length=size
-    )
-    waves = torch.where(changed[:, None], made, waves)
-    lengths = torch.where(steady, lengths, (lengths / rates).round().long().clamp(1, size))
-    return waves * within(size, lengths), lengths
-
-
-def _peaks(magnitude: Tensor) -> Tensor:
-    """The nearest local maximum along the bins of each bin (b, bins, frames), as its index."""
-    bins = torch.arange(magnitude.shape[1], device=magnitude.device)[None, :, None]
-    rows = magnitude.transpose(1, 2)
-    highest = F.max_pool1d(rows, 5, 1, 2).transpose(1, 2)
-    is_peak = magnitude >= highest
-    before = torch.where(is_peak, bins, -(1 << 20)).cummax(1).values
-    after = torch.where(is_peak, bins, 1 << 20).flip(1).cummin(1).values.flip(1)
-    return torch.where(bins - before <= after - bins, before, after)
-
-
-def _moved(magnitude: Tensor, factors: Tensor) -> Tensor:
-    """By how much the envelope of each bin (b, bins, frames) changes where formants move by a factor."""
-    bins = magnitude.shape[1]
-    cepstrum = torch.fft.irfft(torch.log(magnitude.square() + 1e-12) / 2, dim=1)
-    cepstrum[:, LIFTER : 1 - LIFTER] = 0
-    envelope = torch.fft.rfft(cepstrum, dim=1).real
-    at = (torch.arange(bins, device=magnitude.device)[None] / factors[:, None]).clamp(max=bins - 1)
-    below = at.long().clamp(max=bins - 2)
-    part = (at - below)[:, :, None]
-    index = below[:, :, None].expand_as(envelope)
-    moved = envelope.gather(1, index) * (1 - part) + envelope.gather(1, index + 1) * part
-    change = torch.exp((moved - envelope).clamp(-DEEPEST, DEEPEST))
-    return torch.where((factors != 1)[:, None, None], change, torch.ones_like(change))
 
 
 def _in_rooms(waves: Tensor, lengths: Tensor, how: Perturb, draw: _Draw) -> Tensor:
