@@ -15,7 +15,6 @@ import functools
 import importlib.metadata
 import math
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,8 +25,7 @@ import benchmarks.one_thread  # noqa: F401
 import torch
 from torch import Tensor
 
-from benchmarks.front_end import quartiles
-from benchmarks.running import count, place, run_main
+from benchmarks.running import beside_one_another, count, place, quartiles, run_main
 from edge_ser.files import write_json
 from edge_ser.training.ctc import ctc_align, ctc_loss
 from firmware_py.machine import describe_machine
@@ -98,12 +96,7 @@ def measured(shape: tuple[int, int, int, int], rounds: int) -> dict[str, Any]:
     runs["torch, value alone"] = lambda: torch.nn.functional.ctc_loss(*arguments, reduction="none")
     runs["ours, alignment"] = lambda: ctc_align(*arguments)
     results = {name: run() for name, run in runs.items()}
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    for _ in range(rounds):
-        for name, run in runs.items():
-            start = time.process_time()
-            run()
-            times[name].append(1e3 * (time.process_time() - start))
+    times = beside_one_another(runs, rounds)
     assert torch.allclose(
         results["torch's operations"][0], results["torch"][0], rtol=1e-5
     )  # a rival that is right

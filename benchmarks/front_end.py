@@ -29,7 +29,7 @@ import numpy as np
 
 from benchmarks.accuracy import accuracy
 from benchmarks.peers import ALONE, BATCH, FREE, HOP, OURS, Maker
-from benchmarks.running import count, length, place, run_main
+from benchmarks.running import beside_one_another, count, length, place, quartiles, run_main
 from edge_ser.corpora.roots import data_root
 from edge_ser.dsp import LogMelStream, MelSpec
 from edge_ser.errors import EdgeSerError
@@ -54,22 +54,10 @@ def speech_like(seconds: float) -> np.ndarray:
     return np.random.default_rng(0).normal(0, 0.1, int(seconds * RATE)).astype(np.float32)
 
 
-def quartiles(values: Iterable[float]) -> dict[str, float]:
-    """Median and quartiles, to four digits."""
-    low, middle, high = np.quantile(list(values), [0.25, 0.5, 0.75])
-    return {name: float(f"{v:.4g}") for name, v in (("median", middle), ("q1", low), ("q3", high))}
-
-
 def compared(runs: dict[str, Callable[[], Any]], frames: int, rounds: int) -> list[dict[str, Any]]:
     """Every run in every round: microseconds a frame, and the ratio to ours in the same round."""
-    for run in runs.values():
-        run()
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    for _ in range(rounds):
-        for name, run in runs.items():
-            start = time.process_time()
-            run()
-            times[name].append((time.process_time() - start) / frames * 1e6)
+    took = beside_one_another(runs, rounds)
+    times = {name: [1e3 * ms / frames for ms in own] for name, own in took.items()}
     ours = times[OURS]
     return [
         {

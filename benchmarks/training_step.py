@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,8 +20,7 @@ import benchmarks.one_thread  # noqa: F401
 import torch
 from torch import Tensor
 
-from benchmarks.front_end import quartiles
-from benchmarks.running import count, place, run_main
+from benchmarks.running import beside_one_another, count, place, quartiles, run_main
 from edge_ser.files import write_json
 from edge_ser.models.stream72k import Stream72k, Stream72kConfig
 from edge_ser.training.memory import keep_freed_memory
@@ -74,13 +72,7 @@ def main() -> int:
             runs = {
                 name: batch(kind(config), half=half) for name, kind in (("ours", Stream72k), ("torch", Plain))
             }
-            spent: dict[str, list[float]] = {name: [] for name in runs}
-            for round_ in range(args.rounds + 2):
-                for name, run in runs.items():
-                    start = time.process_time()
-                    run()
-                    if round_ > 1:  # the first compile and warm up
-                        spent[name].append(1e3 * (time.process_time() - start))
+            spent = beside_one_another(runs, args.rounds, warm=2)  # the first compile
             ratios = (a / b for a, b in zip(spent["torch"], spent["ours"], strict=True))
             rows.append(
                 {

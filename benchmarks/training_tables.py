@@ -257,6 +257,26 @@ def training_step(results: Path) -> str:
     return f"{machine_line(one['machine'])}; 32 crops of three seconds, one thread:\n\n{markdown_table(rows)}"
 
 
+def live_views(results: Path) -> str:
+    """A view of a live teacher, compiled and by torch's operations."""
+    one = read(results / "live_views.json")
+    rows = [
+        {
+            "a view's": row["step"],
+            "torch's operations, ms": f"{row['ms']['torch']['median']:.1f}" if "torch" in row["ms"] else "-",
+            "ours, ms": f"{row['ms']['ours']['median']:.1f}",
+            "times faster": "{median:.1f} ({q1:.1f} to {q3:.1f})".format(**row["times_ours"])
+            if "times_ours" in row
+            else "-",
+            "agree to, dB": f"{row['agreement_db']:.0f}" if "agreement_db" in row else "-",
+        }
+        for row in one["rows"]
+    ]
+    heard = "the encoder in " + ("bfloat16" if one["bfloat16"] else "float32")
+    about = f"{machine_line(one['machine'])}; two to three seconds of sound, one thread, {heard}"
+    return f"{about}:\n\n{markdown_table(rows)}"
+
+
 def ablation(results: Path) -> str:
     """What a recipe is worth without one thing or with one thing more."""
     return _variants(read(results / "ablation.json"))
@@ -322,6 +342,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
         ablation,
         ablation_rated,
         training_step,
+        live_views,
         condensed,
     )
 }

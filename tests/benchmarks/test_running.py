@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from benchmarks import faults, int8_folds, listening, soak, softening, study_costs
-from benchmarks.running import earlier, place, run_main
+from benchmarks.running import beside_one_another, earlier, place, quartiles, run_main
 from edge_ser.errors import EdgeSerError
 
 
@@ -100,3 +100,20 @@ def test_a_place_that_cannot_be_written(called, monkeypatch, tmp_path, capsys) -
     assert called(faults, "--out", tmp_path / "file" / "out.json") == 2
     assert "is no folder" in capsys.readouterr().err
     assert place(str(tmp_path / "out.json")) == tmp_path / "out.json"
+
+
+def test_runs_take_turns_and_the_first_rounds_do_not_count(monkeypatch) -> None:
+    clock = iter(range(100))
+    monkeypatch.setattr("benchmarks.running.time.process_time", lambda: next(clock) ** 2 / 1000)
+    order: list[str] = []
+    spent = beside_one_another(
+        {"a": lambda: order.append("a"), "b": lambda: order.append("b")}, rounds=2, warm=1
+    )
+    assert order == ["a", "b"] * 3
+    # the clock's steps grow: two of them are the first round's
+    assert spent == {"a": pytest.approx([5, 13]), "b": pytest.approx([9, 17])}
+
+
+def test_quartiles_are_of_four_digits() -> None:
+    assert quartiles([1, 2, 3, 4, 50000]) == {"median": 3.0, "q1": 2.0, "q3": 4.0}
+    assert quartiles([1 / 3])["median"] == 0.3333

@@ -162,7 +162,7 @@ class _Maker:
                 waves, samples = perturbed(waves, samples, self.plan.perturb, rng)
                 samples = samples.clamp(min=min(_LEAST, waves.shape[1]))
             if self.device.type == "cpu":  # elsewhere few sizes count for more than what is padding
-                waves = waves[:, : int(samples.max())]
+                waves = waves[:, : smooth(int(samples.max()))]
             made, own = self.mels(waves, samples)
             made = made[:, :frames]
             index = torch.from_numpy(part).to(self.device)

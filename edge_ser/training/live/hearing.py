@@ -14,6 +14,8 @@ from edge_ser.training.live.mels import LogMels, within
 
 __all__ = ["BatchListener"]
 
+_AT_ONCE = 16  # waves whose states a processor has in memory
+
 
 class BatchListener(nn.Module):
     """Hears waves padded to one length, each as it would be heard alone.
@@ -50,15 +52,21 @@ class BatchListener(nn.Module):
         -------
         Tensor (B, 2 * states * width) float32
         """
+        at_once = _AT_ONCE if waves.device.type == "cpu" else len(waves)
         with torch.inference_mode(), bfloat16(waves.device.type):
-            states, valid = self._states(waves, lengths)
-            weight = valid[:, :, None].float() / valid.sum(1)[:, None, None]
-            parts = []
-            for state in states:
-                state = state.float()
-                mean = (state * weight).sum(1)
-                spread = ((state - mean[:, None]).square() * weight).sum(1).sqrt()
-                parts += [mean, spread]
+            parts = zip(waves.split(at_once), lengths.split(at_once), strict=True)
+            return torch.cat([self._moments(*part) for part in parts])
+
+    def _moments(self, waves: Tensor, lengths: Tensor) -> Tensor:
+        """Means and deviations of some waves."""
+        states, valid = self._states(waves, lengths)
+        weight = valid[:, :, None].float() / valid.sum(1)[:, None, None]
+        parts = []
+        for state in states:
+            state = state.float()
+            mean = (state * weight).sum(1)
+            spread = ((state - mean[:, None]).square() * weight).sum(1).sqrt()
+            parts += [mean, spread]
         return torch.cat(parts, 1)
 
     def _states(self, waves: Tensor, lengths: Tensor) -> tuple[list[Tensor], Tensor]:

@@ -22,6 +22,7 @@ __all__ = ["played", "stretched"]
 
 _N_FFT, _HOP = 512, 128
 _TAPS = 16  # of the windowed sine cardinal that resamples
+_AT_ONCE = 8  # clips whose spectra a processor has in memory
 
 
 def _rows(happens: Tensor) -> Tensor:
@@ -114,21 +115,27 @@ def stretched(waves: Tensor, lengths: Tensor, rates: Tensor, formants: Tensor) -
     steady = (rates - 1).abs() <= 1e-4
     changed = ~steady | (formants != 1)
     size = waves.shape[1]
+    paces = torch.where(steady, 1.0, rates)
+    made = waves.clone()
     rows = _rows(changed)
-    if not len(rows):
-        return waves, lengths
-    own = waves[rows]
-    window = torch.hann_window(_N_FFT, device=waves.device).sqrt()
-    spectrum = torch.stft(own, _N_FFT, _HOP, window=window, return_complex=True)  # (B, bins, frames)
-    moving = _rows(formants[rows] != 1)
-    if len(moving):
-        spectrum[moving] *= _moved(spectrum[moving].abs(), formants[rows][moving])
-    vocode = _vocoded if waves.device.type == "cpu" else _vocoded_by_torch
-    spectrum = vocode(spectrum, torch.where(steady, 1.0, rates)[rows])
-    made = torch.istft(spectrum, _N_FFT, _HOP, window=window, length=size)
-    waves = waves.index_copy(0, rows, torch.where(changed[rows][:, None], made, own))
+    at_once = _AT_ONCE if waves.device.type == "cpu" else len(waves)
+    for first in range(0, len(rows), at_once):
+        some = rows[first : first + at_once]
+        own = _vocoded_waves(waves[some], paces[some], formants[some])
+        made[some] = torch.where(changed[some][:, None], own, waves[some])
     lengths = torch.where(steady, lengths, (lengths / rates).round().long().clamp(1, size))
-    return waves * within(size, lengths), lengths
+    return made * within(size, lengths), lengths
+
+
+def _vocoded_waves(waves: Tensor, rates: Tensor, formants: Tensor) -> Tensor:
+    """Waves (B, n) at other tempos and with other formants, as long as they were."""
+    window = torch.hann_window(_N_FFT, device=waves.device).sqrt()
+    spectrum = torch.stft(waves, _N_FFT, _HOP, window=window, return_complex=True)  # (B, bins, frames)
+    moving = _rows(formants != 1)
+    if len(moving):
+        spectrum[moving] *= _moved(spectrum[moving].abs(), formants[moving])
+    vocode = _vocoded if waves.device.type == "cpu" else _vocoded_by_torch
+    return torch.istft(vocode(spectrum, rates), _N_FFT, _HOP, window=window, length=waves.shape[1])
 
 
 def _vocoded(spectrum: Tensor, rates: Tensor) -> Tensor:
