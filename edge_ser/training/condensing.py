@@ -32,6 +32,7 @@ from edge_ser.training.data import ClipSet, check_folds, left_out, pool_corpora
 from edge_ser.training.fit import fit
 from edge_ser.training.progress import progress_bar
 from edge_ser.training.recipe import Recipe
+from edge_ser.training.run import tests, trains
 from edge_ser.training.views import ViewMaker, Views
 
 __all__ = ["Condensing", "run_condensing"]
@@ -107,11 +108,11 @@ class _Fold:
             folder,
         )
         recipe = experiment.student
-        train = [i for i, clip in enumerate(clips) if clip.fold is not None and clip.fold != fold]
+        train = [i for i, clip in enumerate(clips) if trains(clip, fold)]
         self.train, mine = [clips[i] for i in train], views.pick(train)
         self.features = mine.features[0]
         self.real = ClipSet(self.train, mine.features, labels, known)
-        self.test = [(clip, f) for clip, f in zip(clips, views.features[0], strict=True) if clip.fold == fold]
+        self.test = [(clip, f) for clip, f in zip(clips, views.features[0], strict=True) if tests(clip, fold)]
         self.shape = recipe.shape(labels)
         self.frames = round(recipe.fit.crop_s * recipe.spec.frame_rate)
         heard = sorted({clip.speaker for clip in self.train})

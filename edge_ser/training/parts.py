@@ -330,8 +330,6 @@ class LivePart:
         Of a batch, 0 to below 1.
     others_balance : float
         As ``[fit] balance``.
-    alone : bool
-        Whether the teacher hears each clip by itself, as the student does; else less the mean of its speaker's.
 
     Raises
     ------
@@ -346,7 +344,6 @@ class LivePart:
     others_views: int = 8
     others_share: float = 0.5
     others_balance: float = 0.3
-    alone: bool = False
 
     def __post_init__(self) -> None:
         ranges = {

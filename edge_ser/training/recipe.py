@@ -56,7 +56,6 @@ _LATER = (
     ("augment", "telephone"),
     ("augment", "early"),
     ("distil", "adv"),
-    ("live", "alone"),
 )
 
 
@@ -221,7 +220,7 @@ class Recipe:
             del fields["distil"], fields["perturb"]
         # What came later is left out where it says nothing, so that checkpoints of before still belong to their recipe.
         for table, name in _LATER:
-            if fields.get(table) is not None and not fields[table][name]:
+            if table in fields and not fields[table][name]:
                 del fields[table][name]
         if self.live is None:
             del fields["head"]

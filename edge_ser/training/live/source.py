@@ -149,7 +149,7 @@ class Live:
     def _make(self, fold: int | None) -> _Fold:
         live = self.recipe.live
         assert live is not None
-        heard = self._heard(self.clips, live.views)
+        heard = centred(self.pool.statistics(self.clips, live.views), self.clips)
         truths = Truths.of(self.clips, self.labels, self.known)
         teacher = FoldTeacher(heard[: live.fitted], truths, fold, self.recipe.head)
         index = np.array([i for i, clip in enumerate(self.clips) if trains(clip, fold)], np.int64)
@@ -158,16 +158,10 @@ class Live:
         others = None
         if self.others is not None:
             more = self.others[1]
-            others = Spoken(more, teacher.said(self._heard(more, live.others_views)))
+            others = Spoken(more, teacher.said(centred(self.pool.statistics(more, live.others_views), more)))
         shares = (live.others_share, live.others_balance) if others else (0.0, 0.0)
         clips = LiveSet(own, self.labels, self.known, self.pool, others, *shares, self._noise)
         return _Fold(clips, {} if fold is None else self._uar(teacher, heard, truths, fold))
-
-    def _heard(self, clips: list[Clip], views: int) -> torch.Tensor:
-        """What the teacher goes by: statistics (V, N, D) float16 of the first views."""
-        heard = self.pool.statistics(clips, views)
-        assert self.recipe.live is not None
-        return heard if self.recipe.live.alone else centred(heard, clips)
 
     def _uar(self, teacher: FoldTeacher, heard: torch.Tensor, truths: Truths, fold: int) -> dict[str, float]:
         held_out = np.flatnonzero(truths.fold == fold)

@@ -16,7 +16,7 @@ from tests.edge_ser.training.live.made import LABELS, bank_of, clips_of  # noqa:
 
 PERTURB = Path(__file__).resolve().parents[4] / "recipes" / "ravdess-live.toml"
 RECIPE = """
-name = "alone"
+name = "beside"
 perturb = "{perturb}"
 [data]
 corpora = ["own"]
@@ -24,7 +24,6 @@ folds = [0]
 [live]
 views = 2
 fitted = 2
-{more}
 [head]
 components = 8
 hint = 4
@@ -35,10 +34,10 @@ mixup = 0.0
 """
 
 
-def answers(folder: Path, more: str, louder: float) -> torch.Tensor:
+def answers(folder: Path, louder: float) -> torch.Tensor:
     """What is said of the clips of two folds, of whose one speaker all statistics are higher."""
-    path = folder / "alone.toml"
-    path.write_text(RECIPE.format(more=more, perturb=PERTURB))
+    path = folder / "beside.toml"
+    path.write_text(RECIPE.format(perturb=PERTURB))
     clips, bank = clips_of("own", 30), bank_of(30)
     heard = bank.heard.float()
     heard[:, [i for i, clip in enumerate(clips) if clip.speaker == "own-1"]] += louder
@@ -48,18 +47,5 @@ def answers(folder: Path, more: str, louder: float) -> torch.Tensor:
 
 
 def test_beside_a_speakers_others_what_all_of_them_have_in_common_says_nothing(tmp_path: Path) -> None:
-    calm, loud = (answers(tmp_path, "", louder) for louder in (0.0, 4.0))
+    calm, loud = (answers(tmp_path, louder) for louder in (0.0, 4.0))
     torch.testing.assert_close(calm, loud, rtol=0, atol=0.05)  # half precision
-
-
-def test_alone_a_clip_is_all_that_a_teacher_goes_by(tmp_path: Path) -> None:
-    calm, loud = (answers(tmp_path, "alone = true", louder) for louder in (0.0, 4.0))
-    assert (calm - loud).abs().max() > 0.5
-    assert not torch.equal(calm, answers(tmp_path, "", 0.0))
-
-
-def test_a_recipe_that_says_nothing_of_it_is_the_one_it_was(tmp_path: Path) -> None:
-    path = tmp_path / "alone.toml"
-    path.write_text(RECIPE.format(more="", perturb=PERTURB))
-    assert "alone" not in Recipe.read(path).to_dict()["live"]
-    assert Recipe.read(path, ["live.alone=true"]).to_dict()["live"]["alone"] is True
