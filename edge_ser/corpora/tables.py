@@ -11,6 +11,7 @@ from pathlib import Path
 
 from edge_ser.audio import AudioBlocks
 from edge_ser.corpora.base import ADV, Clip, Corpus, LeftOut, label_order
+from edge_ser.corpora.copies import without_copies
 from edge_ser.corpora.segments import seconds_of
 from edge_ser.errors import EdgeSerError
 
@@ -62,7 +63,8 @@ def load_csv(
     Returns
     -------
     Corpus
-        Where some rows have a fold and others none, those without are left out and listed in `left_out`.
+        Where some rows have a fold and others none, those without are left out and listed in `left_out`; so is a
+        recording that is a copy of one before it, byte for byte.
 
     Raises
     ------
@@ -126,7 +128,8 @@ def load_csv(
         raise EdgeSerError(
             f"{path} has emotions that are not among {', '.join(labels)}: {', '.join(sorted(set(found) - set(labels)))}"
         )
-    return Corpus(title, tuple(clips), labels or found, licence, citation, tuple(left_out))
+    kept, twice = without_copies(clips)
+    return Corpus(title, kept, labels or found, licence, citation, (*left_out, *twice))
 
 
 def _whole_file(row: Mapping[str, str], sound: Path, where: str) -> float | None:

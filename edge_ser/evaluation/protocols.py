@@ -9,6 +9,7 @@ import numpy as np
 
 from edge_ser.corpora import Clip, Corpus, LeftOut
 from edge_ser.corpora.base import label_order
+from edge_ser.corpora.copies import without_copies
 from edge_ser.errors import EdgeSerError
 
 __all__ = ["PROTOCOLS", "Plan", "Split", "merged", "plan", "restricted"]
@@ -61,7 +62,7 @@ class Plan:
 
 
 def merged(corpora: Sequence[Corpus]) -> Corpus:
-    """Several corpora as one, of the emotions that all of them have; other clips stand in ``left_out``.
+    """Several corpora as one, of the emotions that all of them have; other clips and copies stand in ``left_out``.
 
     Raises
     ------
@@ -83,9 +84,9 @@ def merged(corpora: Sequence[Corpus]) -> Corpus:
         twice = sorted({one for one in speakers if speakers.count(one) > 1})
         raise EdgeSerError(f"the speaker {twice[0]} is in two corpora; give speakers names of their own")
     parts = [restricted(corpus, common, "is not in every corpus") for corpus in corpora]
-    kept = [clip for part in parts for clip in part.clips]
+    kept, twice = without_copies(clip for part in parts for clip in part.clips)
     left = [one for part in parts for one in part.left_out]
-    return Corpus("+".join(names), tuple(kept), common, left_out=tuple(left))
+    return Corpus("+".join(names), kept, common, left_out=(*left, *twice))
 
 
 def restricted(corpus: Corpus, labels: Iterable[str], why: str) -> Corpus:

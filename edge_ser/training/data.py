@@ -11,6 +11,7 @@ from torch import Tensor
 
 from edge_ser.corpora import Clip, Corpus, load_corpus
 from edge_ser.corpora.base import label_order
+from edge_ser.corpora.copies import copies, without_copies
 from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError
 from edge_ser.training.augment import Augment, end_early, restyle, spread, warp
@@ -107,13 +108,14 @@ def pool_corpora(
         ]
     known = {c.name: tuple(label for label in c.labels if not labels or label in labels) for c in corpora}
     union = label_order(label for mine in known.values() for label in mine)
+    clips, twice = without_copies(clip for corpus in corpora for clip in corpus.clips)
     together = Corpus(
         name="+".join(known),
-        clips=tuple(clip for corpus in corpora for clip in corpus.clips),
+        clips=clips,
         labels=union,
         licence="; ".join(f"{c.name}: {c.licence}" for c in corpora),
         citation="; ".join(c.citation for c in corpora),
-        left_out=tuple(one for c in corpora for one in c.left_out),
+        left_out=(*(one for c in corpora for one in c.left_out), *twice),
         folding=" or ".join(dict.fromkeys(c.folding for c in corpora)),
     )
     return together, known
@@ -157,20 +159,28 @@ def check_folds(corpus: Corpus, wanted: Sequence[int], beside: Sequence[str] = (
     Raises
     ------
     EdgeSerError
-        There is no such fold, or one of its speakers is heard in training too; or all clips are of one emotion and none
-        is rated, so that there is nothing to tell apart.
+        There is no such fold, or one of its speakers or recordings is heard in training too; or all clips are of one
+        emotion and none is rated, so that there is nothing to tell apart.
     """
     if len(corpus.labels) == 1 and not any(clip.adv for clip in corpus.clips):
         raise EdgeSerError(
             f"all clips of {corpus.name} are {corpus.labels[0]}: a model needs two emotions at least to tell apart"
         )
-    heard = {clip.speaker for name in beside if wanted for clip in with_answers(load_corpus(name))}
+    heard = [clip for name in beside if wanted for clip in with_answers(load_corpus(name))]
+    speakers = {clip.speaker for clip in heard}
     for fold in wanted:
         _, test = corpus.split(fold)
-        if both := sorted({clip.speaker for clip in test} & heard):
+        if both := sorted({clip.speaker for clip in test} & speakers):
             raise EdgeSerError(
                 f"{both[0]} speaks in fold {fold} of {corpus.name}, which is held out, and in {' or '.join(beside)}, "
                 "which is heard: leave that speaker out there, or give two people two names"
+            )
+    clips = [*heard, *(clip for clip in corpus.clips if clip.fold in wanted)]
+    for place, first in copies([clip.path for clip in clips]).items():
+        if first < len(heard) <= place:
+            raise EdgeSerError(
+                f"{clips[place].path} of fold {clips[place].fold}, which is held out, is the same recording as "
+                f"{clips[first].path} of {clips[first].corpus}, which is heard: leave it out of one of them"
             )
 
 

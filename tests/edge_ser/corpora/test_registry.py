@@ -15,7 +15,7 @@ from edge_ser.errors import EdgeSerError
 def write_mine(path: Path) -> Path:
     rows = ["file,speaker,emotion,fold"]
     for i in range(6):
-        write_wav(path.parent / f"{i}.wav", np.zeros(160, np.float32))
+        write_wav(path.parent / f"{i}.wav", np.full(160, i / 10, np.float32))
         rows.append(f"{i}.wav,s{i % 3},{('sad', 'angry')[i // 3]},{min(i % 3, 1)}")
     path.write_text("\n".join(rows) + "\n")
     return path

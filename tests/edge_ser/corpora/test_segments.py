@@ -15,8 +15,8 @@ from edge_ser.errors import EdgeSerError
 
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
-    for name in "ab":
-        write_wav(tmp_path / f"{name}.wav", np.zeros(1600, np.float32))
+    for name, level in (("a", 0.0), ("b", 0.1)):
+        write_wav(tmp_path / f"{name}.wav", np.full(1600, level, np.float32))
     path = tmp_path / "t.csv"
     path.write_text(
         "file,start,end,speaker,emotion,arousal,dominance,valence,fold,votes\n"

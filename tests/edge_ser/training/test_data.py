@@ -179,6 +179,29 @@ def test_one_emotion_alone_is_nothing_to_learn(tmp_path: Path) -> None:
     check_folds(rated, (0,))  # the ratings are
 
 
+def test_a_recording_of_two_corpora_is_pooled_once(tmp_path: Path) -> None:
+    mine, yours = (write_tones(tmp_path, name, clips=clips) for name, clips in (("mine", 12), ("yours", 24)))
+    (tmp_path / "yours" / "5.wav").write_bytes((tmp_path / "mine" / "3.wav").read_bytes())
+    corpus, _ = pool_corpora([str(mine), str(yours)])
+    assert len(corpus) == 12 + 24 - 1
+    (left,) = corpus.left_out
+    assert left.what == "5.wav" and left.reason.startswith(
+        "the same recording as 3.wav, there of corpus mine and "
+    )
+
+
+def test_a_recording_that_is_held_out_is_not_heard_beside(tmp_path: Path) -> None:
+    mine, yours = (write_tones(tmp_path, name, clips=clips) for name, clips in (("mine", 12), ("yours", 24)))
+    corpus, _ = pool_corpora([str(mine)])
+    check_folds(corpus, (0, 1), [str(yours)])
+    held_out = next(clip.path for clip in corpus.clips if clip.fold == 1)
+    (tmp_path / "yours" / "5.wav").write_bytes(held_out.read_bytes())
+    check_folds(corpus, (0,), [str(yours)])
+    said = rf"{held_out.name} of fold 1, which is held out, is the same recording as .*5\.wav of yours, which is heard"
+    with pytest.raises(EdgeSerError, match=said):
+        check_folds(corpus, (0, 1), [str(yours)])
+
+
 def test_clips_without_emotion_stay_when_labels_are_chosen(tmp_path: Path) -> None:
     table = write_tones(tmp_path, "rated", ("sad", "angry"), 12, rated=True)
     table.write_text(table.read_text().replace(",sad,", ",,"))
