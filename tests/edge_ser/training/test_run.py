@@ -14,7 +14,7 @@ pytest.importorskip("torch")
 
 import torch
 
-from edge_ser.audio import write_wav
+from edge_ser.audio import load_audio, write_wav
 from edge_ser.cli import main
 from edge_ser.errors import EdgeSerError
 from edge_ser.models import build_model
@@ -227,7 +227,7 @@ def test_a_new_speaker_may_be_tested_on_and_does_not_train_what_is_trained(
     recipe, runs = write_recipe(tmp_path, table, "[0]"), tmp_path / "runs" / "tones"
     words = ["evaluate", "--corpus", str(table), "--checkpoints", str(runs), "--fold", "0"]
     assert run_train(tmp_path, recipe) == 0
-    (table.parent / "32.wav").write_bytes((table.parent / "31.wav").read_bytes())
+    write_wav(table.parent / "32.wav", load_audio(table.parent / "31.wav")[::-1])
     *_, last = table.read_text().splitlines(keepends=True)
     grown = table.read_text() + last.replace("31.wav,s3,", "32.wav,s4,")
     table.write_text(grown.removesuffix("1\n") + "0\n")
