@@ -84,9 +84,9 @@ def merged(corpora: Sequence[Corpus]) -> Corpus:
         twice = sorted({one for one in speakers if speakers.count(one) > 1})
         raise EdgeSerError(f"the speaker {twice[0]} is in two corpora; give speakers names of their own")
     parts = [restricted(corpus, common, "is not in every corpus") for corpus in corpora]
-    kept, twice = without_copies(clip for part in parts for clip in part.clips)
+    kept, copied = without_copies(clip for part in parts for clip in part.clips)
     left = [one for part in parts for one in part.left_out]
-    return Corpus("+".join(names), kept, common, left_out=(*left, *twice))
+    return Corpus("+".join(names), kept, common, left_out=(*left, *copied))
 
 
 def restricted(corpus: Corpus, labels: Iterable[str], why: str) -> Corpus:

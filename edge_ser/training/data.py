@@ -108,14 +108,14 @@ def pool_corpora(
         ]
     known = {c.name: tuple(label for label in c.labels if not labels or label in labels) for c in corpora}
     union = label_order(label for mine in known.values() for label in mine)
-    clips, twice = without_copies(clip for corpus in corpora for clip in corpus.clips)
+    clips, copied = without_copies(clip for corpus in corpora for clip in corpus.clips)
     together = Corpus(
         name="+".join(known),
         clips=clips,
         labels=union,
         licence="; ".join(f"{c.name}: {c.licence}" for c in corpora),
         citation="; ".join(c.citation for c in corpora),
-        left_out=(*(one for c in corpora for one in c.left_out), *twice),
+        left_out=(*(one for c in corpora for one in c.left_out), *copied),
         folding=" or ".join(dict.fromkeys(c.folding for c in corpora)),
     )
     return together, known
