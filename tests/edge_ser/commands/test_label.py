@@ -31,7 +31,9 @@ def corpus(tmp_path):
     for i in range(7):
         write_wav(folder / f"{i}.wav", noise(0.2, min(i, 5)))
         rows.append(f"{i}.wav,s{i % 2},{'angry' if i % 2 else 'calm'}")
-    with (folder / "6.wav").open("ab") as file:  # the same bytes, too, would be a copy, which a corpus leaves out
+    with (folder / "6.wav").open(
+        "ab"
+    ) as file:  # the same bytes, too, would be a copy, which a corpus leaves out
         file.write(b"note\2\0\0\0hi")
     (folder / "metadata.csv").write_text("\n".join(rows) + "\n")
     return folder
