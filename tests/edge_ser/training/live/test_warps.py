@@ -114,3 +114,24 @@ def test_of_clips_that_stay_as_they_are_nothing_is_made() -> None:
     ones = torch.ones(3)
     for found, new in (warps.played(waves, lengths, ones), warps.stretched(waves, lengths, ones, ones)):
         assert torch.equal(found, waves) and torch.equal(new, lengths)
+
+
+def test_an_accelerators_way_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By torch's operations, on all clips whatever happens to them."""
+    waves, lengths = sounds(24)
+    chance = torch.Generator().manual_seed(1)
+    factors, rates, formants = (
+        torch.exp(0.2 * torch.randn(24, generator=chance) * (torch.rand(24, generator=chance) < 0.7))
+        for _ in range(3)
+    )
+
+    def made() -> tuple[Tensor, Tensor]:
+        return warps.stretched(*warps.played(waves, lengths, factors), rates, formants)
+
+    ours, new = made()
+    monkeypatch.setattr(warps, "_rows", lambda happens: torch.arange(len(happens)))
+    monkeypatch.setattr(warps, "_interpolated", warps._interpolated_by_torch)
+    monkeypatch.setattr(warps, "_vocoded", warps._vocoded_by_torch)
+    theirs, same = made()
+    assert torch.equal(new, same)
+    assert (ours - theirs).square().sum() < 1e-6 * ours.square().sum()
