@@ -115,7 +115,7 @@ class Bank:
         folder = cache / f"live-{plan.key(clips, listener.whisper.identity)[:32]}"
         folder.mkdir(parents=True, exist_ok=True)
         maker: _Maker | None = None
-        views = []
+        whole: dict[str, Tensor] = {}
         for number in progress(range(plan.views)):
             path = folder / f"{number}.pt"
             if not path.exists():
@@ -124,8 +124,11 @@ class Bank:
                 torch.save(dict(zip(_PARTS, maker.view(number), strict=True)), aside)
                 os.replace(aside, path)
             found = torch.load(path, weights_only=True, map_location=device)
-            views.append([found[name] for name in _PARTS])
-        return cls(*(torch.stack(part) for part in zip(*views, strict=True)))
+            for name in _PARTS:
+                if name not in whole:
+                    whole[name] = found[name].new_empty(plan.views, *found[name].shape)
+                whole[name][number] = found[name]
+        return cls(**whole)
 
 
 _PARTS = tuple(field.name for field in dataclasses.fields(Bank))

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from edge_ser.corpora import Clip
 from edge_ser.training.live.bank import Bank
+from edge_ser.training.memory import give_back_freed_memory
 
 __all__ = ["Pool"]
 
@@ -36,16 +37,17 @@ class Pool:
 
     def __init__(self, banks: Iterable[tuple[Sequence[Clip], Bank]]) -> None:
         self._places: dict[str, _Place] = {}
-        first, made = 0, []
+        first = 0
+        made: list[list[Tensor]] = [[], [], []]
         for clips, bank in banks:
             views, count = bank.frames.shape
             paths = {str(clip.path): i for i, clip in enumerate(clips)}
             self._places[clips[0].corpus] = _Place(first, paths)
             first += views * count
-            made.append(bank)
-        self.features = torch.cat([bank.features.flatten(0, 1) for bank in made])
-        self.frames = torch.cat([bank.frames.flatten() for bank in made])
-        self.heard = torch.cat([bank.heard.flatten(0, 1) for bank in made])
+            for parts, own in zip(made, (bank.features, bank.frames, bank.heard), strict=True):
+                parts.append(own.flatten(0, 1))
+            del bank, own
+        self.features, self.frames, self.heard = map(_joined, made)
 
     @classmethod
     def load(cls, clips: Sequence[Clip], bank: Callable[[list[Clip]], Bank]) -> Pool:
@@ -67,3 +69,16 @@ class Pool:
         first, stride = self.rows(clips)
         place = first[None] + np.arange(views)[:, None] * stride
         return self.heard[torch.as_tensor(place, device=self.heard.device)]
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    """One tensor of all rows; each part is let go when it is copied, as two of everything may be more than there is."""
+    whole = parts[0].new_empty(sum(map(len, parts)), *parts[0].shape[1:])
+    first = 0
+    while parts:
+        part = parts.pop(0)
+        whole[first : first + len(part)] = part
+        first += len(part)
+        del part
+        give_back_freed_memory()
+    return whole
