@@ -34,8 +34,30 @@ def test_freed_memory_is_used_again() -> None:
     assert faults("assert keep_freed_memory()") < 100
 
 
+GIVEN_BACK = """
+import numpy as np
+from edge_ser.training.memory import give_back_freed_memory, keep_freed_memory
+keep_freed_memory()
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096 / 1e6
+large = np.ones(100_000_000, np.uint8)
+small = np.ones(1_000_000, np.uint8)  # above it, so that the top of the heap is not what is free
+del large
+kept = resident()
+assert give_back_freed_memory()
+print(kept - resident())
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's malloc")
+def test_what_is_given_back_is_no_longer_resident() -> None:
+    done = subprocess.run([sys.executable, "-c", GIVEN_BACK], capture_output=True, text=True, check=True)
+    assert float(done.stdout) > 95
+
+
 def test_elsewhere_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
-    from edge_ser.training.memory import keep_freed_memory
+    from edge_ser.training.memory import give_back_freed_memory, keep_freed_memory
 
     monkeypatch.setattr(sys, "platform", "darwin")
-    assert not keep_freed_memory()
+    assert not keep_freed_memory() and not give_back_freed_memory()
