@@ -29,5 +29,5 @@ def test_one_row_of_at_least_one(numbers) -> None:
 
 @pytest.mark.parametrize("number", [np.nan, np.inf])
 def test_finite_ones(number) -> None:
-    with pytest.raises(EdgeSerError, match="not finite"):
+    with pytest.raises(EdgeSerError, match="the wave holds a sample that is not finite"):
         as_wave([0.0, number])
