@@ -77,6 +77,8 @@ def test_pandas_in_and_out(paths):
     out = table.fit_transform(frame)
     assert list(out.columns) == list(vector_names(SPEC)) and len(out) == len(paths)
     np.testing.assert_array_equal(table.transform(frame["file"]).to_numpy(), out.to_numpy())
+    with pytest.raises(EdgeSerError, match="a table of 2 columns is no list of sound files"):
+        table.transform(frame.assign(speaker="a"))
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])

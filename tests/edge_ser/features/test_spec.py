@@ -87,5 +87,12 @@ def test_what_is_not_there(tmp_path):
         VectorSpec.from_dict(fields)
 
 
+def test_frames_that_are_no_table_are_a_sentence():
+    with pytest.raises(
+        EdgeSerError, match="frames of the feature vector's description must be a table, not 3"
+    ):
+        VectorSpec.from_dict(load_spec("speech").to_dict() | {"frames": 3})
+
+
 def test_only_the_whole_needs_no_functionals():
     assert vector_names(VectorSpec(FeatureSpec(), (), (), ("duration", "level"))) == ("duration", "level")
