@@ -176,8 +176,13 @@ def _recordings(X: Any) -> list[Any]:
         raise TypeError(f"a list of sound files or of waveforms is needed, not {type(X).__name__}")
     if not len(X):
         raise EdgeSerError("there are 0 recordings; at least one is needed")
-    if isinstance(X, np.ndarray) and X.ndim == 2 and X.shape[1] == 1 and X.dtype.kind in "OU":
-        X = X[:, 0]  # a table of one column of paths
+    if isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype.kind in "OU":  # a table, of one column of paths
+        if X.shape[1] == 1:
+            X = X[:, 0]
+        elif any(isinstance(item, str | os.PathLike) for item in X.flat):
+            raise EdgeSerError(
+                f"a table of {X.shape[1]} columns is no list of sound files; give the column that names them"
+            )
     paths = [isinstance(item, str | os.PathLike) for item in X]
     if all(paths):
         return [Path(item) for item in X]

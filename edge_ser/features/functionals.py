@@ -130,7 +130,7 @@ def summarise(frames: npt.ArrayLike, functionals: Sequence[str], times: npt.Arra
     Raises
     ------
     EdgeSerError
-        An unknown functional, no frames, or NaN or infinite values.
+        An unknown functional, no frames, times that do not ascend, or NaN or infinite values.
 
     Examples
     --------
@@ -146,6 +146,8 @@ def summarise(frames: npt.ArrayLike, functionals: Sequence[str], times: npt.Arra
     seconds = np.asarray(times, dtype=np.float64)
     if seconds.shape != (len(values),):
         raise EdgeSerError(f"functionals need a time for each of {len(values)} frames, not {seconds.shape}")
+    if not np.isfinite(seconds).all() or (np.diff(seconds) <= 0).any():
+        raise EdgeSerError("the times of frames must be finite, each later than the one before")
     if not np.isfinite(values).all():
         raise EdgeSerError("functionals of NaN or infinite values have no meaning; replace them first")
     courses = _Courses(values, seconds)

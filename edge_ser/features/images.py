@@ -93,8 +93,8 @@ def mel_image(
         Interpolate every recording to that width, or see `fitted_width`; padding is silence.
     span_db : float, optional
         The image lies in -1..1, up to its own loudest point and so many decibels down, and does not tell how loud the
-        recording is. When left out its values are those of the front end (``mean`` and ``scale``), as networks of
-        `edge_ser.models` hear them.
+        recording is; silence is -1. When left out its values are those of the front end (``mean`` and ``scale``), as
+        networks of `edge_ser.models` hear them.
 
     Returns
     -------
@@ -112,7 +112,10 @@ def mel_image(
         raise EdgeSerError(f"{np.size(wave)} samples are less than one frame of {spec.n_fft}")
     silence = ((10 if spec.power == 2 else 20) * np.log10(spec.floor) - spec.mean) / spec.scale
     if span_db is not None:
-        image = np.maximum(2.0 * (image - image.max()) * spec.scale / span_db + 1.0, -1.0)
+        loudest = image.max()
+        image = np.maximum(2.0 * (image - loudest) * spec.scale / span_db + 1.0, -1.0)
+        if loudest <= silence + 1e-4 / spec.scale:  # nothing in it is loud
+            image = np.full_like(image, -1.0)
         silence = -1.0
     if columns is None:
         return np.ascontiguousarray(image, np.float32)

@@ -52,12 +52,12 @@ def mel_picture(
     EdgeSerError
         Bad audio, or no frame of it.
     """
+    if not np.size(wave) or (frames is not None and frames < 1):
+        raise EdgeSerError("the recording has no frame to draw")
     bands = melspectrogram(wave, n_fft=n_fft, hop_length=hop_length, n_mels=n_mels, power=1.0)
     if frames is not None:
         bands = bands[:frames]
         bands = np.concatenate([bands, np.zeros((frames - len(bands), n_mels), np.float32)])
-    if not bands.size:
-        raise EdgeSerError("the recording has no frame to draw")
     logs = np.log(bands.astype(np.float64) + _LEAST)
     low, high = float(logs.min()), float(logs.max())
     grey = np.rint(255 * (logs - low) / (high - low)) if high > low else np.zeros(logs.shape)
@@ -90,9 +90,9 @@ def window_picture(
     EdgeSerError
         Bad audio, no frame of it, an unknown window, or no side.
     """
-    power = spectrogram(wave, n_fft=n_fft, hop_length=hop_length, window=window, power=2.0).astype(np.float64)
-    if not power.size or side < 1:
+    if not np.size(wave) or side < 1:
         raise EdgeSerError("a picture of a spectrogram needs a frame of sound and a side of at least 1")
+    power = spectrogram(wave, n_fft=n_fft, hop_length=hop_length, window=window, power=2.0).astype(np.float64)
     loudest = max(float(power.max()), 1e-20)
     levels = 10 * np.log10(np.maximum(power, loudest * 10 ** (-_SPAN_DB / 10)))
     picture = scaled_to(levels.T[::-1].astype(np.float32), side, side)
@@ -103,6 +103,8 @@ def window_picture(
 def scaled_to(picture: npt.NDArray[Any], rows: int, columns: int) -> npt.NDArray[Any]:
     """A picture (uint8 or float32) in another size, smoothed where it becomes smaller, as Pillow's bilinear does."""
     image = require("PIL.Image", extra="plot", purpose="pictures of spectrograms")
+    if rows < 1 or columns < 1:
+        raise EdgeSerError(f"a picture cannot be made one of {rows} x {columns}")
     made = image.fromarray(np.ascontiguousarray(picture))
     return np.array(made.resize((columns, rows), image.Resampling.BILINEAR))
 
@@ -185,7 +187,7 @@ def read_pictures(
             try:
                 with image.open(path) as opened:
                     grey = np.array(opened.convert("L"))
-            except OSError as error:
+            except (OSError, SyntaxError, ValueError) as error:  # Pillow calls a broken chunk bad syntax
                 raise EdgeSerError(f"{path} is no picture that can be read: {error}") from error
             pictures.append((scaled_to(grey, rows, columns).astype(np.float32) / 255 - 0.5) / 0.5)
             truth.append(number)

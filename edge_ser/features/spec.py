@@ -88,6 +88,10 @@ class VectorSpec:
             A field is missing, unknown or out of its range.
         """
         require_fields(cls, fields, "the feature vector's description")
+        if not isinstance(fields["frames"], Mapping):
+            raise EdgeSerError(
+                f"frames of the feature vector's description must be a table, not {fields['frames']!r}"
+            )
         return cls(**{**fields, "frames": FeatureSpec.from_dict(fields["frames"])})
 
 

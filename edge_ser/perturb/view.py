@@ -132,6 +132,8 @@ class Perturb:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if field.name in ("codecs", "mix_with"):
+                if not isinstance(value, list | tuple) or not all(isinstance(name, str) for name in value):
+                    raise EdgeSerError(f"{field.name} must be a list of names, not {value!r}")
                 object.__setattr__(self, field.name, tuple(value))
             elif not isinstance(field.default, tuple):
                 low, high = (0, 1) if field.name.startswith("p_") else _LIMITS[field.name]

@@ -8,7 +8,6 @@ import json
 import numpy as np
 import pytest
 
-from edge_ser import manifest
 from edge_ser.bundle import load_bundle
 from edge_ser.cli import main
 from edge_ser.dsp import log_mel
@@ -37,7 +36,7 @@ from edge_ser.models.checkpoint import load_checkpoint, save_checkpoint  # noqa:
 from export.exporter import export_checkpoint  # noqa: E402
 from export.source import Source  # noqa: E402
 from export.to_onnx_int8 import to_onnx_int8  # noqa: E402
-from export.window import LONGEST_S, as_convolutions, plan_window  # noqa: E402
+from export.window import plan_window  # noqa: E402
 
 LABELS = ["angry", "happy", "neutral", "sad"]
 SOUNDS = hard_sounds(3.0)
@@ -226,12 +225,6 @@ def test_networks_of_the_studies(name, takes, tmp_path):
     np.testing.assert_allclose(list(answer.emotion.values()), shares, atol=2e-5)
 
 
-def test_a_network_on_waveforms_alone_says_so(tmp_path):
-    model, _ = load_checkpoint(save("cnn-1d", tmp_path))
-    with pytest.raises(EdgeSerError, match="hears waveforms alone"):
-        plan_window(model, model.spec, takes="features")
-
-
 def test_a_layer_behind_the_mean_rounds_its_input_by_each_windows_own_range(tmp_path):
     """One vector a window: a static range that holds an odd sound leaves too few steps for speech."""
     onnx = pytest.importorskip("onnx")
@@ -292,59 +285,6 @@ def test_commands(exported, tmp_path, capsys):
         if command[0] == "bench":
             assert all(run["step_ms"]["p50"] > 0 for run in json.loads(out)["runs"] if run["ok"])
     assert {run["engine"] for run in json.loads(out)["runs"] if run["ok"]} == {"onnx", "litert"}
-
-
-def test_folding_and_convolutions_are_the_same_function():
-    for name in ("wav2small-72k", "mobilenetv4-s"):
-        torch.manual_seed(0)
-        model = build_model(name, {"labels": LABELS, "n_mels": 26 if name.startswith("wav") else 64}).eval()
-        for module in model.modules():
-            if isinstance(module, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
-                module.running_mean.normal_(std=0.3)
-                module.running_var.uniform_(0.5, 2.0)
-        plain = as_convolutions(model.fold())
-        left = [
-            module
-            for module in plain.modules()
-            if isinstance(module, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d)
-        ]
-        assert left == []
-        linear = [n for n, module in plain.named_modules() if isinstance(module, torch.nn.Linear)]
-        assert sorted(linear) == ["adv", "emotion"]
-        features = torch.randn(1, 130, model.config.n_mels)
-        with torch.no_grad():
-            wanted = model.answer(model.body(features, None))
-            given = plain.answer(plain.body(features, None))
-        for one, other in zip(given, wanted, strict=True):
-            torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
-
-
-def test_plans(checkpoint):
-    model, _ = load_checkpoint(checkpoint)
-    plan = plan_window(model, model.spec, window_s=2.0, hop_s=0.5)
-    assert (plan.samples, plan.step_frames, plan.takes, plan.form) == (32000, 250, "waveform", "window")
-    assert plan_window(model, model.spec, takes="features").shape == (1, model.spec.frames(80000), 26)
-    with pytest.raises(EdgeSerError, match="at least one step"):
-        plan_window(model, model.spec, window_s=0.01)
-    with pytest.raises(EdgeSerError, match="at least one frame"):
-        plan_window(model, model.spec, hop_s=1e-4)
-    with pytest.raises(EdgeSerError, match="at most 600 s in whole steps"):
-        plan_window(model, model.spec, window_s=600.0, hop_s=0.372)
-    assert plan_window(model, model.spec, window_s=600.0).samples == LONGEST_S * 16000
-    assert LONGEST_S == manifest._MAX_WINDOW_S
-    mobile = build_model("mobilenetv4-s", {"labels": LABELS, "n_mels": 64})
-    with pytest.raises(EdgeSerError, match="--input features"):
-        plan_window(mobile, mobile.spec, takes="waveform")
-    with pytest.raises(EdgeSerError, match="another front end"):
-        plan_window(model, dataclasses.replace(model.spec, fmin=50.0))
-
-
-@pytest.mark.parametrize("seconds", ["nan", "inf", "-inf", "-1", "0", "1e9"])
-@pytest.mark.parametrize("option", ["--window", "--hop"])
-def test_lengths_that_cannot_be(checkpoint, tmp_path, capsys, option, seconds):
-    call = ["export", str(checkpoint), "--out", str(tmp_path / "a"), "--format", "onnx"]
-    assert main([*call, f"{option}={seconds}"]) == 2
-    assert f"{option} must be more than 0 s and at most 600 s" in capsys.readouterr().err
 
 
 def test_bad_use_is_one_sentence(checkpoint, tmp_path, capsys):

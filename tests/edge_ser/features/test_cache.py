@@ -104,6 +104,31 @@ def test_what_killed_processes_left_is_swept_and_what_is_being_written_is_not(ca
     assert (cache.get(cache.key("a", {})) == VALUES).all()
 
 
+def test_what_another_process_sweeps_first_is_not_counted(cache, monkeypatch):
+    cache.folder.mkdir()
+    for name in ("aside-a", "aside-b"):
+        (cache.folder / name).write_bytes(b"half")
+        os.utime(cache.folder / name, (time.time() - 7200,) * 2)
+    unlink = Path.unlink
+
+    def late(path, missing_ok=False):
+        if path.name == "aside-a":
+            unlink(path)
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", late)
+    assert cache.sweep() == 1
+    assert list(cache.folder.iterdir()) == []
+
+
+def test_what_is_no_number_is_neither_kept_nor_described(cache):
+    with pytest.raises(ValueError):
+        cache.put(cache.key("a", {}), np.array([{}]))
+    assert not cache.folder.exists()
+    with pytest.raises(ValueError):
+        cache.key("a", {"threshold": float("nan")})
+
+
 def test_a_file_in_the_folders_place_is_a_sentence(tmp_path):
     (tmp_path / "cache").write_text("not a folder")
     cache = Cache(tmp_path / "cache")
@@ -116,6 +141,9 @@ def test_a_file_in_the_folders_place_is_a_sentence(tmp_path):
 def test_it_lies_where_xdg_says(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cache_root() == tmp_path / "edge-ser" / "features" == Cache().folder
+    assert repr(Cache()) == f"Cache({str(cache_root())!r})"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert Cache("~/mine").folder == tmp_path / "mine"
     for ignored in ("relative/path", ""):
         monkeypatch.setenv("XDG_CACHE_HOME", ignored)
         assert cache_root() == Path.home() / ".cache" / "edge-ser" / "features"

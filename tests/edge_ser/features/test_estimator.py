@@ -16,6 +16,7 @@ from edge_ser.features import Cache, VectorSpec, feature_vector, vector_names
 sklearn = pytest.importorskip("sklearn", reason="scikit-learn is not installed (extra 'features')")
 
 from sklearn.base import clone  # noqa: E402
+from sklearn.exceptions import NotFittedError  # noqa: E402
 from sklearn.utils.estimator_checks import check_estimator  # noqa: E402
 
 from edge_ser.features import FeatureTable  # noqa: E402
@@ -44,10 +45,12 @@ def test_scikit_learns_own_checks():
     failed = [f"{r['check_name']}: {r['exception']}" for r in results if r["status"] == "failed"]
     assert failed == []
     assert sum(r["status"] == "passed" for r in results) > 25
+    assert FeatureTable(TINY).__sklearn_tags__().input_tags.string
     assert {r["check_name"] for r in results if r["status"] == "xfail"} == set(EXPECTED_TO_FAIL)
 
 
 def test_parameters_survive_get_set_and_clone():
+    assert FeatureTable().get_params() == {"spec": "speech", "cache": False, "n_jobs": 1}
     table = FeatureTable(SPEC, cache=True, n_jobs=3)
     assert table.get_params() == {"spec": SPEC, "cache": True, "n_jobs": 3}
     assert clone(table).get_params() == table.get_params()
@@ -77,6 +80,8 @@ def test_pandas_in_and_out(paths):
     out = table.fit_transform(frame)
     assert list(out.columns) == list(vector_names(SPEC)) and len(out) == len(paths)
     np.testing.assert_array_equal(table.transform(frame["file"]).to_numpy(), out.to_numpy())
+    with pytest.raises(EdgeSerError, match="a table of 2 columns is no list of sound files"):
+        table.transform(frame.assign(speaker="a"))
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
@@ -87,8 +92,26 @@ def test_the_cache_is_used(paths, tmp_path, n_jobs):
     assert len(entries) == len(paths)
     np.testing.assert_array_equal(FeatureTable(SPEC, cache=Cache(folder)).fit_transform(paths), first)
     assert {p: p.read_bytes() for p in folder.glob("??/*")} == entries
+    FeatureTable(SPEC).fit_transform(paths)
+    assert not (tmp_path / "xdg").exists()
     FeatureTable(SPEC, cache=True).fit_transform(paths)
     assert len(list((tmp_path / "xdg" / "edge-ser" / "features").glob("??/*"))) == len(paths)
+
+
+def test_as_many_processes_as_asked_for(paths, monkeypatch):
+    from edge_ser.features import estimator
+
+    asked, extract = [], estimator.extract
+    monkeypatch.setattr(estimator, "extract", lambda *a, jobs, **k: asked.append(jobs) or extract(*a, **k))
+    for n_jobs in (1, 3):
+        FeatureTable(SPEC, n_jobs=n_jobs).fit_transform(paths[:1])
+    assert asked == [1, 3]
+
+
+def test_what_was_not_fitted_says_so():
+    for ask in (lambda table: table.transform([np.zeros(1000)]), FeatureTable.get_feature_names_out):
+        with pytest.raises(NotFittedError):
+            ask(FeatureTable(SPEC))
 
 
 def test_a_step_of_a_pipeline_searched_over():
@@ -119,12 +142,15 @@ def test_what_cannot_be_done_is_a_sentence(paths, sounds, monkeypatch):
         table.transform([np.array([np.nan] + [0.0] * 1000)])
     with pytest.raises(EdgeSerError, match="is one file; give a list"):
         table.transform(str(paths[0]))
+    with pytest.raises(EdgeSerError, match="is one file; give a list"):
+        table.transform(paths[0])
     with pytest.raises(EdgeSerError, match="not both at once"):
         table.transform([paths[0], np.zeros(1000)])
     with pytest.raises(EdgeSerError, match="0 recordings"):
         table.transform([])
-    with pytest.raises(TypeError, match="not int"):
-        table.transform(3)
+    for single in (3, np.array(0.5)):
+        with pytest.raises(TypeError, match=f"is needed, not {type(single).__name__}"):
+            table.transform(single)
     with pytest.raises(EdgeSerError, match="no feature set 'loud'"):
         FeatureTable("loud").fit(paths)
     with pytest.raises(EdgeSerError, match="the features want 8000 Hz"):

@@ -10,11 +10,13 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from edge_ser.audio import load_audio, write_wav
+from edge_ser.dsp.compute import use_features_backend
 from edge_ser.errors import EdgeSerError, MissingExtraError
 from edge_ser.features import Cache, CacheError
 from edge_ser.features.extraction import extract
@@ -86,17 +88,33 @@ def test_the_cache_knows_code_backend_and_module(sounds, tmp_path, monkeypatch):
         return result.cached
 
     assert [cached(), cached()] == [False, True]
-    monkeypatch.setattr(module, "code_version", lambda name: "other code")
+    named = []
+    monkeypatch.setattr(module, "code_version", lambda name: named.append(name) or "other code")
     assert [cached(), cached()] == [False, True]
+    next(module.extract([sounds / "0.wav"], partial(partial(computes.slow), seconds=0.0), {}))
+    assert set(named) == {computes.__name__}  # partial's own is none of it
+    version = module.metadata.version
+    for package in ("numpy", "numba", "soundfile", "soxr"):
+        monkeypatch.setattr(
+            module.metadata, "version", lambda name, other=package: "9" if name == other else version(name)
+        )
+        assert [cached(), cached()] == [False, True], package
     monkeypatch.setattr(module, "features_backend", lambda: "other")
     assert [cached(), cached()] == [False, True]
 
 
-def test_code_version_is_that_of_the_source():
+def test_code_version_is_that_of_the_source(tmp_path, monkeypatch):
     from edge_ser.features.extraction import code_version
 
     assert code_version(computes.__name__) == code_version(computes.__name__)
     assert code_version(computes.__name__) != code_version("edge_ser.features.vector")
+    # a module's words count, not its name alone
+    versions = set()
+    for words in ("a = 1", "a = 2"):
+        (tmp_path / "mine.py").write_text(words)
+        monkeypatch.setitem(sys.modules, "mine", SimpleNamespace(__file__=str(tmp_path / "mine.py")))
+        versions.add(code_version.__wrapped__("mine"))
+    assert len(versions) == 2
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
@@ -137,7 +155,13 @@ def test_what_is_no_files_fault_ends_it(sounds, jobs, tmp_path):
         list(extract(paths, computes.lacking, {}, jobs=jobs))
     (tmp_path / "file").write_text("")
     with pytest.raises(CacheError, match="--no-cache"):
-        list(extract(paths, computes.stats, {}, cache=Cache(tmp_path / "file"), jobs=jobs))
+        extract(paths, computes.stats, {}, cache=Cache(tmp_path / "file"), jobs=jobs)  # before any work
+    cache = Cache(tmp_path / "cache")
+    results = extract(paths, computes.stats, {}, cache=cache, jobs=jobs)
+    shutil.rmtree(cache.folder)
+    cache.folder.write_text("")
+    with pytest.raises(CacheError, match="--no-cache"):  # nor is this one file's fault
+        list(results)
     with pytest.raises(EdgeSerError, match="at least 1, not 0"):
         extract(paths, computes.stats, {}, jobs=0)
 
@@ -151,6 +175,26 @@ def test_both_processes_work(sounds):
     """Files are shared, in order: neither this process nor the worker does them all."""
     pids = [int(r.values[0]) for r in extract([sounds / "0.wav"] * 100, computes.who, {}, jobs=2)]
     assert len(set(pids)) == 2 and os.getpid() in pids
+
+
+def test_workers_compute_as_this_process_does(sounds):
+    pytest.importorskip("numba", reason="numba is not installed (extra 'fast')")
+    use_features_backend("numba")  # EDGE_SER_FEATURES says otherwise
+    try:
+        results = extract([sounds / "0.wav"] * 100, computes.backend, {}, jobs=2)
+        found = {(int(r.values[0]), int(r.values[1])) for r in results}
+    finally:
+        use_features_backend(None)
+    assert len(found) == 2 and {compiled for _, compiled in found} == {1}
+
+
+def test_what_was_left_written_aside_is_swept(sounds, tmp_path):
+    cache = Cache(tmp_path / "cache")
+    cache.folder.mkdir()
+    (cache.folder / "aside-old").write_bytes(b"half")
+    os.utime(cache.folder / "aside-old", (time.time() - 7200,) * 2)
+    extract([sounds / "0.wav"], computes.stats, {}, cache=cache)
+    assert list(cache.folder.glob("aside-*")) == []
 
 
 def test_no_files_give_no_results():

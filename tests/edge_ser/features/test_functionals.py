@@ -107,8 +107,14 @@ def test_bad_input_is_a_sentence():
         summarise([[1.0]], ["q101"], [0.0])
     with pytest.raises(EdgeSerError, match=r"\(frames, features\), not \(0, 3\)"):
         summarise(np.zeros((0, 3)), ["mean"], [])
-    with pytest.raises(EdgeSerError, match="a time for each of 2 frames"):
-        summarise(np.zeros((2, 3)), ["mean"], [0.0])
+    with pytest.raises(EdgeSerError, match=r"\(frames, features\), not \(2,\)"):
+        summarise([1.0, 2.0], ["mean"], [0.0, 1.0])
+    for times in ([0.0], [0.0, 1.0, 2.0], [[0.0], [1.0]]):
+        with pytest.raises(EdgeSerError, match="a time for each of 2 frames"):
+            summarise(np.zeros((2, 3)), ["mean"], times)
+    for times in ([0.0, 0.0], [1.0, 0.0], [0.0, np.nan], [-np.inf, 0.0]):
+        with pytest.raises(EdgeSerError, match="each later than the one before"):
+            summarise([[1.0], [2.0]], ["mean"], times)
     with pytest.raises(EdgeSerError, match="NaN or infinite"):
         summarise([[np.nan]], ["mean"], [0.0])
     assert summarise([[1.0, 2.0]], [], [0.0]).shape == (2, 0)

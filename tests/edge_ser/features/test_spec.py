@@ -29,6 +29,16 @@ def test_full_has_everything():
     assert set(spec.names) == set(FEATURES) and set(spec.whole) == set(WHOLE)
 
 
+def test_sets_are_what_they_are_said_to_be():
+    speech, classic = load_spec("speech"), load_spec("classic")
+    frames = speech.frames
+    assert (frames.n_fft / frames.sample_rate, frames.hop_length / frames.sample_rate) == (0.032, 0.01)
+    assert (frames.n_mels, frames.n_mfcc) == (40, 20)
+    assert speech.whole == ("duration", "snr", "voiced") and classic.whole == ("snr", "tempo")
+    assert classic.frames.n_mfcc == 40 and classic.functionals == ("mean", "std", "min", "max")
+    assert VectorSpec().functionals == ("mean", "std") and VectorSpec().whole == ()
+
+
 def test_toml_says_what_differs_from_its_set(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text(
@@ -37,6 +47,7 @@ def test_toml_says_what_differs_from_its_set(tmp_path):
     classic = load_spec("classic")
     frames = dataclasses.replace(classic.frames, n_fft=1024, edges=(0.0, 100.0))
     assert load_spec(path) == VectorSpec(frames, ("rms",), ("q10",), classic.whole)
+    path = path.rename(tmp_path / "MINE.TOML")
     path.write_text("")
     assert load_spec(path) == load_spec("speech")
 
@@ -51,6 +62,7 @@ def test_toml_says_what_differs_from_its_set(tmp_path):
         ("names = [1]", "names must be a list of names"),
         ("whole = ['duration', 'duration']", "whole holds duration twice"),
         ("functionals = []", "needs names with functionals"),
+        ("names = []", "needs names with functionals"),
         ("names = []\nfunctionals = []\nwhole = []", "needs names with functionals"),
         ("frames = 3", "frames must be a table"),
         ("set = ['speech']", r"no feature set \['speech'\]; there are speech"),
@@ -85,6 +97,13 @@ def test_what_is_not_there(tmp_path):
     del fields["whole"]
     with pytest.raises(EdgeSerError, match="description lacks whole"):
         VectorSpec.from_dict(fields)
+
+
+def test_frames_that_are_no_table_are_a_sentence():
+    with pytest.raises(
+        EdgeSerError, match="frames of the feature vector's description must be a table, not 3"
+    ):
+        VectorSpec.from_dict(load_spec("speech").to_dict() | {"frames": 3})
 
 
 def test_only_the_whole_needs_no_functionals():

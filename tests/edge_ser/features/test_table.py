@@ -15,7 +15,7 @@ import pytest
 from edge_ser.audio import load_audio, write_wav
 from edge_ser.dsp.features import FeatureSpec
 from edge_ser.errors import EdgeSerError
-from edge_ser.features import VectorSpec, extract_rows, feature_vector, find_recordings
+from edge_ser.features import Cache, FeatureRows, VectorSpec, extract_rows, feature_vector, find_recordings
 from edge_ser.features.recordings import Recording
 from tests.support import need_corpus
 
@@ -43,7 +43,8 @@ def test_a_folder_with_a_table_is_a_corpus(corpus):
     assert [r.path.name for r in recordings] == ["a.wav", "b.wav", "c.wav"] and not left_out
     assert recordings[0].known["emotion"] == "happy" and recordings[0].known["fold"] == 0
     assert "emotion" not in recordings[1].known
-    by_table, _ = find_recordings([str(corpus / "metadata.csv")])
+    shutil.copy(corpus / "metadata.csv", corpus / "TABLE.CSV")
+    by_table, _ = find_recordings([str(corpus / "TABLE.CSV")])
     assert [(r.path, r.known["speaker"]) for r in by_table] == [
         (r.path, r.known["speaker"]) for r in recordings
     ]
@@ -66,6 +67,19 @@ def test_a_folder_of_official_names_is_that_corpus(sounds, tmp_path):
     assert recording.known["emotion"] == "angry"
 
 
+def test_a_collection_of_sounds_has_its_labels_folds_and_speakers(tmp_path, monkeypatch):
+    monkeypatch.setenv("EDGE_SER_DATA", str(tmp_path))
+    for file in ("esc10/audio/1-100032-A-0", "esc10/audio/stray", "fsdd/recordings/7_george_0"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        write_wav(tmp_path / f"{file}.wav", np.zeros(100))
+    recordings, left_out = find_recordings(["esc10", "fsdd"])
+    assert [dict(recording.known) for recording in recordings] == [
+        {"corpus": "esc10", "label": "dog bark", "fold": 1},
+        {"corpus": "fsdd", "label": "7", "speaker": "fsdd-george"},
+    ]
+    assert [one.what for one in left_out] == ["audio/stray.wav"]
+
+
 def test_what_is_no_source_is_a_sentence(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(EdgeSerError, match="empty holds no sound files"):
@@ -79,6 +93,8 @@ def test_what_is_no_source_is_a_sentence(tmp_path):
     assert find_recordings([tmp_path / "gone.wav"])[0] == [
         Recording(tmp_path / "gone.wav")
     ]  # said when its turn comes
+    (tmp_path / "notes.txt").write_text("no sound")
+    assert find_recordings([tmp_path / "notes.txt"])[0] == [Recording(tmp_path / "notes.txt")]  # as this is
 
 
 def test_rows_are_the_vectors_and_what_is_known(corpus, sounds):
@@ -90,6 +106,36 @@ def test_rows_are_the_vectors_and_what_is_known(corpus, sounds):
     assert rows.known["speaker"][3] is None
     for file, values in zip(rows.known["file"], rows.values, strict=True):
         np.testing.assert_array_equal(values, feature_vector(load_audio(file), SPEC))
+
+
+def test_cache_processes_and_progress_are_those_asked_for(corpus, tmp_path, monkeypatch):
+    from edge_ser.features import table
+
+    asked, seen, work = [], [], table.extract
+    monkeypatch.setattr(table, "extract", lambda *a, jobs, **k: asked.append(jobs) or work(*a, **k))
+
+    def watched(results):
+        for result in results:
+            seen.append((result.path.name, result.cached))
+            yield result
+
+    recordings = find_recordings([corpus])[0]
+    for jobs in (1, 3):
+        extract_rows(recordings, SPEC, cache=Cache(tmp_path / "cache"), jobs=jobs, progress=watched)
+    assert asked == [1, 3]
+    assert seen == [(f"{name}.wav", cached) for cached in (False, True) for name in "abc"]
+
+
+def test_a_column_has_one_type_that_holds_all_of_it():
+    known = {
+        "file": ["a", "b"], "fold": [0, 1], "take": [3, None], "score": [0.5, 1], "mixed": [1, "x"],
+        "none": [None, None],
+    }  # fmt: skip
+    records = FeatureRows(known, (), np.zeros((2, 0), np.float32), SPEC).to_records()
+    assert records["fold"].dtype == np.int64 and records["fold"].tolist() == [0, 1]
+    np.testing.assert_array_equal(records["take"], [3, np.nan])
+    assert records["score"].tolist() == [0.5, 1.0]
+    assert records["mixed"].tolist() == ["1", "x"] and records["none"].tolist() == ["", ""]
 
 
 def test_a_file_gives_back_what_was_written(corpus, tmp_path):
@@ -110,8 +156,8 @@ def test_a_file_gives_back_what_was_written(corpus, tmp_path):
         assert held["fold"].tolist() == [0, 1, 0] and held["emotion"].tolist() == ["happy", "", "sad"]
         np.testing.assert_array_equal(held["arousal"], [0.5, np.nan, 0.25])
     before = (tmp_path / "t.npz").read_bytes()
-    rows.write(tmp_path / "t.npz")
-    assert (tmp_path / "t.npz").read_bytes() == before
+    rows.write(tmp_path / "T.NPZ")
+    assert (tmp_path / "T.NPZ").read_bytes() == before
 
 
 def test_records_and_pandas_hold_the_same(corpus, tmp_path):
@@ -123,8 +169,9 @@ def test_records_and_pandas_hold_the_same(corpus, tmp_path):
     frame = rows.to_pandas()
     assert list(frame.columns) == list(records.dtype.names) and frame["mfcc_0_mean"].dtype == np.float32
     assert frame["emotion"].isna().tolist() == [False, True, False]
-    pytest.importorskip("pyarrow", reason="pyarrow is not installed (extra 'features')")
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed (extra 'features')")
     rows.write(tmp_path / "t.parquet")
+    assert parquet.read_table(tmp_path / "t.parquet").column_names == list(frame.columns)
     pandas.testing.assert_frame_equal(pandas.read_parquet(tmp_path / "t.parquet"), frame, check_dtype=False)
 
 
@@ -169,4 +216,5 @@ def test_real_recordings(tmp_path):
     assert len(recordings) == 1439 and len(left_out) == 1
     rows, failed = extract_rows(recordings[::160], SPEC)
     assert not failed and len(rows) == 9 and set(rows.known["corpus"]) == {"ravdess"}
+    assert "duration" not in rows.known  # of the header, which may not be what is heard
     assert Path(rows.known["file"][0]).is_file()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -54,6 +56,27 @@ def test_the_whole():
     assert 0.4 < got["voiced"] < 0.6
     silent = named(np.zeros(8000, np.float32), spec)
     assert silent["level"] == -100 and silent["snr"] == 0
+    assert named(1e-3 * loud, spec)["level"] == pytest.approx(10 * np.log10(np.mean(loud**2)) - 60, abs=0.01)
+    assert named(np.concatenate([np.zeros(8000, np.float32), loud]), spec)["snr"] == 100
+    assert named(loud[:512], VectorSpec(FeatureSpec(n_fft=512, hop_length=600), (), (), ("snr",)))["snr"] == 0
+
+
+def test_signal_and_noise_are_a_tenth_of_the_frames_each():
+    levels = np.repeat([0.03, 1e-3, 0.03, 1.0, 0.03], [16000, 7200, 17600, 7200, 16000])  # 0.45 s of 4
+    wave = levels * np.random.default_rng(0).normal(0, 0.1, 64000)
+    got = named(wave, VectorSpec(SPEECH.frames, (), (), ("snr",)))
+    assert got["snr"] == pytest.approx(60, abs=1.5)
+
+
+def test_a_frame_is_voiced_below_a_fifth_of_aperiodicity():
+    # a voice that noise drowns by and by
+    noise = np.linspace(0, 0.3, 16000) * np.random.default_rng(2).normal(size=16000)
+    x = (wave(1.0) + noise).astype(np.float32)
+    course = frame_features(x, SPEECH.frames, names=["aperiodicity"])["aperiodicity"]
+    below = [float((course < limit).mean()) for limit in (0.1, 0.2, 0.4)]
+    assert below[0] + 0.02 < below[1] < below[2] - 0.02 and below[1] < 0.45
+    got = named(x, VectorSpec(SPEECH.frames, (), (), ("voiced",)))
+    assert got["voiced"] == pytest.approx(below[1], abs=1e-6)
 
 
 def test_pitch_is_that_of_the_voiced_frames():
@@ -62,14 +85,27 @@ def test_pitch_is_that_of_the_voiced_frames():
     got = named(np.concatenate([noise, wave(0.5, f0=200.0)]), spec)
     assert got["f0_median"] == pytest.approx(200, rel=0.01)
     assert named(noise, spec) == {"f0_median": 0, "f0_std": 0}
+    single = VectorSpec(FeatureSpec(n_fft=2048, hop_length=4000), ("f0",), ("mean",))
+    assert named(wave()[:2048], single)["f0_mean"] == pytest.approx(150, rel=0.02)
 
 
-def test_tempo_is_that_of_clicks():
-    clicks = np.zeros(16000 * 6, np.float32)
-    clicks[:: 16000 // 2] = 1.0  # two a second
-    got = named(
-        np.convolve(clicks, np.hanning(64))[: len(clicks)].astype(np.float32), VectorSpec(whole=("tempo",))
-    )
+@pytest.mark.parametrize("hop_length", [160, 256])
+def test_the_slope_of_pitch_is_per_second_across_a_pause(hop_length):
+    # 150 Hz and 60 more each second; noise from 0.4 to 1.1 s
+    at = np.arange(24000) / 16000
+    phase = 2 * np.pi * (150 * at + 30 * at**2)
+    x = 0.1 * sum(np.sin(k * phase) / k for k in range(1, 15))
+    x[6400:17600] = np.random.default_rng(0).normal(0, 0.1, 11200)
+    spec = VectorSpec(dataclasses.replace(SPEECH.frames, hop_length=hop_length), ("f0",), ("slope",))
+    assert named(x.astype(np.float32), spec)["f0_slope"] == pytest.approx(60, rel=0.05)
+
+
+@pytest.mark.parametrize(("sample_rate", "hop_length"), [(16000, 512), (16000, 256), (12000, 256)])
+def test_tempo_is_that_of_clicks(sample_rate, hop_length):
+    clicks = np.zeros(sample_rate * 6, np.float32)
+    clicks[:: sample_rate // 2] = 1.0  # two a second
+    wave = np.convolve(clicks, np.hanning(64))[: len(clicks)].astype(np.float32)
+    got = named(wave, VectorSpec(FeatureSpec(sample_rate, hop_length=hop_length), (), (), ("tempo",)))
     assert got["tempo"] == pytest.approx(120, rel=0.04)
 
 

@@ -33,9 +33,12 @@ def test_each_octave_has_its_share(make, slope):
     assert np.allclose(np.diff(octaves), slope, atol=0.5)
 
 
-def test_brown_noise_falls_twice_as_fast():
+def test_brown_noise_falls_twice_as_fast_and_is_white_below_20_hz():
     noise = coloured_noise(1 << 18, rng(), -6.02)
     assert band_db(noise, 500, 600) - band_db(noise, 4000, 4100) == pytest.approx(18.06, abs=1.5)
+    # power in proportion to hz ** -2: 18 Hz of what it is at 20, and its integral from 40 to 80 Hz
+    wanted = 10 * np.log10(18 / 20**2 / (1 / 40 - 1 / 80))
+    assert band_db(noise, 2, 20) - band_db(noise, 40, 80) == pytest.approx(wanted, abs=1)
 
 
 @LAW
@@ -66,6 +69,7 @@ def test_an_excerpt_has_its_length_and_is_never_silent(length, samples, seed):
     cut = excerpt(sound, samples, rng(seed))
     assert is_wave(cut, samples)
     assert cut.any()
+    assert not np.shares_memory(cut, sound)
     if samples < length:
         assert cut.tobytes() in sound.tobytes()
 
@@ -80,12 +84,36 @@ def test_an_excerpt_of_a_bark_is_not_its_pause():
     assert len({excerpt(sound, 16000, rng(seed)).tobytes() for seed in range(50)}) > 45
 
 
+def test_an_excerpt_has_a_tenth_of_the_mean_energy():
+    # the squares of three samples are 1 and 0.08 and 0.12 of their mean
+    mean = 1 / (3 - 0.2)
+    sound = np.sqrt([0.08 * mean, 1, 0.12 * mean]).astype(np.float32)
+    found = {float(excerpt(sound, 1, rng(seed))[0]) for seed in range(40)}
+    assert found == {float(sound[1]), float(sound[2])}
+    # and the last stretch is one of them
+    assert excerpt([0.0, 0.0, 0.0, 1.0], 3, rng()).tolist() == [0, 0, 1]
+
+
 def test_a_sound_that_repeats_has_no_click_where_it_begins_again():
     # at its end a slow wave stands elsewhere than at its beginning
-    sound = tone(30.0, 0.21)
-    cut = excerpt(sound, 20000, rng(4))
-    assert np.abs(np.diff(cut)).max() < 3 * np.abs(np.diff(sound)).max()
-    assert np.abs(cut).max() < 1.5 * np.abs(sound).max()
+    for seconds in (0.21, 0.2183):
+        sound = tone(30.0, seconds)
+        cut = excerpt(sound, 20000, rng(4))
+        assert np.abs(np.diff(cut)).max() < 3 * np.abs(np.diff(sound)).max()
+        assert np.abs(cut).max() < 1.5 * np.abs(sound).max()
+    assert len({excerpt(sound, 20000, rng(seed)).tobytes() for seed in range(9)}) == 9  # it begins anywhere
+
+
+def test_where_a_sound_repeats_the_powers_of_its_ends_add_up_to_one():
+    # of a constant: 1 and, over 160 samples of each round, sine and cosine of one angle
+    angle = np.pi / 2 * (np.arange(160) + 0.5) / 160
+    cut = np.sort(excerpt(np.ones(4000), 2 * (4000 - 160), rng()))
+    assert (cut[:-320] == 1).all()
+    assert np.allclose(cut[-320:], np.repeat(np.sort(np.sin(angle) + np.cos(angle)), 2), atol=1e-6)
+
+
+def test_ends_that_cancel_are_no_silence():
+    assert excerpt([1.0, 0.0, 0.0, -1.0], 9, rng()).any()
 
 
 def test_babble_is_of_several_voices_at_one_level():
@@ -96,8 +124,18 @@ def test_babble_is_of_several_voices_at_one_level():
     assert not np.array_equal(talk, babble(voices, 16000, rng(1), talkers=4))
     alone = babble(voices[1:2], 16000, rng(), talkers=1)
     assert level_db(alone) == pytest.approx(0, abs=1e-3)
-    # more talkers than voices: all of them at least once
+    # more talkers than voices
     assert is_wave(babble(voices[:2], 800, rng(), talkers=5), 800)
+
+
+def test_nobody_speaks_twice_while_there_are_enough():
+    # each voice is a tone of its own, so that a spectrum tells who speaks and how loud
+    voices = [level * tone(200.0 * k) for k, level in enumerate((1, 0.1, 2, 1, 0.01, 1, 1, 1), 1)]
+    for seed in range(3):
+        for talkers, options in ((6, {}), (3, {"talkers": 3}), (8, {"talkers": 8})):
+            talk = babble(voices, 8000, rng(seed), **options)
+            powers = 2 * np.abs(np.fft.rfft(talk)[100:801:100] / 8000) ** 2
+            assert np.allclose(np.sort(powers), [0] * (8 - talkers) + [1 / talkers] * talkers, atol=1e-4)
 
 
 @LAW
@@ -135,12 +173,16 @@ def test_a_whole_share_is_one_of_both():
         (lambda: add_noise(tone(100), np.zeros(100), 0, rng()), "silent"),
         (lambda: add_noise(tone(100), tone(50), float("nan"), rng()), "signal to noise"),
         (lambda: mix(tone(100), np.zeros(100), 0.5), "silent"),
+        (lambda: add_noise(tone(100), tone(50), -60.1, rng()), "signal to noise"),
+        (lambda: add_noise(tone(100), tone(50), 120.1, rng()), "signal to noise"),
         (lambda: mix(tone(100), tone(50), 1.1), "share"),
+        (lambda: mix(tone(100), tone(50), -0.1), "share"),
         (lambda: babble([], 100, rng()), "voices"),
         (lambda: babble([tone(100)], 100, rng(), talkers=0), "talkers"),
         (lambda: white_noise(0, rng()), "sample"),
         (lambda: excerpt(tone(100), 0, rng()), "sample"),
-        (lambda: coloured_noise(10, rng(), 20), "octave"),
+        (lambda: coloured_noise(10, rng(), 12.1), "octave"),
+        (lambda: coloured_noise(10, rng(), -12.1), "octave"),
     ],
 )
 def test_what_cannot_be_is_refused(call, words):

@@ -48,7 +48,8 @@ def test_it_is_the_convolution():
 @given(st.floats(0.1, 3), st.floats(-10, 20), st.integers(0, 9))
 def test_a_made_room_has_the_figures_asked_for(rt60_s, direct_db, seed):
     room = room_response(rt60_s, direct_db, np.random.default_rng(seed))
-    assert room[0] == 1 and not room[1:40].any()
+    assert room[0] == 1 and not room[1:40].any() and room[40] != 0
+    assert len(room) == 40 + round(rt60_s * RATE)
     assert level_db(room[:1]) - 10 * np.log10((room[1:].astype(np.float64) ** 2).sum()) == pytest.approx(
         direct_db, abs=1e-3
     )
@@ -74,7 +75,10 @@ def test_echoes_follow_and_do_not_precede():
     [
         lambda: reverberate(tone(100), np.zeros(10)),
         lambda: reverberate(tone(100), []),
-        lambda: room_response(0, 0, np.random.default_rng(0)),
+        lambda: room_response(0.049, 0, np.random.default_rng(0)),
+        lambda: room_response(5.1, 0, np.random.default_rng(0)),
+        lambda: room_response(1, -30.1, np.random.default_rng(0)),
+        lambda: room_response(1, 60.1, np.random.default_rng(0)),
         lambda: room_response(1, float("nan"), np.random.default_rng(0)),
     ],
 )

@@ -57,8 +57,14 @@ def test_a_constant_stays_one(factor, level):
     assert np.allclose(tempo(np.full(5000, level, np.float32), factor), level, atol=1e-6)
 
 
+@pytest.mark.parametrize("factor", [0.8, 1.2])
+def test_an_offset_changes_no_splice(factor):
+    voice = vowel(120, 0.5)
+    assert np.abs(tempo(voice + np.float32(0.5), factor) - 0.5 - tempo(voice, factor)).max() < 1e-4
+
+
 @LAW
-@given(st.floats(0.5, 2), st.sampled_from([0.125, 0.5, 8.0]), st.integers(0, 5))
+@given(st.floats(0.5, 2), st.sampled_from([2.0**-13, 0.125, 0.5, 8.0]), st.integers(0, 5))
 def test_tempo_does_not_depend_on_the_level(factor, gain, seed):
     wave = noise_of(4000, seed)
     assert np.array_equal(tempo(gain * wave, factor), gain * tempo(wave, factor))
@@ -156,3 +162,9 @@ def test_speed_filters_what_would_fold_back():
 def test_factors_out_of_range_are_refused(work, factor):
     with pytest.raises(EdgeSerError, match=r"must be 0\.25 to 4"):
         work(tone(100), factor)
+
+
+@pytest.mark.parametrize("semitones", [-12.1, 12.1, float("nan")])
+def test_semitones_out_of_range_are_refused(semitones):
+    with pytest.raises(EdgeSerError, match=r"must be -12 to 12"):
+        pitch(tone(100), semitones)

@@ -228,17 +228,58 @@ def test_other_speech_is_named_as_a_corpus():
         {"speed": -0.1},
         {"snr_db": (30, 0)},
         {"snr_db": 10},
+        {"snr_db": (10,)},
         {"snr_db": (0, 10, 20)},
         {"snr_db": (0, 1000)},
         {"lowpass_hz": (10, 4000)},
         {"codecs": ("amr",)},
         {"codecs": ()},
+        {"codecs": 3},
+        {"codecs": (1,)},
     ],
 )
 def test_wrong_fields_are_named(fields):
     [name] = fields
     with pytest.raises(EdgeSerError, match="codec" if name == "codecs" else name):
         Perturb(**fields)
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high"),
+    [
+        *((f"p_{step}", 0, 1) for step in STEPS if step not in ("mix", "codec")),
+        ("speed", 0, 0.5),
+        ("tempo", 0, 1),
+        ("pitch", 0, 12),
+        ("formants", 0, 0.4),
+        ("rt60_s", 0.05, 5),
+        ("direct_db", -30, 60),
+        ("snr_db", -60, 120),
+        ("mix_share", 0, 1),
+        ("microphone_db", 0, 20),
+        ("tilt_db", 0, 12),
+        ("lowpass_hz", 100, 8000),
+        ("clip", 0.01, 1),
+        ("gain_db", 0, 40),
+        ("dc", 0, 1),
+        ("loss", 0, 0.9),
+    ],
+)
+def test_a_fields_ends_are_within_its_range_and_what_is_beyond_is_not(name, low, high):
+    wave, pair = vowel(150, 0.1), isinstance(getattr(Perturb(), name), tuple)
+    for end in (low, high):
+        how = dataclasses.replace(ALL, **{name: (end, end) if pair else end})
+        view = how.view(wave, "key", 1, SOUNDS)
+        assert is_wave(view, len(view))
+    for beyond in (np.nextafter(low, -np.inf), np.nextafter(high, np.inf)):
+        with pytest.raises(EdgeSerError, match=f"{name} must be a number from {low:g} to {high:g}"):
+            dataclasses.replace(ALL, **{name: (beyond, beyond) if pair else beyond})
+
+
+def test_one_name_is_no_list_of_its_letters():
+    for name, word in (("mix_with", "esc10"), ("codecs", "gsm")):
+        with pytest.raises(EdgeSerError, match=f"{name} must be a list of names, not '{word}'"):
+            Perturb(p_mix=0.5, **{name: word})
 
 
 def test_fields_are_of_kinds_that_toml_has():

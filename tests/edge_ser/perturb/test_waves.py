@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edge_ser.errors import EdgeSerError
-from edge_ser.perturb.waves import as_wave
+from edge_ser.perturb.waves import as_wave, to_length
 
 
 def test_floating_point_of_any_width_is_a_wave() -> None:
@@ -29,5 +29,11 @@ def test_one_row_of_at_least_one(numbers) -> None:
 
 @pytest.mark.parametrize("number", [np.nan, np.inf])
 def test_finite_ones(number) -> None:
-    with pytest.raises(EdgeSerError, match="not finite"):
+    with pytest.raises(EdgeSerError, match="the wave holds a sample that is not finite"):
         as_wave([0.0, number])
+
+
+@pytest.mark.parametrize(("samples", "wanted"), [(1, [0.5]), (2, [0.5, -0.25]), (4, [0.5, -0.25, 0, 0])])
+def test_a_length_is_cut_or_followed_by_silence(samples, wanted) -> None:
+    wave = to_length(np.array([0.5, -0.25], np.float32), samples)
+    assert wave.dtype == np.float32 and wave.tolist() == wanted
