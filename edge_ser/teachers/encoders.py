@@ -75,6 +75,7 @@ class WaveEncoder(nn.Module):
         super().__init__()
         config = network.config
         self.network = network
+        _without_narrow_bfloat16(network.encoder.pos_conv_embed)
         self.standardises = standardises
         self.width: int = config.hidden_size
         self.depth: int = config.num_hidden_layers
@@ -143,6 +144,24 @@ class WaveEncoder(nn.Module):
             for handle in handles:
                 handle.remove()
         return [*states, last] if self._closes else states
+
+
+def _without_narrow_bfloat16(positions: nn.Module) -> None:
+    """Have a convolution of few channels a group compute in float32 on a processor.
+
+    oneDNN, as torch 2.13 has it, gets those of fewer than 16 wrong in bfloat16 on AMX: nothing of the result is
+    left. Published encoders have 48 and more.
+    """
+    convolution = next(part for part in positions.modules() if isinstance(part, nn.Conv1d))
+    if convolution.in_channels // convolution.groups >= 16:
+        return
+    forward = positions.forward
+
+    def exact(x: Tensor) -> Any:
+        with torch.autocast("cpu", enabled=False):
+            return forward(x.float() if x.device.type == "cpu" else x)
+
+    positions.forward = exact
 
 
 def _waves(name: str) -> Callable[[Source], Encoder]:

@@ -23,15 +23,15 @@ COUNTS = ({"angry": 4, "calm": 1, "sad": 3}, {"angry": 1, "calm": 2, "sad": 1})
 
 @pytest.fixture
 def corpus(tmp_path: Path) -> Corpus:
-    write_wav(tmp_path / "a.wav", np.zeros(8000, np.float32))
+    rng = np.random.default_rng(0)
     lines = ["file,speaker,emotion,fold"]
     for fold, counts in enumerate(COUNTS):
         for emotion, count in counts.items():
             for i in range(count):
                 name = f"{fold}-{emotion}-{i}.wav"
-                (tmp_path / name).write_bytes((tmp_path / "a.wav").read_bytes())
+                write_wav(tmp_path / name, 0.01 * rng.standard_normal(8000))
                 lines.append(f"{name},s{fold},{emotion},{fold}")
-    (tmp_path / "none.wav").write_bytes((tmp_path / "a.wav").read_bytes())
+    write_wav(tmp_path / "none.wav", np.zeros(8000))
     lines.append("none.wav,s2,calm,")  # in no fold, so that it trained nothing here
     (tmp_path / "mine.csv").write_text("\n".join(lines) + "\n")
     return load_corpus(str(tmp_path / "mine.csv"))

@@ -69,7 +69,7 @@ def test_ratings():
 def table(tmp_path):
     rows = ["file,speaker,emotion,fold"]
     for i in range(6):
-        write_wav(tmp_path / f"{i}.wav", np.zeros(8000 if i else 10, np.float32))
+        write_wav(tmp_path / f"{i}.wav", np.full(8000 if i else 10, i / 10, np.float32))
         rows.append(f"{i}.wav,s{i % 3},{['sad', 'happy', 'bored'][i // 2]},{i % 3}")
     path = tmp_path / "mine.csv"
     path.write_text("\n".join(rows) + "\n")
