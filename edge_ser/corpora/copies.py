@@ -26,7 +26,7 @@ def copies(paths: Sequence[Path]) -> dict[int, int]:
     dict
         From the place of each such file to that of the first of its kind.
     """
-    groups = [[i for i, path in enumerate(paths) if _size(path)]]  # what is empty or gone will not be heard
+    groups = [list(range(len(paths)))]
     # files are seldom as long as others, and seldom the same in the middle: few are read as a whole
     for same in (_size, _middle, _digest):
         groups = [part for group in groups for part in _parts(group, paths, same)]
@@ -56,7 +56,8 @@ def _parts(group: list[int], paths: Sequence[Path], same: Callable[[Path], Hasha
     """The places of a group whose files are the same, two at least."""
     parts: dict[Hashable, list[int]] = {}
     for place in group:
-        parts.setdefault(same(paths[place]), []).append(place)
+        if key := same(paths[place]):  # what is empty or gone will not be heard
+            parts.setdefault(key, []).append(place)
     return [part for part in parts.values() if len(part) > 1]
 
 

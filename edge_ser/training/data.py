@@ -175,6 +175,8 @@ def check_folds(corpus: Corpus, wanted: Sequence[int], beside: Sequence[str] = (
                 f"{both[0]} speaks in fold {fold} of {corpus.name}, which is held out, and in {' or '.join(beside)}, "
                 "which is heard: leave that speaker out there, or give two people two names"
             )
+    if not heard:
+        return
     clips = [*heard, *(clip for clip in corpus.clips if clip.fold in wanted)]
     for place, first in copies([clip.path for clip in clips]).items():
         if first < len(heard) <= place:
