@@ -23,6 +23,7 @@ from edge_ser.training.live.hearing import BatchListener
 from edge_ser.training.live.pool import Pool
 from edge_ser.training.live.teacher import FoldTeacher, centred
 from edge_ser.training.material import Truths
+from edge_ser.training.memory import give_back_freed_memory
 from edge_ser.training.noise import Noise
 from edge_ser.training.progress import progress_bar
 from edge_ser.training.recipe import Recipe
@@ -144,6 +145,7 @@ class Live:
     def _of(self, fold: int | None) -> _Fold:
         if fold not in self._made:
             self._made[fold] = self._make(fold)
+            give_back_freed_memory()  # the teacher's, which was fitted on as much as the pool has
         return self._made[fold]
 
     def _make(self, fold: int | None) -> _Fold:
