@@ -239,33 +239,38 @@ def read_part(kind: type[Any], fields: dict[str, Any], path: Path, where: str) -
     path : Path
         The file, for errors.
     where : str
-        The table's name, for errors.
+        The table's name, for errors; empty is the file's top level.
 
     Raises
     ------
     EdgeSerError
         A field is unknown, missing, of another type or out of its range.
     """
+    place = f"{path}: [{where}]" if where else f"{path}:"
     defaults = {field.name: field for field in dataclasses.fields(kind)}
     values = {}
     for name, value in fields.items():
         if name not in defaults:
-            raise EdgeSerError(f"{path}: [{where}] has no field {name!r}; there are {', '.join(defaults)}")
+            raise EdgeSerError(f"{place} has no field {name!r}; there are {', '.join(defaults)}")
         expected = str(defaults[name].type)
         if isinstance(value, list):
             value = tuple(value)
         elif type(value) is int and expected.startswith("float"):
             value = float(value)
         if not _is_of(value, expected):
-            raise EdgeSerError(f"{path}: [{where}] {name} must be of type {expected}, not {value!r}")
+            raise EdgeSerError(f"{place} {name} must be of type {expected}, not {value!r}")
         values[name] = value
-    needed = [n for n, field in defaults.items() if field.default is dataclasses.MISSING and n not in values]
+    needed = [n for n, field in defaults.items() if n not in values and _needed(field)]
     if needed:
-        raise EdgeSerError(f"{path}: [{where}] lacks {', '.join(needed)}")
+        raise EdgeSerError(f"{place} lacks {', '.join(needed)}")
     try:
         return kind(**values)
     except EdgeSerError as error:  # a value out of its range
-        raise EdgeSerError(f"{path}: [{where}] {error}") from error
+        raise EdgeSerError(f"{place} {error}") from error
+
+
+def _needed(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
 def _is_of(value: Any, expected: str) -> bool:

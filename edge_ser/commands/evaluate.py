@@ -16,7 +16,8 @@ from edge_ser.bundle import DEFAULT_MODEL, PRECISIONS, load_bundle
 from edge_ser.commands._measure import check_use, measure, print_measured, teacher_figures
 from edge_ser.commands._output import add_output_argument, write_table
 from edge_ser.commands.export import RANGES
-from edge_ser.corpora import ADV, Clip, load_corpus
+from edge_ser.corpora import ADV, Clip, Corpus, load_corpus
+from edge_ser.corpora.words import in_words_of
 from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError, require
 from edge_ser.evaluation.answers import Answers
@@ -42,8 +43,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.epilog = """\
 A corpus is a name, a folder with official file names, or a CSV table with columns file, speaker, emotion and
-perhaps arousal, dominance, valence, fold. With @speaker, @language or @5 behind it, it has a fold for each speaker or
-language, or so many of whole speakers; checkpoints are asked by the folds that they were trained by.
+perhaps arousal, dominance, valence, fold; usual words (anger, Happiness, NEU) are read as the model's. With @speaker,
+@language or @5 behind it, it has a fold for each speaker or language, or so many of whole speakers; checkpoints are
+asked by the folds that they were trained by. A table that is otherwise is described in TOML, and --corpus names that:
+  table = "labels.csv"         # beside this file; the sound files start from there, or from folder = "wav"
+  columns = {file = "FileName", speaker = "SpkrID", emotion = "EmoClass", arousal = "EmoAct"}
+  emotions = {A = "angry", H = "happy"}
+  rating_scale = [1, 7]
 
 examples:
   edge-ser evaluate --corpus ravdess --checkpoints runs/ravdess     each fold by its own model
@@ -160,13 +166,15 @@ def run(args: argparse.Namespace) -> int:
     if args.out is not None:
         check_place(args.out)
     if args.pipeline is not None:
-        return _finish(args, *_pipeline(args))
+        return _evaluate_pipeline(args)
     if args.checkpoints is not None and args.model is not None:
         raise EdgeSerError("name a bundle or --checkpoints, not both")
     if args.fold is not None and args.checkpoints is None and args.teacher is None:
         raise EdgeSerError("--fold belongs to --checkpoints or --teacher; a bundle has no folds")
     device_of = functools.partial(device_form, method=args.calibration)
     corpus = load_corpus(args.corpus)
+    if args.checkpoints is None and args.teacher is None:
+        corpus = in_words_of(corpus, load_bundle(args.model or DEFAULT_MODEL).labels)
     if args.labels is not None:
         corpus = restricted(corpus, args.labels.split(","), "is not among --labels")
     scored: list[Scored] = []
@@ -200,6 +208,7 @@ def run(args: argparse.Namespace) -> int:
             progress=_progress,
             onto=scored,
         )
+    result |= _words(corpus)
     if not (args.report or args.robustness or args.streaming or args.session):
         return _finish(args, result, None)
     answers = Answers.of(result, scored, result.get("labels", ()))
@@ -227,11 +236,19 @@ def _session(args: argparse.Namespace, answers: Answers) -> dict[str, Any]:
     return session_figures(answers)
 
 
-def _pipeline(args: argparse.Namespace) -> tuple[dict[str, Any], Answers]:
+def _evaluate_pipeline(args: argparse.Namespace) -> int:
     from edge_ser.evaluation.pipelines import evaluate_pipeline, read_pipeline
 
     corpus = merged([load_corpus(name) for name in args.corpus.split(",")])
-    return evaluate_pipeline(read_pipeline(args.pipeline), corpus, args.protocol, curve=args.learning_curve)
+    result, answers = evaluate_pipeline(
+        read_pipeline(args.pipeline), corpus, args.protocol, curve=args.learning_curve
+    )
+    return _finish(args, result | _words(corpus), answers)
+
+
+def _words(corpus: Corpus) -> dict[str, Any]:
+    """Emotions that a table calls something else than the project."""
+    return {"read_as": dict(corpus.read_as)} if corpus.read_as else {}
 
 
 def _finish(
@@ -290,6 +307,8 @@ def print_figures(result: dict[str, Any]) -> None:
         print(
             "The model was trained on these recordings: this is no measure of how it does on new speakers.\n"
         )
+    if read := result.get("read_as"):
+        print("Read as: " + ", ".join(f"{word} as {ours}" for word, ours in read.items()) + "\n")
     if unscored := result.get("not_scored"):
         print("Not scored, as the model does not know the class: "
               + ", ".join(f"{n} {label}" for label, n in unscored.items()) + "\n")  # fmt: skip

@@ -52,7 +52,7 @@ a description for --spec; all that it leaves out is that of its set:
         "sources",
         nargs="*",
         metavar="CORPUS|DIR|FILE",
-        help="a corpus's name, a folder, a CSV table, or sound files",
+        help="a corpus's name, a folder, a CSV table (or a TOML file that describes one), or sound files",
     )
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--set", default="speech", help="a ready-made description (default speech)")

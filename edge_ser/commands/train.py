@@ -31,8 +31,9 @@ examples:
   edge-ser train mine.toml --runs /data/runs          checkpoints elsewhere
 
 A recipe's least content:  [data]  corpora = ["ravdess"]  folds = [0, 1, 2, 3, 4]
-A corpus is a name, a folder with official file names, or a CSV table (columns file, speaker, emotion, ...). Behind it
-@5 deals out five folds of whole speakers, and @speaker one for each: corpora = ["mine.csv@5"].
+A corpus is a name, a folder with official file names, a CSV table (columns file, speaker, emotion, ...) or a TOML
+file that says how to read another table (edge-ser evaluate --help). Behind it @5 deals out five folds of whole
+speakers, and @speaker one for each: corpora = ["mine.csv@5"].
 """
     add_recipe_arguments(parser)
 

@@ -93,6 +93,8 @@ class Corpus:
         Every file or row that was seen and not taken.
     folding : str
         What its folds are, behind their number in a protocol.
+    read_as : mapping of str to str
+        Words of a table, and the project's for the same emotion that clips have instead.
     """
 
     name: str
@@ -102,6 +104,7 @@ class Corpus:
     citation: str = ""
     left_out: tuple[LeftOut, ...] = ()
     folding: str = "speaker-disjoint folds"
+    read_as: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -258,6 +261,8 @@ class Corpus:
             + (f" in {len(self.folds())} folds" if self.folds() else ", no folds"),
             ", ".join(f"{name} {counts[name]}" for name in (*self.labels, "no emotion") if counts[name]),
         ]
+        if self.read_as:
+            parts.append(", ".join(f"{word} read as {ours}" for word, ours in self.read_as.items()))
         if self.left_out:
             reasons = Counter(one.reason for one in self.left_out)
             parts.append(

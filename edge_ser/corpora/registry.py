@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edge_ser.corpora.base import Corpus
+from edge_ser.corpora.described import load_described
 from edge_ser.corpora.facts import CORPORA, Facts
 from edge_ser.corpora.official import SOUND_SUFFIXES, load_official, sound_files
 from edge_ser.corpora.roots import data_root, find_folder
@@ -13,9 +14,10 @@ from edge_ser.corpora.tables import load_csv
 from edge_ser.errors import EdgeSerError
 from edge_ser.files import expand_user
 
-__all__ = ["corpus_names", "corpus_of", "load_corpus"]
+__all__ = ["corpus_names", "corpus_of", "load_corpus", "names_of"]
 
 TABLE = "metadata.csv"
+TABLES = (".csv", ".toml")
 
 
 def corpus_names() -> list[str]:
@@ -29,7 +31,8 @@ def load_corpus(name: str | Path, root: str | Path | None = None) -> Corpus:
     Parameters
     ----------
     name : str or Path
-        One of `corpus_names()`, a CSV file (see `load_csv`), or a folder: a published corpus under its
+        One of `corpus_names()`, a CSV file (see `load_csv`), a TOML file that says how to read one (see
+        `load_described`), or a folder: a published corpus under its
         official names, or sound files with a ``metadata.csv``. With ``@speaker``, ``@language`` or ``@5`` behind it,
         it has folds of that kind instead of its own, see `Corpus.folded`.
     root : str or Path, optional
@@ -57,14 +60,15 @@ def load_corpus(name: str | Path, root: str | Path | None = None) -> Corpus:
         return _named(CORPORA[name], None if root is None else expand_user(root))
     path = expand_user(name)
     if path.is_file():
-        return load_csv(path)
+        return load_described(path) if path.suffix.lower() == ".toml" else load_csv(path)
     if path.is_dir():
         return _folder(path)
     plain, at, by = str(name).rpartition("@")
     if at and plain:
         return load_corpus(plain, root).folded(by)
     raise EdgeSerError(
-        f"{str(name)!r} is neither a corpus ({', '.join(CORPORA)}) nor a folder nor a CSV table that is there"
+        f"{str(name)!r} is neither a corpus ({', '.join(CORPORA)}) nor a folder nor a CSV table that is there, nor a "
+        "TOML file that describes one"
     )
 
 
@@ -116,6 +120,23 @@ def _folder(folder: Path) -> Corpus:
             f"list them in a table {TABLE} with the columns file, speaker, emotion"
         )
     return load_official(facts, folder)
+
+
+def names_of(corpus: Corpus) -> set[str]:
+    """What a corpus may be known as: its own name, those it was pooled from, and a published one's whose files it has.
+
+    A user's table of a published corpus has a name of its own; most of its files bear the official names, with the
+    emotions that these say, or nothing is known of it.
+    """
+    names = {corpus.name, *corpus.name.split("+")}
+    published = corpus_of([clip.path for clip in corpus.clips])
+    if published is not None:
+        matches = [(clip, published.matches(clip.path)) for clip in corpus.clips]
+        agreed = sum(
+            m is not None and published.emotions[m["emotion"]] == clip.emotion for clip, m in matches
+        )
+        names |= {published.name} if 2 * agreed >= len(corpus) else set()
+    return names
 
 
 def corpus_of(files: Sequence[Path]) -> Facts | None:

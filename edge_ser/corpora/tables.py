@@ -13,6 +13,7 @@ from edge_ser.audio import AudioBlocks
 from edge_ser.corpora.base import ADV, Clip, Corpus, LeftOut, label_order
 from edge_ser.corpora.copies import without_copies
 from edge_ser.corpora.segments import seconds_of
+from edge_ser.corpora.words import project_words
 from edge_ser.errors import EdgeSerError
 
 __all__ = ["load_csv", "number", "read_rows", "scaled"]
@@ -52,7 +53,8 @@ def load_csv(
     rating_scale : (float, float)
         Lowest and highest rating of the file's scale; ratings become (x - low) / (high - low).
     emotions : mapping, optional
-        The file's emotion names to the ones wanted: ``{"anger": "angry"}``. Names not in it stay as they are.
+        The file's emotion names to the ones wanted: ``{"W": "angry"}``. Of names that are in neither this nor `labels`,
+        the usual other words for the project's emotions (anger, Happiness, NEU) are read as those.
     folder : str or Path, optional
         What relative paths start from; the CSV's folder otherwise.
     labels : tuple of str, optional
@@ -64,7 +66,7 @@ def load_csv(
     -------
     Corpus
         Where some rows have a fold and others none, those without are left out and listed in `left_out`; so is a
-        recording that is a copy of one before it, byte for byte.
+        recording that is a copy of one before it, byte for byte. `read_as` lists the words that were read as others.
 
     Raises
     ------
@@ -80,6 +82,10 @@ def load_csv(
     title = name or path.stem
     base = path.parent if folder is None else Path(folder)
     rows = _Rows(path, dict(columns or {}))
+    words = [word for _, row in rows if (word := rows.text(row, "emotion"))]
+    wanted = dict(emotions or {})
+    read_as = project_words(word for word in words if word not in wanted and word not in (labels or ()))
+    meaning = read_as | wanted
     folded = rows.has("fold") and any(rows.text(row, "fold") for _, row in rows)
     clips: list[Clip] = []
     left_out: list[LeftOut] = []
@@ -110,7 +116,7 @@ def load_csv(
                 path=sound,
                 corpus=title,
                 speaker=speaker,
-                emotion=(emotions or {}).get(emotion, emotion) if emotion else None,
+                emotion=meaning.get(emotion, emotion) if emotion else None,
                 intensity=rows.text(row, "intensity"),
                 sex=rows.text(row, "sex"),
                 language=rows.text(row, "language"),
@@ -129,7 +135,7 @@ def load_csv(
             f"{path} has emotions that are not among {', '.join(labels)}: {', '.join(sorted(set(found) - set(labels)))}"
         )
     kept, twice = without_copies(clips)
-    return Corpus(title, kept, labels or found, licence, citation, (*left_out, *twice))
+    return Corpus(title, kept, labels or found, licence, citation, (*left_out, *twice), read_as=read_as)
 
 
 def _whole_file(row: Mapping[str, str], sound: Path, where: str) -> float | None:
@@ -203,7 +209,7 @@ def scaled(value: float, scale: tuple[float, float], what: str) -> float:
     if not low <= value <= high:
         raise EdgeSerError(
             f"{what} is {value:g}, outside {low:g}..{high:g}; "
-            "write ratings from 0 to 1, or say which scale they have: load_csv(..., rating_scale=(lowest, highest))"
+            "write ratings from 0 to 1, or name the table in a TOML file that says their scale: rating_scale = [1, 5]"
         )
     return (value - low) / (high - low)
 
@@ -219,11 +225,12 @@ class _Rows:
             raise EdgeSerError(f"{', '.join(unknown)} is no column that is read; they are {', '.join(KNOWN)}")
         self.theirs = {key: columns.get(key, key) for key in KNOWN}
         needed = {"file", "speaker", *columns}
-        missing = sorted(self.theirs[key] for key in needed if self.theirs[key] not in self.header)
+        missing = sorted(key for key in needed if self.theirs[key] not in self.header)
         if missing:
             raise EdgeSerError(
-                f"{path} lacks the column{'s' if len(missing) > 1 else ''} {', '.join(missing)}; "
-                f"it has {', '.join(self.header)}"
+                f"{path} lacks the column{'s' if len(missing) > 1 else ''} "
+                f"{', '.join(sorted(self.theirs[key] for key in missing))}; it has {', '.join(self.header)}. Rename, "
+                f'or say in a TOML file what it is called: table = "{path.name}", columns = {{{missing[0]} = "..."}}'
             )
 
     def __iter__(self) -> Iterator[tuple[int, dict[str, str]]]:

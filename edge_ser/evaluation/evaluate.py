@@ -14,6 +14,7 @@ import numpy as np
 
 from edge_ser.audio import load_audio
 from edge_ser.corpora import Clip, Corpus, LeftOut
+from edge_ser.corpora.registry import names_of
 from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.answers import Exclusion
@@ -307,9 +308,9 @@ def evaluate_bundle(
     Returns
     -------
     dict
-        As `evaluate_checkpoints`, with ``seen_in_training``: whether the bundle was trained on this corpus, which
-        makes the figures no measure of accuracy on new speakers; ``not_scored``: clips of a class that the
-        model does not know, by class.
+        As `evaluate_checkpoints`, with ``seen_in_training``: whether the bundle was trained on this corpus, by its
+        name or its files' (`edge_ser.corpora.registry.names_of`), which makes the figures no measure of accuracy on
+        new speakers; ``not_scored``: clips of a class that the model does not know, by class.
 
     Raises
     ------
@@ -329,16 +330,16 @@ def evaluate_bundle(
     )
     if onto is not None:
         onto += scored
-    seen = corpus.name in bundle.training.get("clips", {})
+    seen = sorted(names_of(corpus) & set(bundle.training.get("clips", {})))
     return {
         "corpus": corpus.name,
         "protocol": f"whole corpus, audio through {recognizer.engine.name} {precision} streaming"
-        + ("; the model was TRAINED on this corpus" if seen else ""),
+        + (f"; the model was TRAINED on {' and '.join(seen)}" if seen else ""),
         "model": bundle.name,
         "params": bundle.parameters,
         "temperature": bundle.calibration.temperature,
         "answered_by": of_bundle(recognizer),
-        "seen_in_training": seen,
+        "seen_in_training": bool(seen),
         "not_scored": unknown_classes(corpus, labels),
         "left_out": [dataclasses.asdict(one) for one in left_out],
         "excluded": [dataclasses.asdict(one) for one in excluded],

@@ -86,7 +86,8 @@ def merged(corpora: Sequence[Corpus]) -> Corpus:
     parts = [restricted(corpus, common, "is not in every corpus") for corpus in corpora]
     kept, copied = without_copies(clip for part in parts for clip in part.clips)
     left = [one for part in parts for one in part.left_out]
-    return Corpus("+".join(names), kept, common, left_out=(*left, *copied))
+    read_as = {word: ours for part in parts for word, ours in part.read_as.items()}
+    return Corpus("+".join(names), kept, common, left_out=(*left, *copied), read_as=read_as)
 
 
 def restricted(corpus: Corpus, labels: Iterable[str], why: str) -> Corpus:

@@ -245,4 +245,10 @@ def _left_out(f: Mapping[str, Any]) -> list[str]:
         {"what": one["file"], "why": f"of the stream: {one['reason']}"}
         for one in f.get("streaming", {}).get("excluded", ())
     ]
-    return ["<h2>Left out</h2>", table(rows) if rows else "<p>Nothing.</p>"]
+    parts = ["<h2>Left out</h2>", table(rows) if rows else "<p>Nothing.</p>"]
+    if read := f.get("read_as"):
+        parts += [
+            "<h2>Words of the table, and what they were read as</h2>",
+            table([{"word": word, "read as": ours} for word, ours in read.items()]),
+        ]
+    return parts

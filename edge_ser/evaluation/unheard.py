@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ser.corpora import Clip, Corpus, load_corpus
+from edge_ser.corpora.registry import names_of
 from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.battery import spread_over
 from edge_ser.evaluation.evaluate import Progress, answered, asking, comparable, unknown_classes
@@ -54,7 +55,7 @@ def evaluate_unheard(
         raise EdgeSerError(
             f"{path} does not say which corpora it was trained on, so nothing is known to be new to it"
         )
-    if own := sorted(set(corpus.name.split("+")) & set(heard)):
+    if own := sorted(names_of(corpus) & set(heard)):
         raise EdgeSerError(
             f"{path} was trained on {own[0]}: score its folds by a folder of checkpoints, or leave {own[0]} out of "
             "the training"

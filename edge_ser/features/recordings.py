@@ -9,7 +9,7 @@ from typing import Any
 
 from edge_ser.corpora import Clip, LeftOut, Sound, corpus_names, load_corpus, load_sounds, sound_names
 from edge_ser.corpora.official import SOUND_SUFFIXES, sound_files
-from edge_ser.corpora.registry import TABLE, corpus_of
+from edge_ser.corpora.registry import TABLE, TABLES, corpus_of
 from edge_ser.errors import EdgeSerError
 from edge_ser.files import expand_user
 
@@ -35,7 +35,8 @@ def find_recordings(sources: Sequence[str | Path]) -> tuple[list[Recording], lis
     ----------
     sources : sequence of str or Path
         A name of `edge_ser.corpora.corpus_names` or `sound_names`; a folder: a corpus under its official file names,
-        sound files with a ``metadata.csv``, or any sound files; a CSV table; a sound file.
+        sound files with a ``metadata.csv``, or any sound files; a CSV table, or a TOML file that says how to read one; a
+        sound file.
 
     Returns
     -------
@@ -72,7 +73,7 @@ def _of(source: str | Path) -> tuple[list[Recording], Sequence[LeftOut]]:
             raise EdgeSerError(f"{path} holds no sound files ({' '.join(SOUND_SUFFIXES)})")
         if corpus_of(files) is None:
             return [Recording(file) for file in files], ()
-    if named or path.is_dir() or (path.suffix.lower() == ".csv" and path.is_file()):
+    if named or path.is_dir() or (path.suffix.lower() in TABLES and path.is_file()):
         corpus = load_corpus(source)
         return [Recording(clip.path, _columns(clip)) for clip in corpus.clips], corpus.left_out
     if path.is_file() or path.suffix.lower() in SOUND_SUFFIXES:

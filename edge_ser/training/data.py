@@ -117,6 +117,7 @@ def pool_corpora(
         citation="; ".join(c.citation for c in corpora),
         left_out=(*(one for c in corpora for one in c.left_out), *copied),
         folding=" or ".join(dict.fromkeys(c.folding for c in corpora)),
+        read_as={word: ours for c in corpora for word, ours in c.read_as.items()},
     )
     return together, known
 

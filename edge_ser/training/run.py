@@ -307,6 +307,7 @@ def figures(
         "seeds": list(recipe.fit.seeds),
         **summarise(scored, corpus.labels),
         "left_out": left_out(corpus, clips),
+        **({"read_as": dict(corpus.read_as)} if corpus.read_as else {}),
         "recipe": recipe.to_dict(),
     }
     write_json(results_dir / f"{recipe.name}.json", result)
