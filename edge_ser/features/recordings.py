@@ -35,7 +35,7 @@ def find_recordings(sources: Sequence[str | Path]) -> tuple[list[Recording], lis
     ----------
     sources : sequence of str or Path
         A name of `edge_ser.corpora.corpus_names` or `sound_names`; a folder: a corpus under its official file names,
-        sound files with a ``metadata.csv``, or any sound files; a CSV table, or a TOML file that says how to read one; a
+        sound files with a ``metadata.csv``, or any sound files; a CSV table, or a TOML file that describes one; a
         sound file.
 
     Returns
