@@ -193,6 +193,14 @@ def test_any_layout_and_floating_type(chosen: str) -> None:
         (np.zeros(100, np.int16), "not int16: divide int16 by 32768"),
         (np.zeros(100, np.complex64), "not complex64"),
         (np.array([0.0, np.nan, np.inf, -np.inf]), "3 samples that are NaN or infinite"),
+        pytest.param(
+            np.full(9_000, 4.0, np.longdouble) ** np.array([0] * 8_999 + [600]),
+            "1 samples that are NaN or infinite",
+            marks=pytest.mark.skipif(
+                np.finfo(np.longdouble).maxexp == 1024, reason="long double is double here"
+            ),
+            id="beyond double",
+        ),
     ],
 )
 def test_what_is_no_audio_is_refused_and_changes_nothing(chosen: str, x: np.ndarray, says: str) -> None:
