@@ -72,6 +72,11 @@ def test_any_length_and_level(n: int, seed: int, gain: float) -> None:
     assert np.allclose(spectral_gate((gain * wave).astype(np.float32), n_fft=256), gain * out, atol=1e-5)
 
 
+def test_the_shortest_frame_is_16_samples() -> None:
+    quiet = spectral_gate(NOISE[:4000], n_fft=16)
+    assert quiet.shape == (4000,) and 0 < power(quiet) < 0.9 * power(NOISE[:4000])
+
+
 def test_silence_stays_silent() -> None:
     assert not spectral_gate(np.zeros(5000, np.float32)).any()
 
