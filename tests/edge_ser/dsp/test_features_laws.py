@@ -269,6 +269,8 @@ def test_windows() -> None:
         lambda x: f.fft_frequencies(n_fft=0),
         lambda x: f.onset_strength(S=np.ones((4, 2)), hop_length=0),
         lambda x: f.onset_strength(S=np.ones((4, 2)), n_fft=-1),
+        lambda x: f.tempogram(np.ones((3, 5))),
+        lambda x: f.tempogram([1.0, np.nan]),
         lambda x: f.tempo(x, start_bpm=0),
         lambda x: f.tempo(x, ac_size=0.01),
         lambda x: f.tempo(x, ac_size=np.inf),
@@ -315,6 +317,21 @@ def test_decibels_have_the_shape_of_what_they_are_of() -> None:
     assert f.power_to_db(100.0) == pytest.approx(20)
     assert f.amplitude_to_db(np.full((2, 1, 3), 10), top_db=None).tolist() == [[[20.0] * 3]] * 2
     assert f.power_to_db(np.full((4, 6), 10.0)[::2, ::3]).tolist() == [[10.0, 10.0]] * 2
+
+
+def test_energy_normalisation_by_hand() -> None:
+    how: dict[str, Any] = {"gain": 1.0, "eps": 0.5, "return_zf": True}
+    for b, zi, levels in (
+        (0.5, None, (1.5, 2.75)),  # the past is 1: (2 + 1) / 2, (4 + 1.5) / 2
+        (0.5, [0.0], (1.0, 2.5)),
+        (0.5, [1.5], (2.5, 3.25)),  # half of the last level, 3: (2 + 3) / 2, (4 + 2.5) / 2
+        (1.0, [0.0], (2.0, 4.0)),
+    ):
+        found, state = f.pcen([[2.0], [4.0]], b=b, zi=zi, **how)
+        expected = [(x / (0.5 + level) + 2) ** 0.5 - 2**0.5 for x, level in zip((2, 4), levels, strict=True)]
+        np.testing.assert_allclose(found[:, 0], expected, rtol=1e-6)
+        np.testing.assert_allclose(state, (1 - b) * levels[1], rtol=1e-6)
+    assert f.power_to_db([1.0, 100.0], top_db=0).tolist() == pytest.approx([20, 20])
 
 
 def test_a_low_pass_of_hardly_a_frame_is_none_and_a_long_one_holds() -> None:
