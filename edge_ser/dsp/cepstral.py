@@ -142,8 +142,8 @@ def mfcc(
     EdgeSerError
         Bad audio or a value out of its range.
     """
-    if not lifter >= 0:
-        raise EdgeSerError(f"lifter must not be negative, but is {lifter!r}")
+    if not 0 <= lifter < math.inf:
+        raise EdgeSerError(f"lifter must be finite and not negative, but is {lifter!r}")
     if S is None:
         S = power_to_db(melspectrogram(y, sr=sr, norm=mel_norm, **mel), top_db=top_db)
     cepstra = dct(S, type=dct_type, n=n_mfcc, norm=norm)

@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_ser.dsp.filters import window
+from edge_ser.dsp.levels import low_pass_weight
+from edge_ser.dsp.spectrum import checked_rate, whole
 from edge_ser.errors import EdgeSerError
 
 __all__ = ["spectral_gate"]
@@ -41,7 +43,7 @@ def spectral_gate(
         A point stays where it rises so many times its band's slow level above that level. The slow level holds the
         voice too: of one that speaks half of the time, 2 (the published value) takes a third of the power, 1 a tenth.
     seconds : float
-        Time constant of the slow level, smoothed forwards and backwards.
+        Time constant of the slow level, finite, smoothed forwards and backwards.
     n_fft : int
         Samples of a frame; the hop is a quarter.
 
@@ -55,12 +57,17 @@ def spectral_gate(
         Not one channel of finite floating point numbers, or a value out of its range.
     """
     x = np.asarray(wave)
-    if x.ndim != 1 or not np.issubdtype(x.dtype, np.floating) or not np.isfinite(x).all():
-        raise EdgeSerError("noise is reduced in one row of finite floating point samples")
-    if not (0 <= reduction <= 1 and threshold > 0 and seconds > 0 and n_fft >= 16 and n_fft % 4 == 0):
+    with np.errstate(over="ignore"):  # the answer is float32, so what that cannot hold counts as infinite
+        if x.ndim != 1 or x.dtype.kind != "f" or not np.isfinite(x.astype(np.float32)).all():
+            raise EdgeSerError("noise is reduced in one row of finite floating point samples")
+    checked_rate(sample_rate, "sample_rate")
+    n_fft = whole(n_fft, "n_fft")
+    if not (
+        0 <= reduction <= 1 and threshold > 0 and 0 < seconds < np.inf and n_fft >= 16 and n_fft % 4 == 0
+    ):
         raise EdgeSerError(
-            "noise reduction needs a reduction of 0 to 1, threshold and seconds above 0, and frames of 16 samples or "
-            "more, a multiple of 4"
+            "noise reduction needs a reduction of 0 to 1, threshold and seconds above 0, the latter finite, and frames "
+            "of 16 samples or more, a multiple of 4"
         )
     if not len(x) or reduction == 0:
         return x.astype(np.float32)
@@ -82,7 +89,7 @@ def spectral_gate(
 
 def _mask(magnitude: npt.NDArray[np.float64], threshold: float, frames: float) -> npt.NDArray[np.float64]:
     """0..1 for each frame and bin, smoothed over neighbours."""
-    share = (np.sqrt(1 + 4 * frames**2) - 1) / (2 * frames**2)
+    share = low_pass_weight(frames)
     slow = _smoothed(_smoothed(magnitude, share)[::-1], share)[::-1]
     rise = (magnitude - slow) / np.maximum(slow, 1e-12)
     gate = 1 / (1 + np.exp(-np.clip(_SLOPE * (rise - threshold), -60, 60)))

@@ -50,8 +50,8 @@ def window(name: str, length: int, periodic: bool = True) -> Floats:
     """
     if name not in _COSINES:
         raise EdgeSerError(f"no window is called {name!r}; there are {', '.join(_COSINES)}")
-    if length < 1:
-        raise EdgeSerError(f"a window has at least one sample, not {length}")
+    if not isinstance(length, int | np.integer) or length < 1:
+        raise EdgeSerError(f"a window has at least one sample, a whole number of them, not {length!r}")
     if length == 1:
         return np.ones(1)
     phase = 2 * np.pi * np.arange(length) / (length if periodic else length - 1)

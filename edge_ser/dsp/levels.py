@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -9,16 +10,20 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_ser.dsp.compute import implementation
-from edge_ser.dsp.spectrum import SAMPLE_RATE, Floats, checked_spectrogram
+from edge_ser.dsp.spectrum import SAMPLE_RATE, Floats, checked_rate, checked_spectrogram, whole
 from edge_ser.errors import EdgeSerError
 
-__all__ = ["amplitude_to_db", "pcen", "power_to_db"]
+__all__ = ["amplitude_to_db", "low_pass_weight", "pcen", "power_to_db"]
 
 
 def _to_db(
     S: npt.ArrayLike, ref: float | Callable[[Floats], Any], amin: float, top_db: float | None, factor: float
 ) -> Floats:
-    values = np.ascontiguousarray(S, np.float32)
+    given = np.asarray(S)
+    if given.dtype.kind not in "fiu":
+        raise EdgeSerError(f"S must hold real numbers, not {given.dtype}: take the magnitude first")
+    with np.errstate(over="ignore"):  # beyond float32's range is found by the next line
+        values = np.asarray(given, np.float32, order="C")
     if not np.isfinite(values).all():
         raise EdgeSerError("S holds NaN or infinite numbers")
     if not 0 < amin < np.inf:  # said so that NaN is neither
@@ -47,7 +52,7 @@ def power_to_db(
     Parameters
     ----------
     S : any shape
-        Powers, finite and not negative.
+        Powers, real and finite; negative ones count as 0.
     ref : float or callable
         0 dB, or what computes it from `S`, such as `numpy.max`.
     amin : float
@@ -62,7 +67,7 @@ def power_to_db(
     Raises
     ------
     EdgeSerError
-        A value is out of its range, NaN or infinite.
+        A value is out of its range, complex, NaN or infinite.
     """
     return _to_db(S, ref, amin, top_db, 10.0)
 
@@ -76,6 +81,15 @@ def amplitude_to_db(
 ) -> Floats:
     """Magnitudes in decibels, ``20 log10(max(S, amin) / ref)``; otherwise as `power_to_db`."""
     return _to_db(S, ref, amin, top_db, 20.0)
+
+
+def low_pass_weight(frames: float) -> float:
+    """Weight of the newest frame in a first-order low-pass with a time constant of so many frames: above 0, up to 1.
+
+    It is ``(sqrt(1 + 4 T**2) - 1) / (2 T**2)``, in a form that loses no digits for short ones and has no square of
+    long ones.
+    """
+    return 2.0 / (1.0 + math.hypot(1.0, 2.0 * frames))
 
 
 def pcen(
@@ -105,7 +119,8 @@ def pcen(
     gain, bias, power, time_constant, eps, b : float
         As `librosa.pcen`: `time_constant` in seconds sets the low-pass `b` unless that is given.
     zi : (bands,), optional
-        State of the low-pass, librosa's: (1 - b) times its last value. The past is taken as 1 if not given.
+        State of the low-pass, librosa's: (1 - b) times its last value, not negative. The past is taken as 1 if not
+        given.
     return_zf : bool
         Return the state after the last frame, too.
 
@@ -121,13 +136,14 @@ def pcen(
         A value is out of its range.
     """
     S = checked_spectrogram(S)
-    if gain < 0 or bias < 0 or power < 0:
-        raise EdgeSerError("pcen's gain, bias and power must not be negative")
-    if eps <= 0 or time_constant <= 0:
-        raise EdgeSerError("pcen's eps and time_constant must be above 0")
+    if S.min(initial=0.0) < 0:
+        raise EdgeSerError("pcen's S must not be negative: give energies, not decibels")
+    if not all(0 <= value < math.inf for value in (gain, bias, power)):
+        raise EdgeSerError("pcen's gain, bias and power must be finite and not negative")
+    if not all(0 < value < math.inf for value in (eps, time_constant)):
+        raise EdgeSerError("pcen's eps and time_constant must be finite and above 0")
     if b is None:
-        frames = time_constant * sr / hop_length
-        b = float((np.sqrt(1 + 4 * frames**2) - 1) / (2 * frames**2))
+        b = low_pass_weight(time_constant * checked_rate(sr) / whole(hop_length, "hop_length"))
     if not 0 <= b <= 1:
         raise EdgeSerError(f"pcen's b must lie in 0..1, not {b!r}")
     state = np.full(S.shape[1], 1.0)
@@ -135,6 +151,8 @@ def pcen(
         state = np.asarray(zi, np.float64)
         if state.shape != (S.shape[1],):
             raise EdgeSerError(f"pcen's zi must have the shape ({S.shape[1]},), not {state.shape}")
+        if not ((state >= 0) & (state < math.inf)).all():
+            raise EdgeSerError("pcen's zi must be finite and not negative")
         state = state / (1 - b) if b < 1 else state
     smooth, state = implementation().smooth(S, b, state)
     energy = S.astype(np.float64)

@@ -19,6 +19,9 @@ def _checked(x: npt.ArrayLike) -> Samples:
         raise EdgeSerError(f"audio must be one channel, shape (samples,), not {x.shape}: mix it down first")
     if x.dtype.kind != "f":
         raise EdgeSerError(f"audio must be floating point in -1..1, not {x.dtype}: divide int16 by 32768")
+    if x.dtype.itemsize > 8:  # what a double cannot hold has to be found before a stream takes any of it
+        with np.errstate(over="ignore"):
+            return x.astype(np.float64)
     return x
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_ser.dsp.compute import implementation
-from edge_ser.dsp.spectrum import SAMPLE_RATE, Floats, checked_signal, pad_signal, whole
+from edge_ser.dsp.spectrum import SAMPLE_RATE, Floats, checked_rate, checked_signal, pad_signal, whole
 from edge_ser.errors import EdgeSerError
 
 __all__ = ["yin"]
@@ -95,7 +95,7 @@ def yin(
     """
     length = whole(frame_length, "frame_length", 3)
     hop = max(1, length // 4) if hop_length is None else whole(hop_length, "hop_length")
-    if not 0 < fmin < fmax <= sr / 2:
+    if not 0 < fmin < fmax <= checked_rate(sr) / 2:
         raise EdgeSerError(f"yin needs 0 < fmin < fmax <= {sr / 2:g} Hz, not {fmin!r} and {fmax!r}")
     low, high = math.floor(sr / fmax), min(math.ceil(sr / fmin), length - 1)
     if sr / fmin >= length - 1 or high - low < 2:

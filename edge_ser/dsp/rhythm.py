@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,14 @@ import numpy.typing as npt
 from edge_ser.dsp.compute import implementation
 from edge_ser.dsp.filters import window as window_of
 from edge_ser.dsp.levels import power_to_db
-from edge_ser.dsp.spectrum import SAMPLE_RATE, Floats, checked_spectrogram, melspectrogram, whole
+from edge_ser.dsp.spectrum import (
+    SAMPLE_RATE,
+    Floats,
+    checked_rate,
+    checked_spectrogram,
+    melspectrogram,
+    whole,
+)
 from edge_ser.errors import EdgeSerError
 
 __all__ = ["level_rises", "onset_strength", "tempo", "tempogram"]
@@ -59,7 +67,7 @@ def onset_strength(
     EdgeSerError
         Bad audio or a value out of its range.
     """
-    lag = whole(lag, "lag")
+    lag, n_fft, hop_length = whole(lag, "lag"), whole(n_fft, "n_fft"), whole(hop_length, "hop_length")
     if S is None:
         power = melspectrogram(y, sr=sr, n_fft=n_fft, hop_length=hop_length, center=center, **mel)
         S = power_to_db(power, top_db=top_db)
@@ -121,7 +129,8 @@ def tempogram(
     Returns
     -------
     (frames, win_length) float32
-        Lag by lag, the largest being 1.
+        Lag by lag, the largest being 1; all 0 where there are no onsets. Without `center` there are
+        ``win_length - 1`` frames fewer, or none.
 
     Raises
     ------
@@ -169,7 +178,7 @@ def tempo(
     ac_size : float
         Seconds of onsets that are correlated with themselves.
     max_tempo : float or None
-        Faster ones are left out.
+        This and faster ones are left out.
 
     Returns
     -------
@@ -183,7 +192,8 @@ def tempo(
     """
     if not (start_bpm > 0 and std_bpm > 0):
         raise EdgeSerError(f"start_bpm and std_bpm must be above 0, not {start_bpm!r} and {std_bpm!r}")
-    size = int(ac_size * sr / hop_length)
+    seconds = ac_size * checked_rate(sr) / whole(hop_length, "hop_length")
+    size = int(seconds) if seconds < math.inf else 0  # also of NaN
     if size < 2:
         raise EdgeSerError(f"ac_size {ac_size!r} s holds no two frames")
     if onset_envelope is None:
@@ -194,6 +204,8 @@ def tempo(
     bpm = 60.0 * sr / (hop_length * np.arange(1, size))  # of the lags from 1 on
     prior = -0.5 * (np.log2(bpm / start_bpm) / std_bpm) ** 2
     if max_tempo is not None:
+        if not bpm[-1] < max_tempo:
+            raise EdgeSerError(f"max_tempo {max_tempo!r} leaves out all that ac_size {ac_size!r} s can tell")
         prior[bpm >= max_tempo] = -np.inf
     likely = np.log1p(1e6 * strength.mean(axis=0, dtype=np.float64)[1:]) + prior
     return float(bpm[np.argmax(likely)])

@@ -7,6 +7,7 @@ Each takes audio ``y`` or a spectrogram ``S`` of shape (frames, bins), and compu
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from typing import Unpack
 
@@ -109,7 +110,7 @@ def spectral_bandwidth(
     norm : bool
         Weigh by the frame's spectrum divided by its sum.
     p : float
-        Exponent of the deviations, above 0.
+        Exponent of the deviations, above 0 and finite.
 
     Returns
     -------
@@ -121,17 +122,17 @@ def spectral_bandwidth(
     EdgeSerError
         Bad audio or a value out of its range.
     """
-    if not p > 0:
-        raise EdgeSerError(f"p must be above 0, not {p!r}")
+    if not 0 < p < math.inf:
+        raise EdgeSerError(f"p must be a finite number above 0, not {p!r}")
     spectra, n_fft = given_or_computed(y, S, n_fft, 1.0, framing)
     hz = _frequencies(freq, spectra.shape[1], sr, n_fft)
     threads = framing.get("threads", 1)
     if centroid is None:
         centroid = implementation().centroid(spectra, hz, threads)
     centre = np.ascontiguousarray(centroid, np.float32)
-    if centre.shape != (len(spectra),):
+    if centre.shape != (len(spectra),) or not np.isfinite(centre).all():
         raise EdgeSerError(
-            f"centroid must be {len(spectra)} frequencies, one a frame, not an array of {centre.shape}"
+            f"centroid must be {len(spectra)} finite frequencies, one a frame, not an array of {centre.shape}"
         )
     return implementation().bandwidth(spectra, hz, centre, float(p), norm, threads)
 

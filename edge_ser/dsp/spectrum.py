@@ -6,6 +6,7 @@ Arrays are time-major: ``(frames, bins)`` where librosa has ``(bins, frames)``.
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any, TypedDict, Unpack
 
 import numpy as np
@@ -13,11 +14,13 @@ import numpy.typing as npt
 
 from edge_ser.dsp import filters
 from edge_ser.dsp.compute import implementation
+from edge_ser.dsp.frames import require_finite
 from edge_ser.dsp.spec import MelSpec
 from edge_ser.errors import EdgeSerError
 
 __all__ = [
     "Framing",
+    "checked_rate",
     "checked_signal",
     "checked_spectrogram",
     "fft_frequencies",
@@ -33,6 +36,7 @@ __all__ = [
 Floats = npt.NDArray[np.float32]
 
 SAMPLE_RATE = 16000
+_LOUDEST = 1e12  # far above any audio; beyond some 1e14, powers of long frames overflow in single precision
 _PAD_MODES = ("constant", "edge", "reflect", "symmetric", "wrap")
 
 
@@ -79,7 +83,7 @@ def checked_signal(y: npt.ArrayLike) -> Floats:
     Raises
     ------
     EdgeSerError
-        Not one channel, not floating point, or NaN or infinite samples.
+        Not one channel, not floating point, NaN or infinite samples, or any beyond 1e12.
     """
     y = np.asarray(y)
     if y.ndim != 1:
@@ -88,9 +92,10 @@ def checked_signal(y: npt.ArrayLike) -> Floats:
         raise EdgeSerError(f"audio must be floating point in -1..1, not {y.dtype}: divide int16 by 32768")
     with np.errstate(over="ignore"):  # beyond float32's range is found by the next line
         x = np.ascontiguousarray(y, np.float32)
-    finite = np.isfinite(x)
-    if not finite.all():
-        raise EdgeSerError(f"audio holds {int((~finite).sum())} samples that are NaN or infinite")
+    peak = max(x.max(initial=0.0), -x.min(initial=0.0))
+    if not peak <= _LOUDEST:  # said so that NaN is not either
+        require_finite(x)
+        raise EdgeSerError(f"audio must be in -1..1, at most {_LOUDEST:g}, but reaches {peak:g}")
     return x
 
 
@@ -107,10 +112,18 @@ def checked_spectrogram(S: npt.ArrayLike, name: str = "S") -> Floats:
         raise EdgeSerError(f"{name} must have the shape (frames, bins), not {S.shape}")
     if S.dtype.kind not in "fiu":
         raise EdgeSerError(f"{name} must hold real numbers, not {S.dtype}: take the magnitude first")
-    S = np.ascontiguousarray(S, np.float32)
+    with np.errstate(over="ignore"):  # beyond float32's range is found by the next line
+        S = np.ascontiguousarray(S, np.float32)
     if not np.isfinite(S).all():
         raise EdgeSerError(f"{name} holds NaN or infinite numbers")
     return S
+
+
+def checked_rate(value: float, name: str = "sr") -> float:
+    """`value`, a finite sample rate above 0; otherwise EdgeSerError names it."""
+    if not 0 < value < math.inf:
+        raise EdgeSerError(f"{name} must be a sample rate above 0 Hz, not {value!r}")
+    return value
 
 
 def whole(value: Any, name: str, least: int = 1) -> int:
@@ -257,8 +270,15 @@ def given_or_computed(
 
 
 def fft_frequencies(*, sr: float = SAMPLE_RATE, n_fft: int = 2048) -> Floats:
-    """Frequencies of the bins of `stft` in Hz, (n_fft // 2 + 1,) float32."""
-    return (np.arange(n_fft // 2 + 1) * (sr / n_fft)).astype(np.float32)
+    """Frequencies of the bins of `stft` in Hz, (n_fft // 2 + 1,) float32.
+
+    Raises
+    ------
+    EdgeSerError
+        A value is out of its range.
+    """
+    spacing = checked_rate(sr) / whole(n_fft, "n_fft")
+    return (np.arange(n_fft // 2 + 1) * spacing).astype(np.float32)
 
 
 @functools.lru_cache(maxsize=16)

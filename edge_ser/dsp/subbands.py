@@ -7,13 +7,20 @@ complementary spectral features for speaker recognition" (EURASIP Journal on Adv
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from edge_ser.dsp.compute import implementation
-from edge_ser.dsp.spectrum import SAMPLE_RATE, Floats, checked_spectrogram, melspectrogram, whole
+from edge_ser.dsp.spectrum import (
+    SAMPLE_RATE,
+    Floats,
+    checked_rate,
+    checked_spectrogram,
+    melspectrogram,
+    whole,
+)
 from edge_ser.errors import EdgeSerError
 
 __all__ = ["MEL_SUBBANDS", "SubBands", "mel_subbands", "subbands"]
@@ -61,18 +68,27 @@ def subbands(S: npt.ArrayLike, bands: Sequence[tuple[int, int]], freq: npt.Array
         raise EdgeSerError(
             f"freq must be {spectra.shape[1]} finite frequencies, one a bin, not an array of {places.shape}"
         )
-    if not bands or any(not 0 <= low < high <= spectra.shape[1] for low, high in bands):
+    pairs = [tuple(band) for band in bands]
+    if not pairs or not all(_is_part(pair, spectra.shape[1]) for pair in pairs):
         raise EdgeSerError(
             f"bands must be pairs of bins, 0 <= first < last <= {spectra.shape[1]}, not {bands!r}"
         )
     compute = implementation()
     columns = []
-    for low, high in bands:
+    for low, high in pairs:
         part, own = np.ascontiguousarray(spectra[:, low:high]), places[low:high]
         centre = compute.centroid(part, own)
         spread = compute.bandwidth(part, own, centre, 2.0, True)
         columns.append((centre, spread, compute.weigh(part, np.ones((1, high - low)))[:, 0]))
     return SubBands(*(np.stack(values, axis=1) for values in zip(*columns, strict=True)))
+
+
+def _is_part(pair: tuple[Any, ...], bins: int) -> bool:
+    return (
+        len(pair) == 2
+        and all(isinstance(k, int | np.integer) for k in pair)
+        and 0 <= pair[0] < pair[1] <= bins
+    )
 
 
 def mel_subbands(y: npt.ArrayLike, *, sr: int = SAMPLE_RATE, frames: int = 200) -> SubBands:
@@ -104,7 +120,7 @@ def mel_subbands(y: npt.ArrayLike, *, sr: int = SAMPLE_RATE, frames: int = 200) 
     """
     count = whole(frames, "frames")
     signal = np.asarray(y)
-    hop = int(sr * _HOP_S)
+    hop = int(checked_rate(sr) * _HOP_S)
     # frames after the last that is kept reach beyond these samples
     needed = (count - 1) * hop + _N_FFT // 2 if signal.ndim == 1 else 0
     S = melspectrogram(

@@ -96,7 +96,7 @@ def zero_crossing_rate(
     center : bool
         Frame ``k`` is centred at ``k * hop_length``; the ends are continued by their samples.
     threshold : float
-        Samples not beyond it are taken as positive zeros.
+        Samples not beyond it are taken as positive zeros; not negative.
 
     Returns
     -------
@@ -108,6 +108,8 @@ def zero_crossing_rate(
     EdgeSerError
         Bad audio or a value out of its range.
     """
+    if not threshold >= 0:
+        raise EdgeSerError(f"threshold must not be negative, but is {threshold!r}")
     x = checked_signal(y)
     length, hop = whole(frame_length, "frame_length"), whole(hop_length, "hop_length")
     if center:

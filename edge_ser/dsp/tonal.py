@@ -10,7 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_ser.dsp.compute import implementation
-from edge_ser.dsp.spectrum import SAMPLE_RATE, Floats, Framing, checked_spectrogram, given_or_computed, whole
+from edge_ser.dsp.spectrum import (
+    SAMPLE_RATE,
+    Floats,
+    Framing,
+    checked_rate,
+    checked_spectrogram,
+    given_or_computed,
+    whole,
+)
 from edge_ser.errors import EdgeSerError
 
 __all__ = ["chroma_filters", "chroma_stft", "estimate_tuning", "tonnetz"]
@@ -101,7 +109,8 @@ def estimate_tuning(
     """
     if not 0 < resolution < 1:
         raise EdgeSerError(f"resolution must lie between 0 and 1, not {resolution!r}")
-    hz, heights = _peaks(checked_spectrogram(S), sr)
+    whole(bins_per_octave, "bins_per_octave")
+    hz, heights = _peaks(checked_spectrogram(S), checked_rate(sr))
     if not len(hz):
         return 0.0
     strong = hz[heights >= np.median(heights)]
@@ -170,6 +179,7 @@ def chroma_stft(
     EdgeSerError
         Bad audio or a value out of its range.
     """
+    checked_rate(sr)
     spectra, n_fft = given_or_computed(y, S, n_fft, 2.0, framing)
     if tuning is None:
         tuning = estimate_tuning(spectra, sr=sr, bins_per_octave=n_chroma)

@@ -99,8 +99,12 @@ def bandwidth(
 
     def compute(rows: Doubles) -> Doubles:
         middle, rows = rows[:, :1], rows[:, 1:]
-        moment = ((_share(rows) if norm else rows) * np.abs(freq - middle) ** p).sum(axis=1)
-        return moment ** (1.0 / p)
+        distance = np.abs(freq - middle)
+        # in parts of the largest that counts: its p-th power need not be a number that there is
+        largest = np.where(rows > 0, distance, 0.0).max(axis=1, keepdims=True)
+        parts = np.where(rows > 0, distance, 0.0) / np.where(largest > 0, largest, 1.0)
+        moment = ((_share(rows) if norm else rows) * parts**p).sum(axis=1)
+        return largest[:, 0] * moment ** (1.0 / p)
 
     return blocks(np.concatenate([centre[:, None], spectra], axis=1), compute, np.float32)
 
@@ -162,4 +166,5 @@ def peaks(spectra: Floats, low: int, high: int, share: float) -> tuple[Doubles, 
 
 def logarithm(x: Floats, floor: float, gain: float, shift: float = 0.0) -> Floats:
     """``gain * ln(max(x, floor)) + shift`` of every element."""
-    return (np.log(np.maximum(x.astype(np.float64), max(floor, _TINY))) * gain + shift).astype(np.float32)
+    raised = np.maximum(x.astype(np.float64), max(floor, _TINY))
+    return np.asarray(np.log(raised) * gain + shift, np.float32)  # of no axis, too, an array

@@ -72,14 +72,37 @@ def test_any_length_and_level(n: int, seed: int, gain: float) -> None:
     assert np.allclose(spectral_gate((gain * wave).astype(np.float32), n_fft=256), gain * out, atol=1e-5)
 
 
+def test_the_shortest_frame_is_16_samples() -> None:
+    quiet = spectral_gate(NOISE[:4000], n_fft=16)
+    assert quiet.shape == (4000,) and 0 < power(quiet) < 0.9 * power(NOISE[:4000])
+
+
 def test_silence_stays_silent() -> None:
     assert not spectral_gate(np.zeros(5000, np.float32)).any()
 
 
 def test_what_is_refused() -> None:
-    for bad in (np.zeros((2, 5)), np.zeros(5, np.int16), np.full(5, np.nan)):
+    for bad in (np.zeros((2, 5)), np.zeros(5, np.int16), np.full(5, np.nan), np.full(5, 1e300)):
         with pytest.raises(EdgeSerError, match="one row"):
             spectral_gate(bad)
-    for more in ({"reduction": 2.0}, {"threshold": 0.0}, {"seconds": 0.0}, {"n_fft": 8}, {"n_fft": 250}):
+    for more in (
+        {"reduction": 2.0},
+        {"threshold": 0.0},
+        {"seconds": 0.0},
+        {"seconds": np.inf},
+        {"n_fft": 8},
+        {"n_fft": 250},
+    ):
         with pytest.raises(EdgeSerError, match="noise reduction needs"):
             spectral_gate(NOISE, **more)
+    for name, value in (("n_fft", 256.0), ("sample_rate", -1), ("sample_rate", np.nan)):
+        with pytest.raises(EdgeSerError, match=name):
+            spectral_gate(NOISE, **{name: value})
+
+
+def test_a_level_of_ages_is_that_of_the_beginning() -> None:
+    # So slow a level never leaves the first frame's: after a quiet beginning all that is louder stays.
+    wave = NOISE.copy()
+    wave[:2048] *= 1e-3
+    out = spectral_gate(wave, seconds=1e200)
+    assert power(out[8000:] - wave[8000:]) < 0.01 * power(wave[8000:])

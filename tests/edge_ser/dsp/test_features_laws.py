@@ -143,6 +143,7 @@ def test_unusable_audio_is_refused_in_a_sentence(name: str) -> None:
         (np.array([0.0, np.nan] * 500), "500 samples"),
         (np.array([0.0, np.inf] * 500, np.float32), "infinite"),
         (np.full(1000, 1e300), "infinite"),
+        (np.full(1000, -1e30), r"at most 1e\+12, but reaches 1e\+30"),
         (np.zeros(1000, np.int16), "32768"),
         (np.zeros((2, 1000)), "one channel"),
         (np.zeros(1000, np.complex64), "floating"),
@@ -189,8 +190,9 @@ def test_windows() -> None:
     )
     with pytest.raises(EdgeSerError, match="hann"):
         f.window("bartlett", 5)
-    with pytest.raises(EdgeSerError, match="at least one"):
-        f.window("hann", 0)
+    for length in (0, 2.5):
+        with pytest.raises(EdgeSerError, match="at least one"):
+            f.window("hann", length)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -209,7 +211,11 @@ def test_windows() -> None:
         lambda x: f.spectral_centroid(S=np.ones(5)),
         lambda x: f.spectral_centroid(S=np.ones((3, 5)), freq=np.ones(4)),
         lambda x: f.spectral_bandwidth(x, p=0),
+        lambda x: f.spectral_bandwidth(x, p=np.inf),
         lambda x: f.spectral_bandwidth(x, centroid=np.ones(3)),
+        lambda x: f.spectral_bandwidth(x, centroid=np.full(8, np.nan)),
+        lambda x: f.spectral_centroid(x, sr=-1),
+        lambda x: f.spectral_centroid(x, sr=np.nan),
         lambda x: f.spectral_rolloff(x, roll_percent=1),
         lambda x: f.spectral_flatness(x, amin=0),
         lambda x: f.spectral_contrast(x, n_bands=0),
@@ -217,8 +223,12 @@ def test_windows() -> None:
         lambda x: f.spectral_contrast(x, n_fft=64),
         lambda x: f.band_energy(x, edges=(5, 4)),
         lambda x: f.subbands(np.ones((3, 5)), [(2, 2)], np.arange(5)),
+        lambda x: f.subbands(np.ones((3, 5)), [(0, 2.5)], np.arange(5)),
+        lambda x: f.subbands(np.ones((3, 5)), [(0, 1, 2)], np.arange(5)),
+        lambda x: f.subbands(np.ones((3, 5)), [], np.arange(5)),
         lambda x: f.melspectrogram(x, fmax=9000),
         lambda x: f.mfcc(x, lifter=-1),
+        lambda x: f.mfcc(x, lifter=np.inf),
         lambda x: f.mfcc(x, n_mfcc=200),
         lambda x: f.mfcc(x, dct_type=5),
         lambda x: f.delta(np.ones((4, 2))),
@@ -229,6 +239,12 @@ def test_windows() -> None:
         lambda x: f.pcen(np.ones((4, 2)), eps=0),
         lambda x: f.pcen(np.ones((4, 2)), b=2),
         lambda x: f.pcen(np.ones((4, 2)), zi=np.ones(3)),
+        lambda x: f.pcen(np.ones((4, 2)), zi=np.array([1, -1])),
+        lambda x: f.pcen(np.ones((4, 2)), zi=np.array([1, np.nan])),
+        lambda x: f.pcen(np.ones((4, 2)), gain=np.nan),
+        lambda x: f.pcen(np.ones((4, 2)), time_constant=np.inf),
+        lambda x: f.pcen(np.ones((4, 2)), hop_length=0),
+        lambda x: f.pcen(-np.ones((4, 2))),
         lambda x: f.power_to_db(np.ones(3), amin=0),
         lambda x: f.power_to_db(np.ones(3), top_db=-1),
         lambda x: f.power_to_db(np.ones(3), amin=np.nan),
@@ -237,15 +253,29 @@ def test_windows() -> None:
         lambda x: f.power_to_db(np.ones(3), ref=np.nan),
         lambda x: f.power_to_db([1.0, np.nan]),
         lambda x: f.amplitude_to_db([1.0, np.inf], top_db=None),
+        lambda x: f.amplitude_to_db(f.stft(x)),
         lambda x: f.yin(x, fmin=0, fmax=100),
         lambda x: f.yin(x, fmin=5, fmax=400),
+        lambda x: f.yin(x, fmin=80, fmax=400, sr=np.inf),
         lambda x: f.yin(x, fmin=399, fmax=400),
         lambda x: f.rms(),
         lambda x: f.rms(S=np.ones((2, 5)), frame_length=16),
         lambda x: f.chroma_stft(x, norm=-1),
+        lambda x: f.chroma_stft(x, sr=-1, tuning=0.0),
         lambda x: f.estimate_tuning(np.ones((3, 5)), resolution=0),
+        lambda x: f.estimate_tuning(np.ones((3, 5)), bins_per_octave=0),
+        lambda x: f.estimate_tuning(np.ones((3, 5)), sr=0),
+        lambda x: f.zero_crossing_rate(x, threshold=-1),
+        lambda x: f.fft_frequencies(n_fft=0),
+        lambda x: f.onset_strength(S=np.ones((4, 2)), hop_length=0),
+        lambda x: f.onset_strength(S=np.ones((4, 2)), n_fft=-1),
+        lambda x: f.tempogram(np.ones((3, 5))),
+        lambda x: f.tempogram([1.0, np.nan]),
         lambda x: f.tempo(x, start_bpm=0),
         lambda x: f.tempo(x, ac_size=0.01),
+        lambda x: f.tempo(x, ac_size=np.inf),
+        lambda x: f.tempo(x, hop_length=0),
+        lambda x: f.tempo(x, max_tempo=1),
         lambda x: f.frame_features(x, names=["pitch"]),
         lambda x: f.FeatureSpec(n_mfcc=200),
         lambda x: f.FeatureSpec(window="kaiser"),
@@ -257,11 +287,66 @@ def test_values_out_of_range_are_refused(call: Callable[[np.ndarray], Any]) -> N
         call(noise(4000))
 
 
+@pytest.mark.parametrize("p", [0.1, 0.5, 1, 4, 12, 200])
+def test_bandwidth_of_any_order_is_the_formula(p: float) -> None:
+    hz, S = f.fft_frequencies(n_fft=512), np.abs(noise(3 * 257).reshape(3, 257)).astype(np.float64)
+    S[1, 3:] = 0  # all of it near 0 Hz
+    S[2, 100:] = 0
+    for norm in (True, False):
+        expected = []
+        for row in S:
+            weights = row / row.sum() if norm else row
+            logs = np.log(weights[row > 0]) + p * np.log(np.abs(hz - row @ hz / row.sum())[row > 0])
+            expected.append(np.exp((logs.max() + np.log(np.exp(logs - logs.max()).sum())) / p))
+        largest = np.finfo(np.float32).max
+        known = np.array(expected) < largest  # some sums to the tenth power are larger
+        found = f.spectral_bandwidth(S=S, n_fft=512, p=p, norm=norm)
+        np.testing.assert_allclose(found[known], np.array(expected)[known], rtol=2e-5)
+
+
+def test_the_loudest_audio_has_finite_features() -> None:
+    x = np.full(4000, 1e12, np.float32)
+    x[::3] *= -1
+    for name, feature in FEATURES.items():
+        assert np.isfinite(feature(x, N, HOP, True)).all(), name
+    np.testing.assert_allclose(f.rms(x, center=False), 1e12, rtol=1e-5)
+
+
+def test_decibels_have_the_shape_of_what_they_are_of() -> None:
+    assert f.power_to_db(100.0).shape == ()
+    assert f.power_to_db(100.0) == pytest.approx(20)
+    assert f.amplitude_to_db(np.full((2, 1, 3), 10), top_db=None).tolist() == [[[20.0] * 3]] * 2
+    assert f.power_to_db(np.full((4, 6), 10.0)[::2, ::3]).tolist() == [[10.0, 10.0]] * 2
+
+
+def test_energy_normalisation_by_hand() -> None:
+    how: dict[str, Any] = {"gain": 1.0, "eps": 0.5, "return_zf": True}
+    for b, zi, levels in (
+        (0.5, None, (1.5, 2.75)),  # the past is 1: (2 + 1) / 2, (4 + 1.5) / 2
+        (0.5, [0.0], (1.0, 2.5)),
+        (0.5, [1.5], (2.5, 3.25)),  # half of the last level, 3: (2 + 3) / 2, (4 + 2.5) / 2
+        (1.0, [0.0], (2.0, 4.0)),
+    ):
+        found, state = f.pcen([[2.0], [4.0]], b=b, zi=zi, **how)
+        expected = [(x / (0.5 + level) + 2) ** 0.5 - 2**0.5 for x, level in zip((2, 4), levels, strict=True)]
+        np.testing.assert_allclose(found[:, 0], expected, rtol=1e-6)
+        np.testing.assert_allclose(state, (1 - b) * levels[1], rtol=1e-6)
+    assert f.power_to_db([1.0, 100.0], top_db=0).tolist() == pytest.approx([20, 20])
+
+
+def test_a_low_pass_of_hardly_a_frame_is_none_and_a_long_one_holds() -> None:
+    energies = noise(40).reshape(10, 4) ** 2
+    quick = f.pcen(energies, time_constant=1e-12)
+    np.testing.assert_allclose(quick, f.pcen(energies, b=1.0), rtol=1e-6)
+    _, state = f.pcen(energies, time_constant=1e200, zi=np.full(4, 3.0), return_zf=True)
+    np.testing.assert_allclose(state, 3.0)
+
+
 def test_subbands_of_silence_and_of_known_shapes() -> None:
     spectra = np.zeros((3, 10), np.float32)
     spectra[1, 2:4] = 1
     spectra[2, 7] = 4
-    parts = f.subbands(spectra, [(0, 5), (5, 10)], 100.0 * np.arange(10))
+    parts = f.subbands(spectra, np.array([(0, 5), (5, 10)]), 100.0 * np.arange(10))  # type: ignore[arg-type]
     np.testing.assert_allclose(parts.centroid, [[0, 0], [250, 0], [0, 700]])
     np.testing.assert_allclose(parts.bandwidth, [[0, 0], [50, 0], [0, 0]], atol=1e-3)
     np.testing.assert_allclose(parts.energy, [[0, 0], [2, 0], [0, 4]])

@@ -131,6 +131,7 @@ def test_frames_are_as_many_as_said(chosen: str, padding: str) -> None:
             "reflect": samples // 160 + 1,
         }
         assert log_mel(noise(samples), spec).shape == (frames[padding], 64)
+        assert spec.frames(samples) == frames[padding]
 
 
 def test_the_shortest_recordings(chosen: str) -> None:
@@ -160,6 +161,31 @@ def test_doubling_the_amplitude_adds_six_decibels(chosen: str) -> None:
     x = noise(4000)
     rise = log_mel(2 * x, MelSpec()) - log_mel(x, MelSpec())
     np.testing.assert_allclose(rise, 20 * np.log10(2), atol=2e-5)
+
+
+def test_the_loudest_that_a_double_squares_has_its_level(chosen: str) -> None:
+    x = noise(4000).astype(np.float64)
+    rise = log_mel(1e152 * x, MelSpec()) - log_mel(x, MelSpec())
+    np.testing.assert_allclose(rise, 3040, atol=1e-3)
+
+
+def test_mean_and_scale_are_taken_off(chosen: str) -> None:
+    x, plain = noise(4000), MelSpec(padding="reflect")
+    found = log_mel(x, dataclasses.replace(plain, mean=-30.0, scale=12.0))
+    np.testing.assert_allclose(found, (log_mel(x, plain).astype(np.float64) + 30) / 12, atol=1e-5)
+
+
+@pytest.mark.parametrize("hop", [63, 64, 65, 129])
+@pytest.mark.parametrize("piece", [1, 64, 65])
+def test_hops_of_about_a_frame_in_pieces_of_about_one(chosen: str, hop: int, piece: int) -> None:
+    # Hamming's window, not Hann's: a frame's first sample counts.
+    frame = {"window": "hamming", "win_length": 64, "n_fft": 64, "n_mels": 5, "padding": "none"}
+    spec, x = MelSpec(hop_length=hop, **frame), noise(700)  # type: ignore[arg-type]
+    whole = log_mel(x, spec)
+    assert len(whole) == (700 - 64) // hop + 1
+    assert in_pieces(x, spec, list(range(piece, 700, piece))).tobytes() == whole.tobytes()
+    for k, row in enumerate(whole):  # each frame is that of its own samples
+        np.testing.assert_array_equal(log_mel(x[k * hop : k * hop + 64], spec), row[None])
 
 
 def test_a_delay_of_a_hop_is_a_delay_of_a_frame(chosen: str) -> None:
@@ -193,6 +219,17 @@ def test_any_layout_and_floating_type(chosen: str) -> None:
         (np.zeros(100, np.int16), "not int16: divide int16 by 32768"),
         (np.zeros(100, np.complex64), "not complex64"),
         (np.array([0.0, np.nan, np.inf, -np.inf]), "3 samples that are NaN or infinite"),
+        (np.array([np.inf, 0.0]), "1 samples that are NaN or infinite"),
+        (np.array([0.0, -np.inf], np.float32), "1 samples that are NaN or infinite"),
+        (np.array([np.nan]), "1 samples that are NaN or infinite"),
+        pytest.param(
+            np.full(9_000, 4.0, np.longdouble) ** np.array([0] * 8_999 + [600]),
+            "1 samples that are NaN or infinite",
+            marks=pytest.mark.skipif(
+                np.finfo(np.longdouble).maxexp == 1024, reason="long double is double here"
+            ),
+            id="beyond double",
+        ),
     ],
 )
 def test_what_is_no_audio_is_refused_and_changes_nothing(chosen: str, x: np.ndarray, says: str) -> None:

@@ -17,6 +17,8 @@ from edge_ser.errors import EdgeSerError
         ({"hop_length": 2.5}, "hop_length"),
         ({"n_mels": True}, "n_mels"),
         ({"floor": 0.0}, "floor"),
+        ({"floor": True}, "floor must be a finite number, not True"),
+        ({"fmin": "20"}, "fmin must be a finite number"),
         ({"scale": -1.0}, "scale"),
         ({"scale": 1e-300}, "scale must be at least 1e-06, not 1e-300"),
         ({"mean": -1e9}, "mean"),
@@ -37,6 +39,40 @@ from edge_ser.errors import EdgeSerError
 def test_a_value_out_of_range_is_named(change: dict[str, object], says: str) -> None:
     with pytest.raises(EdgeSerError, match=says):
         MelSpec(**change)  # type: ignore[arg-type]
+
+
+def test_the_ends_of_the_ranges_are_within() -> None:
+    least = MelSpec(
+        sample_rate=1,
+        win_length=1,
+        n_fft=1,
+        hop_length=1,
+        n_mels=1,
+        fmin=0.0,
+        fmax=0.5,
+        scale=1e-6,
+        mean=-1e6,
+    )
+    assert (least.frame_rate, least.frames(7)) == (1.0, 7)
+    most = MelSpec(n_fft=32768, n_mels=32768, hop_length=32768, mean=1e6)
+    assert most.frame_rate == 16000 / 32768
+
+
+@pytest.mark.parametrize(
+    ("padding", "samples", "frames"),
+    [
+        ("causal", 999, 4),  # of 512 every 200: the fifth would end with sample 1000
+        ("causal", 1000, 5),
+        ("none", 511, 0),
+        ("none", 512, 1),
+        ("none", 912, 3),
+        ("center", 0, 1),
+        ("center", 399, 2),
+        ("reflect", 400, 3),
+    ],
+)
+def test_frames_by_hand(padding: str, samples: int, frames: int) -> None:
+    assert MelSpec(padding=padding).frames(samples) == frames
 
 
 def test_json_round_trip_is_exact_and_complete() -> None:
