@@ -43,9 +43,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.epilog = """\
 A corpus is a name, a folder with official file names, or a CSV table with columns file, speaker, emotion and
-perhaps arousal, dominance, valence, fold; usual words (anger, Happiness, NEU) are read as the model's. With @speaker,
-@language or @5 behind it, it has a fold for each speaker or language, or so many of whole speakers; checkpoints are
-asked by the folds that they were trained by. A table that is otherwise is described in TOML, and --corpus names that:
+perhaps arousal, dominance, valence, fold, start and end (seconds, of a part of a long file); usual words (anger,
+Happiness, NEU) are read as the model's. With @speaker, @language or @5 behind it, it has a fold for each speaker or
+language, or so many of whole speakers; checkpoints are asked by the folds that they were trained by. A table that is
+otherwise is described in TOML, and --corpus names that:
   table = "labels.csv"         # beside this file; the sound files start from there, or from folder = "wav"
   columns = {file = "FileName", speaker = "SpkrID", emotion = "EmoClass", arousal = "EmoAct"}
   emotions = {A = "angry", H = "happy"}

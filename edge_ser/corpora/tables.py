@@ -12,6 +12,7 @@ from pathlib import Path
 from edge_ser.audio import AudioBlocks
 from edge_ser.corpora.base import ADV, Clip, Corpus, LeftOut, label_order
 from edge_ser.corpora.copies import without_copies
+from edge_ser.corpora.cuts import Span, cut_out
 from edge_ser.corpora.segments import seconds_of
 from edge_ser.corpora.words import project_words
 from edge_ser.errors import EdgeSerError
@@ -40,7 +41,8 @@ def load_csv(
     Needed are the columns ``file`` and ``speaker``; ``emotion``, ``arousal``, ``dominance``, ``valence``,
     ``fold``, ``sex``, ``language``, ``intensity``, ``sentence`` and ``duration`` are read where they are, and
     every other column is kept in `Clip.extra`. ``start`` and ``end`` may stand there as audformat has them (seconds, or
-    ``0 days 00:00:01.5``), and have to span the whole file. Comma, semicolon and tab all separate; the text is UTF-8.
+    ``0 days 00:00:01.5``): a row of a part of a file is a clip of that part alone (`edge_ser.corpora.cuts.cut_out`).
+    Comma, semicolon and tab all separate; the text is UTF-8.
 
     Parameters
     ----------
@@ -66,14 +68,15 @@ def load_csv(
     -------
     Corpus
         Where some rows have a fold and others none, those without are left out and listed in `left_out`; so is a
-        recording that is a copy of one before it, byte for byte. `read_as` lists the words that were read as others.
+        recording that is a copy of one before it, byte for byte, and parts of a file that cannot be read. `read_as`
+        lists the words that were read as others.
 
     Raises
     ------
     EdgeSerError
-        The file is missing, empty or no text; a column is missing; a row names a file that is not there or stands in
-        a row before, a part of a file, a rating outside the scale or a fold that is no whole number (with the number
-        of the line).
+        The file is missing, empty or no text; a column is missing; a row names a file that is not there, or what stands
+        in a row before, a part that is not inside its file, a rating outside the scale or a fold that is no whole
+        number (with the number of the line).
     """
     path = Path(path)
     low, high = rating_scale
@@ -89,7 +92,8 @@ def load_csv(
     folded = rows.has("fold") and any(rows.text(row, "fold") for _, row in rows)
     clips: list[Clip] = []
     left_out: list[LeftOut] = []
-    first: dict[str, int] = {}
+    spans: list[Span | None] = []
+    first: dict[tuple[str, Span | None], int] = {}
     for line, row in rows:
         file, speaker = rows.text(row, "file"), rows.text(row, "speaker")
         if not file or not speaker:
@@ -97,7 +101,9 @@ def load_csv(
         sound = base / file
         if not sound.is_file():
             raise EdgeSerError(f"{path}, line {line}: there is no file {sound}")
-        if (before := first.setdefault(os.path.normpath(sound), line)) != line:
+        span = _span(row, sound, f"{path}, line {line}")
+        key = os.path.normpath(sound), span and span._replace(where="")
+        if (before := first.setdefault(key, line)) != line:
             raise EdgeSerError(
                 f"{path}, line {line}: {sound} stands in line {before} already; a recording has one row, with its "
                 "speaker and its emotion"
@@ -108,7 +114,8 @@ def load_csv(
             left_out.append(LeftOut(file, f"duplicate of {original}" if original else "no fold given"))
             continue
         duration = rows.number(row, "duration", line)
-        end = _whole_file(row, sound, f"{path}, line {line}")
+        if duration is None and span is None:
+            duration = seconds_of(row.get("end") or "", f"{path}, line {line}: end")
         emotion = rows.text(row, "emotion")
         ratings = {dimension: rows.rating(row, dimension, line, rating_scale) for dimension in ADV}
         clips.append(
@@ -122,29 +129,33 @@ def load_csv(
                 language=rows.text(row, "language"),
                 sentence=rows.text(row, "sentence"),
                 fold=fold,
-                duration=end if duration is None else duration,
+                duration=duration,
                 extra=rows.extra(row),
                 **ratings,
             )
         )
+        spans.append(span)
+    clips, unread = cut_out(clips, spans)
     if not clips:
-        raise EdgeSerError(f"{path} has no rows with recordings")
+        raise EdgeSerError(f"{path} has no rows with recordings{f': {unread[0].reason}' if unread else ''}")
     found = label_order(clip.emotion for clip in clips if clip.emotion)
     if labels is not None and set(found) - set(labels):
         raise EdgeSerError(
             f"{path} has emotions that are not among {', '.join(labels)}: {', '.join(sorted(set(found) - set(labels)))}"
         )
     kept, twice = without_copies(clips)
-    return Corpus(title, kept, labels or found, licence, citation, (*left_out, *twice), read_as=read_as)
+    return Corpus(
+        title, kept, labels or found, licence, citation, (*left_out, *unread, *twice), read_as=read_as
+    )
 
 
-def _whole_file(row: Mapping[str, str], sound: Path, where: str) -> float | None:
-    """Where a row's segment ends, in seconds; a segment that is not the whole file is refused."""
+def _span(row: Mapping[str, str], sound: Path, where: str) -> Span | None:
+    """The part of a file that a row is about; None is all of it."""
     start = seconds_of(row.get("start") or "", f"{where}: start")
     end = seconds_of(row.get("end") or "", f"{where}: end")
     if start or (end is not None and end < _seconds(sound, end) - 0.05):
-        raise EdgeSerError(f"{where}: a part of a file is not read; cut the segment into a file of its own")
-    return end
+        return Span(start or 0.0, end, where)
+    return None
 
 
 def _seconds(sound: Path, otherwise: float) -> float:
