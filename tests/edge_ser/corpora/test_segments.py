@@ -14,7 +14,8 @@ from edge_ser.errors import EdgeSerError
 
 
 @pytest.fixture
-def table(tmp_path: Path) -> Path:
+def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for name, level in (("a", 0.0), ("b", 0.1)):
         write_wav(tmp_path / f"{name}.wav", np.full(1600, level, np.float32))
     path = tmp_path / "t.csv"
