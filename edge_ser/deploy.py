@@ -246,6 +246,10 @@ def read_hosts(path: str | os.PathLike[str]) -> list[str]:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise EdgeSerError(f"cannot read the list of hosts {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise EdgeSerError(
+            f"the list of hosts {path} is no text in UTF-8; write one USER@HOST a line"
+        ) from error
     hosts = [word for line in lines if (word := line.partition("#")[0].strip())]
     if not hosts:
         raise EdgeSerError(f"the list {path} names no host; write one USER@HOST a line")

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
+from pathlib import Path
 
-__all__ = ["add_microphone_arguments", "count", "finite"]
+from edge_ser.errors import EdgeSerError
+
+__all__ = ["add_microphone_arguments", "count", "finite", "refuse_heard"]
 
 
 def add_microphone_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,6 +41,12 @@ def count(text: str) -> int:
     if not (text.isdecimal() and int(text) >= 1):
         raise argparse.ArgumentTypeError(f"a whole number from 1 on, not {text!r}")
     return int(text)
+
+
+def refuse_heard(option: str, file: str, source: str) -> None:
+    """Refuse to write over the sound file that is heard: `EdgeSerError`."""
+    if Path(source).exists() and Path(file).exists() and os.path.samefile(source, file):
+        raise EdgeSerError(f"{option} {file} is the file that is heard; name another")
 
 
 def _channel(text: str) -> int | str:

@@ -66,6 +66,8 @@ def check_use(args: argparse.Namespace) -> None:
         raise EdgeSerError(
             "--teacher is tested by itself, and cannot stream; name no other model and no --streaming"
         )
+    if args.teacher is not None and device:
+        raise EdgeSerError("a --teacher is run by torch alone; leave out --engine and --precision")
     if not 0 < args.coverage <= 1:
         raise EdgeSerError(f"--coverage lies above 0 and is at most 1, not {args.coverage:g}")
     if args.clips < 1:

@@ -124,7 +124,8 @@ def write_table(
         print(markdown_table(rows, columns), file=out)
     elif form == "csv":
         flat = [flatten(row) for row in rows]
-        writer = csv.DictWriter(out, fieldnames=_columns(flat), lineterminator="\n")
+        names = _columns(flat) or list(columns or ())  # a table of nothing has its head, as in Markdown
+        writer = csv.DictWriter(out, fieldnames=names, lineterminator="\n")
         writer.writeheader()
         writer.writerows(flat)
     elif form == "json":

@@ -130,6 +130,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure; 1 when an engine failed or a budget was passed, 0 otherwise."""
     if args.compare is not None:
+        _refuse_beside_compare(args)
         rows = compare(*map(read_report, args.compare))
         if not rows:
             raise EdgeSerError("the two reports have no engine in common")
@@ -165,6 +166,17 @@ def run(args: argparse.Namespace) -> int:
     if args.submit_file is not None:
         write_json(args.submit_file, shared(bundle.name, machine, runs, peers))
     return 0 if all(row["ok"] or row["missing"] for row in runs) else 1
+
+
+def _refuse_beside_compare(args: argparse.Namespace) -> None:
+    """Refuse what says how to measure where nothing is: a budget that was never looked at would seem to be kept."""
+    said = {
+        "MODEL": args.model != DEFAULT_MODEL, "--engine": args.engine, "--precision": args.precision,
+        "--budget": args.budget is not None, "--submit-file": args.submit_file is not None,
+        "--realtime": args.realtime, "--peers": args.peers is not None, "--peer-model": args.peer_model,
+    }  # fmt: skip
+    if unfit := [name for name, given in said.items() if given]:
+        raise EdgeSerError(f"--compare measures nothing, and {unfit[0]} is of a measurement: leave one out")
 
 
 def _measure_peers(args: argparse.Namespace, models: dict[str, str]) -> list[dict[str, Any]]:

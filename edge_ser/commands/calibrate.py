@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ser.bundle import DEFAULT_MODEL, Bundle, check_target, load_bundle, write_bundle
+from edge_ser.commands._arguments import count
 from edge_ser.commands._output import add_output_argument, write_table
 from edge_ser.corpora import load_corpus
 from edge_ser.errors import EdgeSerError
@@ -68,7 +69,7 @@ examples:
         "--sounds", default="esc10,noise", metavar="NAME,...", help="what is no speech (default %(default)s)"
     )
     parser.add_argument(
-        "--per-speaker", type=int, default=5, help="clips of each speaker (default %(default)s)"
+        "--per-speaker", type=count, default=5, help="clips of each speaker (default %(default)s)"
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the new bundle's folder")
     parser.add_argument("--overwrite", action="store_true", help="replace a bundle that is there")
@@ -84,6 +85,8 @@ def run(args: argparse.Namespace) -> int:
         raise EdgeSerError(
             "there is nothing to do: name --predictions or --figures, or leave --no-detector out"
         )
+    if not 0 < args.coverage <= 1:
+        raise EdgeSerError(f"--coverage lies above 0 and is at most 1, not {args.coverage:g}")
     bundle = load_bundle(args.model)
     # What hinders that is told before anything is fitted: a detector takes minutes.
     check_target(args.out, overwrite=args.overwrite)

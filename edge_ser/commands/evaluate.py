@@ -166,6 +166,8 @@ def run(args: argparse.Namespace) -> int:
     check_use(args)
     if args.out is not None:
         check_place(args.out)
+    if args.report is not None:
+        check_place(args.report / "report.html")
     if args.pipeline is not None:
         return _evaluate_pipeline(args)
     if args.checkpoints is not None and args.model is not None:
@@ -177,7 +179,7 @@ def run(args: argparse.Namespace) -> int:
     if args.checkpoints is None and args.teacher is None:
         corpus = in_words_of(corpus, load_bundle(args.model or DEFAULT_MODEL).labels)
     if args.labels is not None:
-        corpus = restricted(corpus, args.labels.split(","), "is not among --labels")
+        corpus = restricted(corpus, _names(args.labels), "is not among --labels")
     scored: list[Scored] = []
     if args.teacher is not None:
         result, scored = teacher_figures(args, corpus, _progress)
@@ -218,6 +220,14 @@ def run(args: argparse.Namespace) -> int:
     if args.session:
         measured["session"] = _session(args, answers)
     return _finish(args, result, answers, measured)
+
+
+def _names(text: str) -> list[str]:
+    """Emotions with commas between them."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise EdgeSerError("--labels names no emotion; give some with commas between them, such as angry,sad")
+    return names
 
 
 def _session(args: argparse.Namespace, answers: Answers) -> dict[str, Any]:

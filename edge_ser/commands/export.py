@@ -213,6 +213,12 @@ def _checkpoint(args: argparse.Namespace) -> tuple[list[Exported], Bundle | None
     if (args.mixed is not None or args.sensitivity) and not any(row.rounds for row in formats):
         asked = "--mixed" if args.mixed is not None else "--sensitivity"
         raise EdgeSerError(f"{asked} is of int8 files, and --format {args.format} makes none; add int8")
+    learnt = ("calibrate", "calibration", "calibration_clips", "calibration_seed")
+    given = [f"--{name.replace('_', '-')}" for name in learnt if getattr(args, name) is not None]
+    if given and not any(row.calibrated for row in formats):
+        raise EdgeSerError(
+            f"{given[0]} is of files that learn ranges, and --format {args.format} makes none; add int8"
+        )
     return export_checkpoint(
         args.checkpoint,
         args.out,

@@ -133,11 +133,14 @@ def _view(views: int, recipe: Path | None, sources: Sequence[str]) -> View | Non
 
 def _perturb(recipe: Path) -> Perturb:
     from edge_ser.perturb import Perturb
+    from edge_ser.training.tables import table_of
 
     try:
         table = tomllib.loads(recipe.read_text(encoding="utf-8")).get("perturb", {})
     except ValueError as error:
         raise EdgeSerError(f"{recipe} is not a recipe in TOML ({error}); mend it") from error
+    if isinstance(table, str):
+        table = table_of(recipe, "perturb", table)
     if not isinstance(table, dict):
         raise EdgeSerError(f"{recipe}: perturb is no table; write [perturb]")
     known = {field.name for field in dataclasses.fields(Perturb)}

@@ -7,11 +7,10 @@ import os
 import shlex
 import sys
 from contextlib import ExitStack, closing
-from pathlib import Path
 from typing import NoReturn, TextIO
 
 from edge_ser.bundle import DEFAULT_MODEL, PRECISIONS, load_bundle
-from edge_ser.commands._arguments import add_microphone_arguments, finite
+from edge_ser.commands._arguments import add_microphone_arguments, finite, refuse_heard
 from edge_ser.errors import EdgeSerError
 from firmware_py.engines import AUTO, ENGINES, open_engine
 from firmware_py.gates import GATES, open_gate
@@ -49,6 +48,8 @@ A microphone that is unplugged, or whose sound server dies, is told (an event) a
 was lost meanwhile is counted. Outputs that are slow or stuck never hold up the listening: what they miss is counted.
 Ctrl-C ends with a summary. Audio never leaves this machine.
 """
+
+_LARGEST_LOG_MB = 1e12  # more than any disk; bytes of still larger numbers are infinite
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -178,6 +179,8 @@ def run(args: argparse.Namespace) -> int:
         raise EdgeSerError(
             f"--duration {args.duration:g} is shorter than one answer; give at least {every * step_s:g} s"
         )
+    if None not in (args.record, args.log) and os.path.realpath(args.record) == os.path.realpath(args.log):
+        raise EdgeSerError(f"--record and --log are one file, {args.log}; name another for one of them")
     notifier = Notifier()
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signals())
@@ -193,7 +196,7 @@ def run(args: argparse.Namespace) -> int:
         meter.mark("model")
         recorder = None
         if args.record is not None:
-            _refuse_overwriting(args.source, args.record)
+            refuse_heard("--record", args.record, args.source)
             settings = recording_settings(bundle, engine, **how, gate=args.gate, source=args.source)
             recorder = stack.enter_context(closing(open_recorder(args.record, settings)))
             print(f"edge-ser: recording to {args.record}", file=sys.stderr)
@@ -236,7 +239,8 @@ def _open_sinks(args: argparse.Namespace, live: bool, stack: ExitStack) -> list[
         out = sys.stdout
     add("standard output", open_sink(args.output, out), queued=live)
     if args.log is not None:
-        add(args.log, open_log(args.log, limit=round(args.log_mb * 1e6), keep=args.log_keep), queued=live)
+        limit = round(min(args.log_mb, _LARGEST_LOG_MB) * 1e6)
+        add(args.log, open_log(args.log, limit=limit, keep=args.log_keep), queued=live)
     if args.exec is not None:
         add("the command", ExecSink(args.exec, sys.stderr), queued=live)
     return sinks
@@ -252,8 +256,3 @@ def _steps(hop_s: float | None, step_s: float) -> int:
             f"--hop {hop_s:g} is no multiple of the model's step; give {step_s:g}, {2 * step_s:g}, ..."
         )
     return steps
-
-
-def _refuse_overwriting(source: str, record: str) -> None:
-    if Path(source).exists() and Path(record).exists() and os.path.samefile(source, record):
-        raise EdgeSerError(f"--record {record} is the file that is heard; name another")

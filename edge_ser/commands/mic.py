@@ -9,7 +9,7 @@ from contextlib import ExitStack, closing
 from typing import Any
 
 from edge_ser.audio import SAMPLE_RATE
-from edge_ser.commands._arguments import add_microphone_arguments
+from edge_ser.commands._arguments import add_microphone_arguments, refuse_heard
 from edge_ser.errors import EdgeSerError
 from firmware_py.health import Checkup
 from firmware_py.recorder import open_recorder
@@ -54,6 +54,8 @@ def run(args: argparse.Namespace) -> int:
     """Hear and judge; 1 where something is wrong."""
     if not 1 <= args.seconds <= 3600:
         raise EdgeSerError(f"--seconds {args.seconds:g} is not between 1 and 3600")
+    if args.save:
+        refuse_heard("--save", args.save, args.source)
     check = Checkup()
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signals())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge_ser.commands._output import add_output_argument, write_table
 from edge_ser.errors import EdgeSerError, require
-from edge_ser.files import write_json
+from edge_ser.files import check_place, write_json
 
 if TYPE_CHECKING:
     from edge_ser.studies import Study
@@ -99,6 +99,9 @@ def run(args: argparse.Namespace) -> int:
         raise EdgeSerError(f"--seeds needs at least one, not {args.seeds}")
     if args.data is not None and not args.data.is_dir():
         raise EdgeSerError(f"--data {args.data} is no folder; it should hold one folder for each corpus")
+    check_place(args.out / "report.html")
+    if args.record is not None:  # before hours whose figures would have no place
+        check_place(args.record)
     for module in ("torch", "sklearn"):
         require(module, extra="train", purpose="studies")
     from edge_ser.evaluation.canvas import require_matplotlib

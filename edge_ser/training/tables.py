@@ -10,7 +10,7 @@ from typing import Any
 from edge_ser.errors import EdgeSerError
 from edge_ser.files import parse_toml
 
-__all__ = ["read_toml"]
+__all__ = ["read_toml", "table_of"]
 
 #: Fields of a recipe that are no tables.
 _TEXTS = ("model", "name")
@@ -38,7 +38,7 @@ def read_toml(path: Path, known: set[str], changes: Iterable[str] = ()) -> dict[
     fields = parse_toml(path)
     for name, value in fields.items():
         if name in known and name not in _TEXTS and isinstance(value, str):
-            fields[name] = _table_of(path, name, value)
+            fields[name] = table_of(path, name, value)
     for change in changes:
         _change(fields, change)
     if unknown := sorted(set(fields) - known):
@@ -55,8 +55,8 @@ def read_toml(path: Path, known: set[str], changes: Iterable[str] = ()) -> dict[
     return fields
 
 
-def _table_of(path: Path, name: str, other: str) -> dict[str, Any]:
-    """The table of that name in another recipe, beside the one that asks for it."""
+def table_of(path: Path, name: str, other: str) -> dict[str, Any]:
+    """The table of that name in another recipe, beside the one that asks for it; `EdgeSerError` where it has none."""
     source = path.parent / other
     table = parse_toml(source).get(name) if source.is_file() else None
     if not isinstance(table, dict):

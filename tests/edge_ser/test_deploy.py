@@ -296,6 +296,9 @@ def test_what_cannot_be_deployed(tmp_path):
     (tmp_path / "hosts").write_text("# nobody\n")
     with pytest.raises(EdgeSerError, match="names no host"):
         read_hosts(tmp_path / "hosts")
+    (tmp_path / "hosts").write_bytes(b"pi@k\xfcche\n")
+    with pytest.raises(EdgeSerError, match=r"hosts is no text in UTF-8; write one USER@HOST a line$"):
+        read_hosts(tmp_path / "hosts")
     assert main(["deploy"]) == 2
 
 

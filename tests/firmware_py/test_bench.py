@@ -222,6 +222,11 @@ def test_a_file_to_share_and_two_compared(numpy_bundle: Bundle, capsys, tmp_path
     rows = {row["figure"]: row for row in json.loads(capsys.readouterr().out)["rows"]}
     assert rows["MB"]["ratio"] == 2 and rows["kB"]["ratio"] == 1
     assert main(["bench", "--compare", str(one), str(tmp_path / "absent")]) == 2
+    for option in (["--budget", "pi.toml"], ["--submit-file", "x"], ["--engine", "numpy"], ["--realtime"]):
+        assert main(["bench", "--compare", str(one), str(two), *option]) == 2  # else CI takes it for kept
+        out, err = capsys.readouterr()
+        assert out == "" and f"--compare measures nothing, and {option[0]} is of a measurement" in err
+    assert main(["bench", str(numpy_bundle.path), "--compare", str(one), str(two)]) == 2
     two.write_text('{"runs": []}')
     assert main(["bench", "--compare", str(one), str(two)]) == 2
     two.write_text('{"runs": 3}')

@@ -153,6 +153,20 @@ def test_the_command_on_a_file(tmp_path, capsys):
     assert main(["mic", str(tmp_path / "a.wav"), "--seconds", "0"]) == 2
 
 
+def test_the_file_that_is_heard_is_not_written_over(tmp_path, capsys):
+    write_wav(tmp_path / "a.wav", voice())
+    (tmp_path / "link.wav").symlink_to(tmp_path / "a.wav")
+    before = (tmp_path / "a.wav").read_bytes()
+    for name in ("a.wav", "link.wav"):
+        assert main(["mic", str(tmp_path / "a.wav"), "--seconds", "1", "--save", str(tmp_path / name)]) == 2
+        out, err = capsys.readouterr()
+        assert (out, err) == (
+            "",
+            f"edge-ser: --save {tmp_path / name} is the file that is heard; name another\n",
+        )
+    assert (tmp_path / "a.wav").read_bytes() == before
+
+
 def test_the_command_ends_though_the_microphone_is_lost_for_good(monkeypatch, capsys):
     world = World()
 

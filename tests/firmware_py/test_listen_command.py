@@ -264,7 +264,19 @@ def test_bad_use_is_one_sentence(listen, speech, tmp_path):
             assert result.stderr.endswith(f"not '{value}'\n".encode())
     refused(run("mic", speech, "--channel", "2"), "--rate and --channel are for microphones")
     refused(listen(speech, "--precision", "int8"), "no model file for numpy int8; it has: numpy fp32")
+    both = tmp_path / "both.csv"
+    refused(listen(speech, "--log", both, "--record", both), "--record and --log are one file")
+    assert not both.exists()
     refused(run("listen", speech, "--model", "absent"), "there is no model or bundle folder 'absent'")
+
+
+def test_a_log_larger_than_any_disk_is_one_that_is_never_rotated(listen, speech, tmp_path):
+    result = listen(speech, "--log", tmp_path / "day.jsonl", "--log-mb", "1e305", "-o", "jsonl")
+    assert result.returncode == 0 and [path.name for path in tmp_path.iterdir()] == ["day.jsonl"]
+    said = [line for line in values(result.stdout) if line["type"] == "prediction"]
+    logged = [line for line in values((tmp_path / "day.jsonl").read_bytes()) if line["type"] == "prediction"]
+    assert len(logged) == len(said) > 4
+    assert [line["arousal"] for line in logged] == [line["arousal"] for line in said]
 
 
 def test_bad_sound_is_one_sentence(listen, tmp_path):

@@ -304,6 +304,8 @@ def test_other_figures_take_the_place_of_those_recorded(
         (["--out", "there"], "exists"),
         (["--out", "new", "--record", "there"], "is a folder"),
         (["--out", "new", "--figures", "absent.json"], "is not a file"),
+        (["--out", "new", "--coverage", "0"], "--coverage lies above 0 and is at most 1, not 0"),
+        (["--out", "new", "--coverage", "nan"], "--coverage lies above 0 and is at most 1, not nan"),
     ],
 )
 def test_what_could_not_be_written_is_told_before_anything_is_fitted(
@@ -318,3 +320,11 @@ def test_what_could_not_be_written_is_told_before_anything_is_fitted(
         monkeypatch.setattr(calibrate, name, fit)
     assert main(["calibrate", str(numpy_bundle.path), "--predictions", "p", *words]) == 2
     assert sentence in capsys.readouterr().err and not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("clips", ["0", "-1", "2.5"])
+def test_a_speaker_has_at_least_one_clip(clips: str, tmp_path: Path, capsys) -> None:
+    with pytest.raises(SystemExit) as refused:
+        main(["calibrate", "--per-speaker", clips, "--out", str(tmp_path / "new")])
+    assert refused.value.code == 2
+    assert f"--per-speaker: a whole number from 1 on, not {clips!r}" in capsys.readouterr().err

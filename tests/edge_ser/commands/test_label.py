@@ -130,9 +130,24 @@ def test_views_are_perturbed_as_the_students_recipe_says(corpus, counting, capsy
         assert store.missing(keys) == [] and len(set(keys)) == 3
 
 
+def test_views_may_be_those_of_a_recipe_beside_the_students(corpus, counting, capsys, tmp_path):
+    (tmp_path / "teacher.toml").write_text("[perturb]\np_room = 0.0\np_noise = 1.0\np_codec = 0.0\n")
+    recipe = tmp_path / "student.toml"
+    recipe.write_text('perturb = "teacher.toml"\n')
+    words = ["--kind", "counting", "--out", tmp_path / "out", "--views", "2", "--recipe", recipe]
+    status, err = _run(capsys, corpus, *words)
+    assert status == 0 and "7 recordings in 2 views" in err
+    from edge_ser.perturb import Perturb
+
+    wave = load_audio(corpus / "3.wav")
+    view = Perturb(p_room=0.0, p_noise=1.0, p_codec=0.0).view(wave, content_key(wave), 1)
+    assert TargetStore.open(tmp_path / "out").missing([content_key(view)]) == []
+
+
 @pytest.mark.parametrize(
     ("text", "words", "says"),
     [
+        ('perturb = "none.toml"', ("--views", "2"), "the name of a recipe beside this one"),
         ("[perturb", ("--views", "2"), "is not a recipe in TOML"),
         ("[perturb]\np_nose = 1.0", ("--views", "2"), r"[perturb] has no p_nose; it has clip, codecs"),
         ("perturb = 3", ("--views", "2"), "perturb is no table"),

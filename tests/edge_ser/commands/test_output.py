@@ -57,6 +57,12 @@ def test_csv_has_every_key() -> None:
     assert read[0]["macs"] == ""
 
 
+def test_csv_of_nothing_is_a_head() -> None:
+    out = io.StringIO()
+    write_table([], "csv", columns={"name": "microphone", "rate": "Hz"}, file=out)
+    assert out.getvalue() == "name,rate\n"
+
+
 def test_json_is_the_rows_or_the_document() -> None:
     assert json.loads(_written("json")) == ROWS
     assert json.loads(_written("json", document={"runs": ROWS})) == {"runs": ROWS}

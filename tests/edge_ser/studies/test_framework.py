@@ -164,6 +164,8 @@ def test_a_missing_corpus_says_where_to_get_it(house: Path, capsys: pytest.Captu
         (["study", "sounds", "--out", "x", "--seeds", "0"], "at least one"),
         (["study", "sounds", "--out", "x", "--data", "nowhere"], "no folder"),
         (["study", "sounds", "--out", "x", "--jobs", "0"], "one job"),
+        (["study", "sounds", "--out", "x", "--record", "."], ". is a folder"),
+        (["study", "sounds", "--out", "/dev/null/x"], "/dev/null is no folder"),
         (["study", "sounds", "--out", "x", "--set", "colour=red"], "of this study (none)"),
     ],
 )
@@ -171,6 +173,7 @@ def test_bad_use(
     house: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], argv, said
 ) -> None:
     monkeypatch.chdir(house)
+    monkeypatch.setattr(StudyRun, "parts", lambda *_: pytest.fail("work before what hinders it is told"))
     assert main(argv) == 2
     assert said in capsys.readouterr().err
 
