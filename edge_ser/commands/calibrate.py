@@ -40,6 +40,7 @@ examples:
   edge-ser calibrate stream72k --predictions out/ravdess --coverage 0.8 --out out/stream72k
   edge-ser calibrate stream72k --no-detector --predictions out/ravdess --out out/stream72k
   edge-ser calibrate stream72k --no-detector --figures results/ravdess.json --out out/stream72k   other figures alone
+  edge-ser calibrate out/own --predictions out/own-report --detector-of stream72k --out out/mine  no sounds are needed
 """
     parser.add_argument("model", nargs="?", default=DEFAULT_MODEL, help=f"a bundle (default {DEFAULT_MODEL})")
     parser.add_argument(
@@ -52,7 +53,13 @@ examples:
     parser.add_argument(
         "--coverage", type=float, default=0.8, help="share to be sure of (default %(default)s)"
     )
-    parser.add_argument("--no-detector", action="store_true", help="fit no detector of speech")
+    detector = parser.add_mutually_exclusive_group()
+    detector.add_argument("--no-detector", action="store_true", help="fit no detector of speech")
+    detector.add_argument(
+        "--detector-of",
+        metavar="MODEL",
+        help=f"fit none, but take that of another bundle with the same front end, such as {DEFAULT_MODEL}",
+    )
     parser.add_argument(
         "--figures",
         nargs="+",
@@ -93,13 +100,16 @@ def run(args: argparse.Namespace) -> int:
     if args.record is not None:
         check_place(args.record)
     _renewed(bundle, _manifest(bundle))
+    detector_of_another = args.detector_of and _detector_of(args.detector_of, bundle)
     made: dict[str, Any] = {}
     worth: dict[str, Any] = {"speakers_left_out": None, "as_it_was": None}
     if args.figures:
         made["figures"] = _figures(args.figures)
     if args.predictions:
         made["calibration"], worth = _calibration(bundle, args.predictions, args.coverage)
-    if not args.no_detector:
+    if args.detector_of is not None:
+        made["speech_detector"] = detector_of_another
+    elif not args.no_detector:
         made["speech_detector"] = _detector(bundle, args)
     _write(bundle, made, args.out, overwrite=args.overwrite)
     print(f"bundle: {args.out}", file=sys.stderr)
@@ -239,6 +249,21 @@ def _detector(bundle: Bundle, args: argparse.Namespace) -> dict[str, Any]:
     samples = speech_samples(clips, args.per_speaker) + sound_samples(args.sounds.split(",")) + made_sounds()
     detector, _ = fit_detector(samples, bundle.spec, bundle.step_frames)
     return detector.to_dict()
+
+
+def _detector_of(model: str, bundle: Bundle) -> dict[str, Any]:
+    """Another bundle's detector, which knows nothing of its network: it hears the front end alone, step by step."""
+    other = load_bundle(model)
+    detector = _manifest(other).get("speech_detector")
+    if detector is None:
+        raise EdgeSerError(f"{other.name} has no detector of speech")
+    if (other.spec, other.step_frames) != (bundle.spec, bundle.step_frames):
+        raise EdgeSerError(
+            f"the detector of {other.name} hears another front end than {bundle.name}'s: fit one, or take that of a "
+            "bundle with the same spectra and steps"
+        )
+    assert isinstance(detector, dict)
+    return detector
 
 
 def _write(bundle: Bundle, made: dict[str, Any], out: Path, *, overwrite: bool) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from edge_ser.audio import load_audio, write_wav
-from edge_ser.bundle import Bundle, load_bundle
+from edge_ser.bundle import Bundle, load_bundle, write_bundle
 from edge_ser.cli import main
 from edge_ser.commands import calibrate
 from edge_ser.corpora import Clip, Corpus, load_csv
@@ -328,3 +328,36 @@ def test_a_speaker_has_at_least_one_clip(clips: str, tmp_path: Path, capsys) -> 
         main(["calibrate", "--per-speaker", clips, "--out", str(tmp_path / "new")])
     assert refused.value.code == 2
     assert f"--per-speaker: a whole number from 1 on, not {clips!r}" in capsys.readouterr().err
+
+
+def test_a_detector_of_another_bundle_with_the_same_front_end(
+    numpy_bundle: Bundle, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    def fit(*_: object) -> None:
+        raise AssertionError("no sounds are at hand")
+
+    monkeypatch.setattr(calibrate, "_detector", fit)
+    detector = json.loads((load_bundle("stream72k").path / "bundle.json").read_text())["speech_detector"]
+    document = json.loads((numpy_bundle.path / "bundle.json").read_text())
+    given = document.pop("files")
+    files = {entry["path"]: (numpy_bundle.path / entry["path"]).read_bytes() for entry in given}
+    document["files"] = [{key: entry[key] for key in ("path", "engine", "precision")} for entry in given]
+    write_bundle(tmp_path / "hears", document | {"speech_detector": detector, "name": "hears"}, files)
+    other = document | {
+        "speech_detector": detector,
+        "spec": document["spec"] | {"mean": -41.0},
+        "name": "other",
+    }
+    write_bundle(tmp_path / "other", other, files)
+    call = ["calibrate", str(numpy_bundle.path), "-o", "json", "--detector-of"]
+    assert main([*call, str(tmp_path / "hears"), "--out", str(tmp_path / "b")]) == 0
+    assert json.loads(capsys.readouterr().out)["speech_detector"] == detector["record"]
+    made = load_bundle(tmp_path / "b")
+    assert made.speech_detector == load_bundle(tmp_path / "hears").speech_detector is not None
+    assert made.calibration == numpy_bundle.calibration
+    for model, sentence in (
+        (str(numpy_bundle.path), "tiny has no detector of speech"),
+        (str(tmp_path / "other"), "the detector of other hears another front end than tiny's"),
+    ):
+        assert main([*call, model, "--out", str(tmp_path / "c")]) == 2
+        assert sentence in capsys.readouterr().err and not (tmp_path / "c").exists()
