@@ -8,6 +8,7 @@ from typing import Any
 from edge_ser.manifest import CARD
 from export.card_failures import failures_told
 from export.card_words import interval, nested, number, table
+from export.licences import of_published, stated
 
 __all__ = ["card_text", "with_card"]
 
@@ -131,13 +132,14 @@ def _training(training: Mapping[str, Any]) -> str:
     clips = training.get("clips")
     if isinstance(clips, Mapping) and clips:
         lines.append(table(("corpus", "clips"), [(name, f"{count:,}") for name, count in clips.items()]))
+    said = [("licences of the corpora", training.get("licence")), ("citations", training.get("citation"))]
     facts = [
         ("speakers", training.get("speakers")),
         ("held-out fold", training.get("held_out_fold", "not recorded")),
         ("seed", training.get("seed")),
         *_averaged(training.get("averaged")),
-        ("licences of the corpora", training.get("licence")),
-        ("citations", training.get("citation")),
+        *((name, None if text is None else stated(text)) for name, text in said),
+        *_began(training.get("began")),
     ]
     texts = {"held-out fold": "none: trained on all speakers"}
     lines.append(
@@ -150,8 +152,23 @@ def _training(training: Mapping[str, Any]) -> str:
         "**The corpora are for research and other non-commercial use**, and so is what was learnt from them as far "
         "as their licences reach; none of their audio is in this bundle. Whoever needs more trains on recordings "
         "that allow it."
+        if of_published(training)
+        else "**What was learnt from recordings may be used as their licences and their speakers allow**; none of "
+        "their audio is in this bundle."
     )
     return "\n\n".join(lines)
+
+
+def _began(before: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """What the network that this one began from had learnt."""
+    if not before:
+        return []
+    clips = ", ".join(f"{count:,} clips of {name}" for name, count in before["clips"].items())
+    return [
+        ("began from a network that had learnt", clips),
+        ("licences of these", stated(before["licence"])),
+        ("citations of these", stated(before["citation"])),
+    ]
 
 
 def _averaged(networks: Sequence[Mapping[str, Any]] | None) -> list[tuple[str, str]]:
@@ -215,7 +232,8 @@ def _figures(figures: Sequence[Mapping[str, Any]], held_out: int | None) -> str:
 def _limits(m: Mapping[str, Any]) -> str:
     if "imported" in m["training"]:
         return "Nothing was measured here: ask who made the file, and measure it with `edge-ser evaluate`."
-    corpora = ", ".join(m["training"].get("clips") or ()) or "its corpora"
+    before = (m["training"].get("began") or {}).get("clips") or {}
+    corpora = ", ".join({**(m["training"].get("clips") or {}), **before}) or "its corpora"
     return "\n".join(
         (
             f"- It learnt from {corpora}: for the most part acted emotions, few speakers, few sentences, quiet rooms. "

@@ -24,6 +24,7 @@ from export.description import describe, model_name
 from export.folding import check_folding
 from export.formats import Format
 from export.gate import Exported, convert
+from export.licences import terms
 from export.metadata import about, with_metadata
 from export.quantise import float_layers, integer_layers
 from export.ranges import default_method
@@ -326,7 +327,6 @@ def _describe(
     # for the folds' figures; speakers' names are no business of who gets the bundle
     for key in ("heard", "told"):
         training.pop(key, None)
-    data = training.get("licence") or "licences not recorded"
     from edge_ser.models.stream72k import Stream72k
 
     states = {}
@@ -344,7 +344,7 @@ def _describe(
         parameters=folded.count_parameters(),
         macs_per_second=macs,
         training=training,
-        licence=licence or f"non-commercial use, as the training data's ({data})",
+        licence=licence or terms(training),
         adv_source=training.get("adv_source") or "none: trained without ratings",
         rated=bool(training.get("adv_source")),
         figures=[*(meta.get("figures") or ()), *figures],

@@ -19,7 +19,7 @@ from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.answers import Exclusion
 from edge_ser.evaluation.folds import checkpoint_of, fold_checkpoints, load_fold, named_folds
-from edge_ser.evaluation.origin import of_bundle, of_checkpoints
+from edge_ser.evaluation.origin import learnt_corpora, of_bundle, of_checkpoints
 from edge_ser.evaluation.score import Scored, answered_as, best_label, score, summarise
 from edge_ser.recognizer import Recognizer
 from firmware_py.decision import heard_as
@@ -330,7 +330,7 @@ def evaluate_bundle(
     )
     if onto is not None:
         onto += scored
-    seen = sorted(names_of(corpus) & set(bundle.training.get("clips", {})))
+    seen = sorted(names_of(corpus) & learnt_corpora(bundle.training))
     return {
         "corpus": corpus.name,
         "protocol": f"whole corpus, audio through {recognizer.engine.name} {precision} streaming"

@@ -11,7 +11,12 @@ from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.answers import Answers
 from edge_ser.recognizer import Recognizer
 
-__all__ = ["check_fits", "heard_before", "of_bundle", "of_checkpoints"]
+__all__ = ["check_fits", "heard_before", "learnt_corpora", "of_bundle", "of_checkpoints"]
+
+
+def learnt_corpora(training: Mapping[str, Any]) -> set[str]:
+    """Names of the corpora that a network learnt from, and those of the network that it began from."""
+    return {*training.get("clips", ()), *training.get("began", {}).get("clips", ())}
 
 
 def of_checkpoints(metas: Sequence[Mapping[str, Any]], *, held_out: bool = False) -> dict[str, Any]:
@@ -37,7 +42,7 @@ def of_checkpoints(metas: Sequence[Mapping[str, Any]], *, held_out: bool = False
         "architecture": metas[0]["architecture"],
         # several names where somebody put checkpoints of several recipes into one folder: they fit no bundle
         "recipe": ", ".join(sorted({str(recipe["name"]) for recipe in recipes if "name" in recipe})) or None,
-        "trained_on": sorted(heard),
+        "trained_on": sorted(set().union(*map(learnt_corpora, training))),
         "held_out": sorted(heard - {name for recipe in recipes for name in _heard_whole(recipe)})
         if held_out
         else [],
@@ -56,7 +61,7 @@ def of_bundle(recognizer: Recognizer) -> dict[str, Any]:
     return {
         "architecture": bundle.architecture,
         "recipe": _recipe(bundle),
-        "trained_on": sorted(bundle.training.get("clips", ())),
+        "trained_on": sorted(learnt_corpora(bundle.training)),
         "held_out": [],
         "file": bundle.model_file(engine.name, engine.precision).sha256,
     }

@@ -15,7 +15,7 @@ from edge_ser.corpora.registry import names_of
 from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.battery import spread_over
 from edge_ser.evaluation.evaluate import Progress, answered, asking, comparable, unknown_classes
-from edge_ser.evaluation.origin import of_checkpoints
+from edge_ser.evaluation.origin import learnt_corpora, of_checkpoints
 from edge_ser.evaluation.score import Scored, answered_as, summarise
 from edge_ser.evaluation.session import typical_answers
 from edge_ser.models.checkpoint import load_checkpoint
@@ -51,7 +51,7 @@ def evaluate_unheard(
         It was trained on this corpus, or shares no class with it, or no clip could be answered.
     """
     model, meta = load_checkpoint(Path(path))
-    if not (heard := sorted(meta["training"].get("clips", {}))):
+    if not (heard := sorted(learnt_corpora(meta["training"]))):
         raise EdgeSerError(
             f"{path} does not say which corpora it was trained on, so nothing is known to be new to it"
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from edge_ser.training.fit import fit
 from edge_ser.training.memory import keep_freed_memory
 from edge_ser.training.progress import progress_bar
 from edge_ser.training.recipe import BesidePart, Recipe
-from edge_ser.training.told import check_told, told_of
+from edge_ser.training.told import check_told, learnt_before, told_of
 from edge_ser.training.views import ViewMaker, Views, taught_by
 
 __all__ = [
@@ -228,8 +228,8 @@ def _settle(model: Network, clips: ClipSet, recipe: Recipe, seed: int) -> None:
 
 def begin(
     recipe: Recipe, run: Run, labels: Sequence[str], clips: Sequence[Clip]
-) -> tuple[Network, list[str]]:
-    """A run's network before its first step, and the speakers that its start is known to have heard.
+) -> tuple[Network, dict[str, Any]]:
+    """A run's network before its first step, and what its start says of its training, nothing where there is none.
 
     Raises
     ------
@@ -238,11 +238,11 @@ def begin(
     """
     model = recipe.fresh(labels, run.seed)
     if not recipe.fit.start:
-        return model, []
+        return model, {}
     path = Path(named(recipe.fit.start, run))
     training = _begin_from(model, path, run.seed)
     check_unheard(path, training, [clip for clip in clips if tests(clip, run.fold)])
-    return model, list(training.get("heard", ()))
+    return model, training
 
 
 def _begin_from(model: Network, path: Path, seed: int) -> dict[str, Any]:
@@ -352,9 +352,9 @@ def describe(
     taught: Taught | None,
     corpus: Corpus,
     others: tuple[Corpus, Sequence[Clip]] | None,
-    before: Sequence[str],
+    before: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """What a card must say of the training, and whom the network heard; `before` that, whom its start did."""
+    """What a card must say of the training, and whom the network heard; `before` is what its start says of its own."""
     rated = sorted({clip.corpus for clip in clips if clip.adv is not None})
     sources = [ADV_SOURCE.format(names=", ".join(rated))] if rated else []
     if taught is not None and bool(torch.isfinite(taught.adv).any()):
@@ -368,11 +368,12 @@ def describe(
         "held_out_fold": run.fold,
         "clips": {name: sum(c.corpus == name for c in heard) for name in sorted({c.corpus for c in heard})},
         "speakers": len({clip.speaker for clip in heard}),
-        "heard": sorted({clip.speaker for clip in heard}.union(before)),
+        "heard": sorted({clip.speaker for clip in heard}.union(before.get("heard", ()))),
         "told": told_of(clips),
         "licence": "; ".join(one.licence for one in pooled),
         "citation": "; ".join(one.citation for one in pooled),
         "adv_source": "; ".join(sources) or None,
+        **learnt_before(before),
     }
 
 

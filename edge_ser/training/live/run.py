@@ -75,7 +75,7 @@ class Students:
             else:
                 missing.append(run)
         self.trainees: dict[Trainee, Run] = {}
-        self._before: dict[Run, list[str]] = {}  # speakers that a start heard
+        self._before: dict[Run, dict[str, Any]] = {}  # what a start says of its training
         if not missing:
             return
         where = find_device(device)

@@ -301,10 +301,11 @@ def test_a_network_has_heard_whom_its_start_heard(
     write_start(start, ("angry", "sad"), heard=["s1", "stranger"])
     assert run_train(tmp_path, recipe) == 2
     assert "start.safetensors heard s1 in training, and is to be tested on" in capsys.readouterr().err
-    write_start(start, ("angry", "sad"), heard=["s2", "stranger"])
+    write_start(start, ("angry", "sad"), heard=["s2", "stranger"], clips={"others": 9})
     assert run_train(tmp_path, recipe) == 0
     _, meta = load_checkpoint(tmp_path / "runs" / "tones" / "fold0-seed0.safetensors")
     assert meta["training"]["heard"] == ["s2", "s3", "stranger"]
+    assert meta["training"]["began"]["clips"] == {"others": 9}
 
 
 SHAPE: dict[str, Any] = {"n_mels": 64, "stem": [2], "channels": 16, "kernel": 5, "dilations": [1], "heads": 2}
