@@ -106,8 +106,7 @@ def _rows(f: Mapping[str, Any], outcome: Outcome) -> str:
                 row[f"ours, {name.replace('-', ' ')}"] = None if one is None else _said(one)
                 if name == "honest":
                     row["95 % interval"] = None if one is None or one.ci95 is None else _interval(one)
-        if len(f["protocols"]) > 1:
-            row["gap"] = line.gap
+        row["gap"] = line.gap
         row["reproduced"] = line.reached
         if mixed:
             row["recipe"] = "in full" if told["scale"] == "full" else told["scale"]

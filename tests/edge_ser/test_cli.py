@@ -1,6 +1,7 @@
 """The command's frame: lazy, helpful, and honest in its exit status."""
 
 import argparse
+import errno
 import io
 import json
 import os
@@ -265,3 +266,26 @@ def test_every_command_explains_itself_with_examples(name: str, capsys: pytest.C
     assert f"usage: edge-ser {name}" in text
     assert "examples:" in text
     assert f"  edge-ser {name}" in text.split("examples:")[1]
+
+
+def test_a_reader_that_goes_away_is_the_shells_status(probe: SimpleNamespace) -> None:
+    probe.run = _raise(BrokenPipeError(errno.EPIPE, "Broken pipe"))
+    assert main(["probe"]) == 141
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_no_room_is_a_sentence_whatever_lacks_it(
+    probe: SimpleNamespace, capsys: pytest.CaptureFixture[str], number: int
+) -> None:
+    probe.run = _raise(OSError(number, os.strerror(number)))
+    assert main(["probe"]) == 2
+    said = f"edge-ser: cannot write ({os.strerror(number)}); make room, or write elsewhere\n"
+    assert capsys.readouterr().err == said
+
+
+def test_a_file_may_be_called_as_an_option_is(
+    probe: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    probe.run = lambda args: _raise(EdgeSerError(f"there is no file {args.word}"))(args)
+    assert main(["probe", "--", "--debug"]) == 2
+    assert capsys.readouterr().err == "edge-ser: there is no file --debug\n"

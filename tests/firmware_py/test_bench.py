@@ -1,5 +1,7 @@
 """bench: every engine measured in processes of its own, what cannot run is told, budgets pass or fail."""
 
+import argparse
+import contextlib
 import json
 import sys
 
@@ -7,6 +9,7 @@ import pytest
 
 from edge_ser.bundle import Bundle
 from edge_ser.cli import main
+from edge_ser.commands import bench as command
 from edge_ser.errors import EdgeSerError
 from firmware_py import bench, bench_child, energy, machine
 from firmware_py.bench import candidates, measure
@@ -302,3 +305,32 @@ def test_power_is_the_mean_of_as_many_readings_as_are_asked_for(tmp_path) -> Non
     program.chmod(0o755)
     assert energy.pmic_w(lambda: worked.append(1), readings=3, command=str(program)) == 2.0
     assert len(worked) > 10  # it worked on while the firmware answered
+
+
+# --- what the command asks for
+
+
+def test_the_options_are_those_of_the_measurement(numpy_bundle: Bundle, monkeypatch) -> None:
+    asked = []
+
+    def measure(bundle, pairs, **how):
+        asked.append((list(pairs), {name: how[name] for name in ("rounds", "steps", "realtime")}))
+        return []
+
+    monkeypatch.setattr(command, "measure", measure)
+    words = ["bench", str(numpy_bundle.path), "--engine", "numpy", "--rounds", "7", "--steps", "9"]
+    assert main(words) == main([*words, "--realtime"]) == 2  # as nothing was measured
+    how = {"rounds": 7, "steps": 9}
+    pairs = [("numpy", "fp32")]
+    assert asked == [(pairs, how | {"realtime": False}), (pairs, how | {"realtime": True})]
+
+
+def test_peers_take_a_quarter_of_the_steps_and_one_at_least(numpy_bundle: Bundle, monkeypatch) -> None:
+    asked = []
+    monkeypatch.setattr(command, "measure", lambda *_, **how: asked.append(how["steps"]) or [])
+    monkeypatch.setattr(command, "measure_runtimes", lambda *_, **__: [])
+    monkeypatch.setattr(command, "_peer", lambda *_: contextlib.nullcontext(numpy_bundle))
+    for steps in (2, 40):
+        how = argparse.Namespace(peers="", rounds=1, steps=steps, realtime=False)
+        assert command._measure_peers(how, {}) == []
+    assert asked == [1] * 3 + [10] * 3

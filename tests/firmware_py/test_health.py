@@ -17,6 +17,7 @@ from firmware_py.gate import FLOOR_DB
 from firmware_py.health import Checkup
 from firmware_py.ledger import DeviceAccount
 from firmware_py.microphone import open_microphone
+from firmware_py.replay import Recording
 
 RNG = np.random.default_rng(0)
 
@@ -150,7 +151,10 @@ def test_the_command_on_a_file(tmp_path, capsys):
     write_wav(tmp_path / "mute.wav", np.zeros(80_000, np.float32))
     assert main(["mic", str(tmp_path / "mute.wav")]) == 1
     assert "NOT healthy: it gave one and the same value" in capsys.readouterr().out
-    assert main(["mic", str(tmp_path / "a.wav"), "--seconds", "0"]) == 2
+    capsys.readouterr()
+    for seconds in ("0", "0.99", "3600.5", "nan"):
+        assert main(["mic", str(tmp_path / "a.wav"), "--seconds", seconds]) == 2
+        assert "is not between 1 and 3600" in capsys.readouterr().err
 
 
 def test_the_file_that_is_heard_is_not_written_over(tmp_path, capsys):
@@ -167,7 +171,7 @@ def test_the_file_that_is_heard_is_not_written_over(tmp_path, capsys):
     assert (tmp_path / "a.wav").read_bytes() == before
 
 
-def test_the_command_ends_though_the_microphone_is_lost_for_good(monkeypatch, capsys):
+def test_the_command_ends_though_the_microphone_is_lost_for_good(monkeypatch, capsys, tmp_path):
     world = World()
 
     def open_world(text, **options):
@@ -177,11 +181,13 @@ def test_the_command_ends_though_the_microphone_is_lost_for_good(monkeypatch, ca
     began = world.time
     world.later(3.0, world.unplug)
     world.later(600.0, world.plug)  # so that the test ends
-    assert main(["mic", "-o", "json"]) == 1
+    assert main(["mic", "-o", "json", "--save", str(tmp_path / "a.wav")]) == 1
     assert world.time - began == pytest.approx(10, abs=2)
     report = json.loads(capsys.readouterr().out)
     assert report["lost_samples"] == pytest.approx(7 * 16_000, abs=2 * 16_000)
     assert any("looking for it" in event for event in report["events"])
+    kept = Recording.read(tmp_path / "a.wav")  # what was lost is a gap there
+    assert sum(sum(lost.values()) for _, lost in kept.gaps) == report["lost_samples"]
 
 
 @pytest.mark.microphone

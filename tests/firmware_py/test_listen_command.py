@@ -379,4 +379,7 @@ def test_a_speaker_is_got_used_to_where_the_bundle_can(listen, speech, numpy_bun
     )  # who sleeps counts turns as well
     changed = [a["end"] for a, b in zip(plain, adapted, strict=True) if a["emotion"] != b["emotion"]]
     assert changed and min(changed) > second and plain[-1]["end"] in changed
+    heard("--adapt", "--record", tmp_path / "kept.wav")
+    again = run("replay", tmp_path / "kept.wav")
+    assert again.returncode == 0 and b"answers are the same" in again.stderr
     assert all(a["arousal"] == b["arousal"] for a, b in zip(plain, adapted, strict=True))

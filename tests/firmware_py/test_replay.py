@@ -162,6 +162,18 @@ def test_an_interruption_is_no_difference(recorded, numpy_bundle, capsys, monkey
     assert f" of {len(live) - 1} answers, too early to compare" in said and "NOT" not in said
 
 
+def test_another_engine_is_another_model_file(recorded, full_bundle, numpy_bundle, capsys):
+    pytest.importorskip("onnxruntime")
+    path, _ = recorded()
+    assert main(["replay", str(path)]) == 0
+    assert "not the model file" not in capsys.readouterr().err
+    words = ["replay", str(path), "--model", str(full_bundle.path), "--engine", "onnx", "-o", "jsonl"]
+    assert main(words) in (0, 1)  # close, and perhaps the same bits
+    out, err = capsys.readouterr()
+    assert json.loads(out.splitlines()[-1])["engine"] == "onnx"
+    assert f"edge-ser: this is not the model file that listened ({numpy_bundle.name})\n" in err
+
+
 def test_players_hear_the_samples_alone(recorded):
     path, live = recorded()
     assert len(load_audio(path)) == live[-1]["samples"]["processed"] + live[-1]["samples"]["tail"]

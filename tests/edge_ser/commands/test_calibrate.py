@@ -1,5 +1,6 @@
 """``edge-ser calibrate``: a copy of a bundle with what was fitted, from honest answers alone."""
 
+import argparse
 import json
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from edge_ser.bundle import Bundle, load_bundle, write_bundle
 from edge_ser.cli import main
 from edge_ser.commands import calibrate
 from edge_ser.corpora import Clip, Corpus, load_csv
+from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.answers import Answers
 from edge_ser.evaluation.calibrate import with_temperature
 from edge_ser.evaluation.evaluate import evaluate_bundle
@@ -362,3 +364,22 @@ def test_a_detector_of_another_bundle_with_the_same_front_end(
     ):
         assert main([*call, model, "--out", str(tmp_path / "c")]) == 2
         assert sentence in capsys.readouterr().err and not (tmp_path / "c").exists()
+
+
+def test_the_detector_is_fitted_on_what_is_named(numpy_bundle: Bundle, tmp_path: Path, monkeypatch) -> None:
+    asked: list[object] = []
+
+    def fit(samples: object, *_: object) -> None:
+        asked.append(samples)
+        raise EdgeSerError("enough")
+
+    here = "edge_ser.evaluation.rejection"
+    monkeypatch.setattr(calibrate, "load_corpus", lambda name: argparse.Namespace(clips=[name]))
+    monkeypatch.setattr(f"{here}.speech_samples", lambda clips, number: [(clips, number)])
+    monkeypatch.setattr(f"{here}.sound_samples", lambda names: [names])
+    monkeypatch.setattr(f"{here}.made_sounds", lambda: ["made"])
+    monkeypatch.setattr(f"{here}.fit_detector", fit)
+    words = ["calibrate", str(numpy_bundle.path), "--out", str(tmp_path / "new")]
+    assert main([*words, "--speech", "a,b", "--sounds", "c,d", "--per-speaker", "3"]) == 2
+    assert asked == [[(["a", "b"], 3), ["c", "d"], "made"]]
+    assert not (tmp_path / "new").exists()

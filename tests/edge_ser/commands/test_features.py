@@ -189,3 +189,10 @@ def test_a_long_file_is_waited_for_until_the_second_interrupt(tmp_path, jobs):
     _, err = run.communicate(timeout=60)
     assert run.returncode == 130 and b"stopped; what was done is in" in err and b"Traceback" not in err
     assert time.monotonic() - began < 20
+
+
+def test_a_table_that_cannot_be_is_told_before_a_file_is_heard(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("edge_ser.features.extract_rows", lambda *_, **__: pytest.fail("work for nothing"))
+    write_wav(tmp_path / "a.wav", np.zeros(8000, np.float32))
+    assert main(["features", str(tmp_path / "a.wav"), "--out", str(tmp_path / "a.json")]) == 2
+    assert "a.json is no kind of table that can be written" in capsys.readouterr().err

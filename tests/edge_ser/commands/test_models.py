@@ -81,3 +81,21 @@ def test_networks_need_torch(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "torch", None)
     assert main(["models", "--networks"]) == 2
     assert "pip install 'edge-ser[train]'" in capsys.readouterr().err
+
+
+def test_of_several_that_are_named_the_damaged_one_is_a_row(shipped, capsys):
+    assert main(["models", "tiny", "none", "-o", "json"]) == 1
+    good, bad = json.loads(capsys.readouterr().out)["models"]
+    assert good["error"] is None and good["name"] == "tiny"
+    assert bad["name"] == "none" and "no model or bundle folder" in bad["error"]
+
+
+def test_the_shipped_one_is_as_large_as_its_smallest_file_and_as_good_as_it_says(capsys):
+    assert main(["models", "stream72k", "-o", "json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["models"]
+    folder = bundle_module.SHIPPED / "stream72k"
+    files = [path for path in folder.iterdir() if path.suffix in (".onnx", ".tflite", ".safetensors")]
+    assert len(files) == 6 and row["kb"] == round(min(path.stat().st_size for path in files) / 1024, 1)
+    value, corpus = row["figure"].split(" on ")
+    assert abs(float(value) - row["figures"][0]["uar"]["mean"]) <= 0.0005 and len(value) == 5
+    assert corpus == row["figures"][0]["corpus"]

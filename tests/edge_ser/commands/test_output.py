@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 
 import pytest
 
@@ -48,6 +49,24 @@ def test_markdown_shows_every_key_when_no_columns_are_named() -> None:
 
 def test_markdown_of_nothing_is_a_head() -> None:
     assert len(markdown_table([], {"a": "a"}).splitlines()) == 2
+
+
+def test_cells_are_as_people_write_them() -> None:
+    rows = [
+        {"n": 999.5, "names": ["x", 1.5], "text": "one\ntwo", "none": None, "big": math.inf},
+        {"n": 1000.4, "names": [], "text": "a", "none": None, "big": math.nan},
+    ]
+    assert markdown_table(rows).splitlines() == [
+        "|     n | names  | text    | none | big |",
+        "|------:|--------|---------|------|----:|",
+        "| 999.5 | x, 1.5 | one two | -    | inf |",
+        "|  1000 |        | a       | -    | nan |",
+    ]
+    assert markdown_table([{"a": "b"}]).splitlines() == [
+        "| a   |",
+        "|-----|",
+        "| b   |",
+    ]  # a rule needs three
 
 
 def test_csv_has_every_key() -> None:

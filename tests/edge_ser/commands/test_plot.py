@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_ser.audio import write_wav
+from edge_ser.audio import load_audio, write_wav
 from edge_ser.cli import main
 
 pytest.importorskip("matplotlib", reason="matplotlib is not installed (extra 'plot')")
@@ -51,6 +51,28 @@ def test_panels_and_frames_can_be_chosen(tone, tmp_path):
     for title in ("Hann", "Hamming", "Rectangular", "Waveform", "tone.wav", "seconds", "Hz"):
         assert f"<!-- {title} -->" in text
     assert "<!-- MFCC -->" not in text
+
+
+def test_what_is_drawn_is_the_sound_without_its_background(tone, tmp_path, monkeypatch):
+    noisy = load_audio(tone) + np.random.default_rng(0).normal(0, 0.01, 8000).astype(np.float32)
+    write_wav(tone, noisy)
+    drawn = []
+    monkeypatch.setattr(
+        "edge_ser.evaluation.portrait.plot_recording", lambda out, wave, **how: drawn.append((wave, how))
+    )
+    words = ["--window", "blackman", "--n-fft", "256", "--hop", "100", "--what", "mel"]
+    for more in ([], ["--denoise", "1"]):
+        assert main(["plot", str(tone), "--out", str(tmp_path / "a.png"), *words, *more]) == 0
+    (whole, how), (quiet, _) = drawn
+    assert how == {
+        "what": ["mel"],
+        "n_fft": 256,
+        "hop_length": 100,
+        "window": "blackman",
+        "title": "tone.wav",
+    }
+    np.testing.assert_array_equal(whole, load_audio(tone))
+    assert np.sum(quiet**2) < 0.999 * np.sum(whole**2)
 
 
 @pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])

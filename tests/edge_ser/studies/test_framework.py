@@ -17,7 +17,7 @@ from edge_ser.cli import main
 from edge_ser.corpora.roots import data_root
 from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.class_answers import Figure
-from edge_ser.studies import Line, Outcome, StudyRun, Unit, find_study, registry, studies
+from edge_ser.studies import Line, Outcome, Study, StudyRun, Unit, find_study, registry, studies, write_study
 from tests.edge_ser.studies.miniature import write_package, write_sounds
 
 
@@ -44,14 +44,20 @@ def test_every_study_is_found_and_can_be_listed(house: Path, capsys: pytest.Capt
     assert listed[-1]["lines"] == ["nearest-2"]
     with pytest.raises(EdgeSerError, match="did you mean sounds"):
         find_study("sound")
+    here = house / "miniature_studies"
+    (here / "again.py").write_text((here / "sounds.py").read_text())
+    with pytest.raises(ValueError, match="two studies are called sounds"):
+        studies()
 
 
 def test_both_protocols_side_by_side(house: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_sounds(house)
+    (house / "out" / "work" / "begun").mkdir(parents=True)  # of an earlier run that was stopped
     assert command(house, "-o", "json", "--seeds", "2", "--record", str(house / "results" / "x.json")) == 0
     told = json.loads(capsys.readouterr().out)
     assert json.loads((house / "out" / "study.json").read_text()) == told
     assert json.loads((house / "results" / "x.json").read_text()) == told
+    assert told["seeds"] == [0, 1]
     lines = {line["key"]: line for line in told["lines"]}
     one = lines["nearest-2"]
     assert one["honest"]["value"] == one["as_published"]["value"] == 1.0 and one["gap"] == 0
@@ -94,7 +100,8 @@ def test_a_line_in_full_within_a_quick_run(house: Path, capsys: pytest.CaptureFi
         "nearest-2": "as full",
     }
     assert len(set((house / "out" / "parts").iterdir()) - quick) == 1  # what is quick is not done again
-    assert "in full" in (house / "out" / "report.html").read_text()
+    page = (house / "out" / "report.html").read_text()
+    assert "<th>recipe</th>" in page and "in full" in page and "<th>gap</th>" not in page
     capsys.readouterr()
     assert command(house, "--quick", "--full", "nearest-1") == 2
     assert "--full takes lines of this study (nearest-2), not 'nearest-1'" in capsys.readouterr().err
@@ -238,6 +245,45 @@ def test_what_a_run_and_an_outcome_refuse(tmp_path: Path) -> None:
             Outcome(lines, [])
     with pytest.raises(EdgeSerError, match="unknown protocol"):
         Outcome([line], [], protocols={"other": ""})
+
+
+def test_the_gap_is_what_the_leak_was_worth() -> None:
+    assert Line("a", "A", None, Figure(0.8), Figure(0.55)).gap == pytest.approx(0.25)
+
+
+def test_lines_are_alike_at_one_scale_alone(tmp_path: Path) -> None:
+    run = StudyRun("x", tmp_path, scale="quick", full=("a",))
+    assert run.alike("a") and run.alike("b", "c") and not run.alike("a", "b")
+
+
+def test_parts_of_another_version_are_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = StudyRun("x", tmp_path)
+    run.part("one", _once, value=1.0)
+    monkeypatch.setattr("edge_ser.studies.run.__version__", "0.0.other")
+    assert run.cost_of(Unit("one", _once, {"value": 1.0})) is None
+
+
+def test_one_folder_of_data_has_one_set_of_parts_however_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unit = Unit("one", _once, {"value": 1.0})
+    StudyRun("x", tmp_path, data=tmp_path / "corpora").parts([unit])
+    monkeypatch.chdir(tmp_path)
+    assert StudyRun("x", tmp_path, data=Path("corpora")).cost_of(unit) is not None
+    assert StudyRun("x", tmp_path, data=Path("others")).cost_of(unit) is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(119, "119 s"), (120, "2 minutes"), (7199, "120 minutes"), (7200, "2.0 hours")]
+)
+def test_a_page_tells_time_as_people_do(tmp_path: Path, seconds: int, said: str) -> None:
+    study = Study("x", "X", "X", "", (), lambda run: outcome)
+    outcome = Outcome([Line("a", "A", as_published=Figure(0.5))], [], leak="")
+    run = StudyRun("x", tmp_path)
+    run._seconds["a"] = seconds
+    page, _ = write_study(study, run, outcome)
+    assert f"; {said} of computing, 0 s of" in page.read_text()
+    assert "<p class=warn>" not in page.read_text()  # of no split, so nothing leaks
 
 
 def test_reached_allows_the_tolerance_and_no_more() -> None:
