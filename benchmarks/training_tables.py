@@ -137,6 +137,23 @@ def students(results: Path) -> str:
     return markdown_table(rows)
 
 
+def own(results: Path) -> str:
+    """One's own recordings, RAVDESS standing for them: labels alone, from other corpora's network and from nothing."""
+    rows = []
+    for name in ("own", "own-fresh"):
+        one = read(results / f"{name}.json")
+        fit = one["recipe"]["fit"]
+        rows.append(
+            {
+                "begun from": "five other corpora" if fit.get("start") else "fresh weights",
+                "epochs": fit["epochs"],
+                **_uar(one),
+                "folds": " ".join(f"{value:.3f}" for value in by_fold(one["folds"])),
+            }
+        )
+    return markdown_table(rows)
+
+
 def adjusted(results: Path) -> str:
     """The answers with the classes' shares and without, and which of both the speakers of the other folds choose."""
     plain, level = (by_fold(read(results / f"ravdess-session{end}.json")["folds"]) for end in ("-plain", ""))
@@ -338,6 +355,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
         beside_student,
         corpora,
         unheard,
+        own,
         adjusted,
         ablation,
         ablation_rated,
