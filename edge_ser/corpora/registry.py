@@ -32,9 +32,9 @@ def load_corpus(name: str | Path, root: str | Path | None = None) -> Corpus:
     ----------
     name : str or Path
         One of `corpus_names()`, a CSV file (see `load_csv`), a TOML file that says how to read one (see
-        `load_described`), or a folder: a published corpus under its
-        official names, or sound files with a ``metadata.csv``. With ``@speaker``, ``@language`` or ``@5`` behind it,
-        it has folds of that kind instead of its own, see `Corpus.folded`.
+        `load_described`), or a folder: a published corpus under its official names, or sound files with a
+        ``metadata.csv``. With ``@speaker``, ``@language`` or ``@5`` behind it, it has folds of that kind instead of its
+        own, see `Corpus.folded`.
     root : str or Path, optional
         Where a named corpus lies: the folder that holds one folder per corpus, or the corpus's own folder.
         `data_root()` otherwise.
