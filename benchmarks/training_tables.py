@@ -140,7 +140,7 @@ def students(results: Path) -> str:
 def own(results: Path) -> str:
     """One's own recordings, RAVDESS standing for them: labels alone, from other corpora's network and from nothing."""
     rows = []
-    for name in ("own", "own-fresh"):
+    for name in ("own-ravdess", "own-fresh"):
         one = read(results / f"{name}.json")
         fit = one["recipe"]["fit"]
         rows.append(

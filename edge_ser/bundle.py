@@ -296,7 +296,7 @@ def check_target(folder: str | os.PathLike[str], *, overwrite: bool = False) -> 
     if not os.path.lexists(target):
         return target
     if not overwrite:
-        raise EdgeSerError(f"{target} exists; choose another place or allow overwriting")
+        raise EdgeSerError(f"{target} exists; choose another place or allow overwriting (--overwrite)")
     if not target.is_dir():
         raise EdgeSerError(f"{target} is a file, not a bundle; choose another place")
     there = {entry.name for entry in target.iterdir()}

@@ -166,7 +166,7 @@ class _Watch:
 
     def summary(self, width: int) -> str:
         """One line for people."""
-        parts = [f"{self.done} recordings, {width} features each"]
+        parts = [f"{self.done} recording{'s' * (self.done != 1)}, {width} features each"]
         if self.cached:
             parts.append(f"{self.cached} of them from the cache")
         if self.damaged:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from edge_ser.dsp.spec import MelSpec
+from edge_ser.dsp.spec import MEL_SCALES, MelSpec
 from edge_ser.errors import EdgeSerError
 
 __all__ = ["hz_to_mel", "mel_filters", "mel_frequencies", "mel_to_hz", "window"]
@@ -59,9 +59,15 @@ def window(name: str, length: int, periodic: bool = True) -> Floats:
 
 
 def hz_to_mel(hz: npt.ArrayLike, scale: str = "slaney") -> Floats:
-    """Frequency in Hz to mel ('slaney', or 'htk': ``2595 log10(1 + f / 700)``); any shape."""
+    """Frequency in Hz to mel ('slaney', or 'htk': ``2595 log10(1 + f / 700)``); any shape.
+
+    Raises
+    ------
+    EdgeSerError
+        Another scale.
+    """
     hz = np.asarray(hz, dtype=np.float64)
-    if scale == "htk":
+    if _is_htk(scale):
         return 2595.0 * np.log10(1.0 + hz / 700.0)
     above = _BREAK_MEL + np.log(np.maximum(hz, _BREAK_HZ) / _BREAK_HZ) / _LOG_STEP
     return np.where(hz >= _BREAK_HZ, above, hz / _LINEAR_HZ_PER_MEL)
@@ -70,10 +76,16 @@ def hz_to_mel(hz: npt.ArrayLike, scale: str = "slaney") -> Floats:
 def mel_to_hz(mel: npt.ArrayLike, scale: str = "slaney") -> Floats:
     """Inverse of `hz_to_mel`."""
     mel = np.asarray(mel, dtype=np.float64)
-    if scale == "htk":
+    if _is_htk(scale):
         return 700.0 * (10.0 ** (mel / 2595.0) - 1.0)
     above = _BREAK_HZ * np.exp(_LOG_STEP * (np.maximum(mel, _BREAK_MEL) - _BREAK_MEL))
     return np.where(mel >= _BREAK_MEL, above, mel * _LINEAR_HZ_PER_MEL)
+
+
+def _is_htk(scale: str) -> bool:
+    if scale not in MEL_SCALES:
+        raise EdgeSerError(f"there is no mel scale {scale!r}; there are {' and '.join(MEL_SCALES)}")
+    return scale == "htk"
 
 
 def mel_frequencies(spec: MelSpec) -> Floats:

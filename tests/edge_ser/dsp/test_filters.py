@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from edge_ser.dsp import MelSpec
 from edge_ser.dsp.filters import hz_to_mel, mel_filters, mel_frequencies, mel_to_hz, window
+from edge_ser.errors import EdgeSerError
 
 librosa = pytest.importorskip("librosa")
 
@@ -48,3 +49,9 @@ def test_mel_and_back(hz: float, scale: str) -> None:
 def test_bands_cover_the_range_in_order() -> None:
     edges = mel_frequencies(dataclasses.replace(MelSpec(), fmin=100.0, fmax=4000.0))
     assert edges[0] == pytest.approx(100) and edges[-1] == pytest.approx(4000) and (np.diff(edges) > 0).all()
+
+
+@pytest.mark.parametrize("convert", [hz_to_mel, mel_to_hz])
+def test_a_scale_of_no_name_is_not_taken_for_slaneys(convert) -> None:
+    with pytest.raises(EdgeSerError, match="no mel scale 'HTK'; there are slaney and htk"):
+        convert(100.0, "HTK")
