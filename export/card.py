@@ -132,13 +132,13 @@ def _training(training: Mapping[str, Any]) -> str:
     clips = training.get("clips")
     if isinstance(clips, Mapping) and clips:
         lines.append(table(("corpus", "clips"), [(name, f"{count:,}") for name, count in clips.items()]))
-    said = [("licences of the corpora", training.get("licence")), ("citations", training.get("citation"))]
     facts = [
         ("speakers", training.get("speakers")),
         ("held-out fold", training.get("held_out_fold", "not recorded")),
         ("seed", training.get("seed")),
         *_averaged(training.get("averaged")),
-        *((name, None if text is None else stated(text)) for name, text in said),
+        ("licences of the corpora", _stated(training, "licence")),
+        ("citations", _stated(training, "citation")),
         *_began(training.get("began")),
     ]
     texts = {"held-out fold": "none: trained on all speakers"}
@@ -159,15 +159,19 @@ def _training(training: Mapping[str, Any]) -> str:
     return "\n\n".join(lines)
 
 
-def _began(before: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+def _stated(part: Mapping[str, Any], name: str) -> str | None:
+    return None if part.get(name) is None else stated(part[name])
+
+
+def _began(before: Mapping[str, Any] | None) -> list[tuple[str, str | None]]:
     """What the network that this one began from had learnt."""
     if not before:
         return []
     clips = ", ".join(f"{count:,} clips of {name}" for name, count in before["clips"].items())
     return [
         ("began from a network that had learnt", clips),
-        ("licences of these", stated(before["licence"])),
-        ("citations of these", stated(before["citation"])),
+        ("licences of these", _stated(before, "licence")),
+        ("citations of these", _stated(before, "citation")),
     ]
 
 

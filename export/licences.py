@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from edge_ser.corpora import corpus_names
+from edge_ser.evaluation.origin import learnt_corpora
 
 __all__ = ["of_published", "stated", "terms"]
 
@@ -18,7 +19,7 @@ def stated(text: str) -> str:
 
 def of_published(training: Mapping[str, Any]) -> bool:
     """Whether a network learnt, now or before, from a corpus published for research; so too where nothing is told."""
-    names = {*training.get("clips", ()), *training.get("began", {}).get("clips", ())}
+    names = learnt_corpora(training)
     return not names or bool(names & set(corpus_names()))
 
 

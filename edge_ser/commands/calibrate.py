@@ -100,16 +100,15 @@ def run(args: argparse.Namespace) -> int:
     if args.record is not None:
         check_place(args.record)
     _renewed(bundle, _manifest(bundle))
-    detector_of_another = args.detector_of and _detector_of(args.detector_of, bundle)
     made: dict[str, Any] = {}
+    if args.detector_of is not None:
+        made["speech_detector"] = _detector_of(args.detector_of, bundle)
     worth: dict[str, Any] = {"speakers_left_out": None, "as_it_was": None}
     if args.figures:
         made["figures"] = _figures(args.figures)
     if args.predictions:
         made["calibration"], worth = _calibration(bundle, args.predictions, args.coverage)
-    if args.detector_of is not None:
-        made["speech_detector"] = detector_of_another
-    elif not args.no_detector:
+    if not (args.no_detector or args.detector_of):
         made["speech_detector"] = _detector(bundle, args)
     _write(bundle, made, args.out, overwrite=args.overwrite)
     print(f"bundle: {args.out}", file=sys.stderr)

@@ -16,8 +16,8 @@ from edge_ser.bundle import DEFAULT_MODEL, PRECISIONS, load_bundle
 from edge_ser.commands._measure import check_use, measure, print_measured, teacher_figures
 from edge_ser.commands._output import add_output_argument, write_table
 from edge_ser.commands.export import RANGES
-from edge_ser.corpora import ADV, Clip, Corpus, load_corpus
-from edge_ser.corpora.words import in_words_of
+from edge_ser.corpora import ADV, Clip, load_corpus
+from edge_ser.corpora.words import in_words_of, words_read
 from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError, require
 from edge_ser.evaluation.answers import Answers
@@ -211,7 +211,7 @@ def run(args: argparse.Namespace) -> int:
             progress=_progress,
             onto=scored,
         )
-    result |= _words(corpus)
+    result |= words_read(corpus)
     if not (args.report or args.robustness or args.streaming or args.session):
         return _finish(args, result, None)
     answers = Answers.of(result, scored, result.get("labels", ()))
@@ -254,12 +254,7 @@ def _evaluate_pipeline(args: argparse.Namespace) -> int:
     result, answers = evaluate_pipeline(
         read_pipeline(args.pipeline), corpus, args.protocol, curve=args.learning_curve
     )
-    return _finish(args, result | _words(corpus), answers)
-
-
-def _words(corpus: Corpus) -> dict[str, Any]:
-    """Emotions that a table calls something else than the project."""
-    return {"read_as": dict(corpus.read_as)} if corpus.read_as else {}
+    return _finish(args, result | words_read(corpus), answers)
 
 
 def _finish(

@@ -13,9 +13,9 @@ from edge_ser.corpora.base import Clip, LeftOut
 from edge_ser.errors import EdgeSerError
 from edge_ser.files import user_cache
 
-__all__ = ["Span", "cut_out"]
+__all__ = ["SLACK_S", "Span", "cut_out"]
 
-_SLACK_S = 0.05  # annotation tools and headers round differently
+SLACK_S = 0.05  # annotation tools and headers round differently
 _STEM = 80
 
 
@@ -43,7 +43,7 @@ def cut_out(clips: Sequence[Clip], spans: Sequence[Span | None]) -> tuple[list[C
     Returns
     -------
     clips : list of Clip
-        With paths of what was cut, and their durations where none is known.
+        With paths of what was cut.
     left_out : list of LeftOut
         Stretches of recordings that cannot be read.
 
@@ -65,11 +65,8 @@ def cut_out(clips: Sequence[Clip], spans: Sequence[Span | None]) -> tuple[list[C
         except _UnreadableError as error:
             left_out += [LeftOut(f"{sound} from {_text(span.start)} s", str(error)) for span in cuts]
             paths = [None] * len(cuts)
-        for i, span, path in zip(numbers, cuts, paths, strict=True):
-            duration = clips[i].duration
-            if duration is None and span.end is not None:
-                duration = span.end - span.start
-            result[i] = None if path is None else dataclasses.replace(clips[i], path=path, duration=duration)
+        for i, path in zip(numbers, paths, strict=True):
+            result[i] = None if path is None else dataclasses.replace(clips[i], path=path)
     return [clip for clip in result if clip is not None], left_out
 
 
@@ -94,7 +91,7 @@ def _cut(sound: Path, spans: Sequence[Span]) -> list[Path | None]:
                 except EdgeSerError as error:
                     raise _UnreadableError(str(error)) from error
             seconds = len(wave) / SAMPLE_RATE
-            if max(span.start, (span.end or 0.0) - _SLACK_S) >= seconds:
+            if max(span.start, (span.end or 0.0) - SLACK_S) >= seconds:
                 raise EdgeSerError(
                     f"{span.where}: {_text(span.start)} to {until} s is not inside {sound}, "
                     f"which has {_text(seconds)} s"

@@ -12,7 +12,7 @@ from pathlib import Path
 from edge_ser.audio import AudioBlocks
 from edge_ser.corpora.base import ADV, Clip, Corpus, LeftOut, label_order
 from edge_ser.corpora.copies import without_copies
-from edge_ser.corpora.cuts import Span, cut_out
+from edge_ser.corpora.cuts import SLACK_S, Span, cut_out
 from edge_ser.corpora.segments import seconds_of
 from edge_ser.corpora.words import project_words
 from edge_ser.errors import EdgeSerError
@@ -101,7 +101,9 @@ def load_csv(
         sound = base / file
         if not sound.is_file():
             raise EdgeSerError(f"{path}, line {line}: there is no file {sound}")
-        span = _span(row, sound, f"{path}, line {line}")
+        start, end = _times(row, f"{path}, line {line}")
+        part = start > 0 or (end is not None and end < _seconds(sound, end) - SLACK_S)
+        span = Span(start, end, f"{path}, line {line}") if part else None
         key = os.path.normpath(sound), span and span._replace(where="")
         if (before := first.setdefault(key, line)) != line:
             raise EdgeSerError(
@@ -114,8 +116,8 @@ def load_csv(
             left_out.append(LeftOut(file, f"duplicate of {original}" if original else "no fold given"))
             continue
         duration = rows.number(row, "duration", line)
-        if duration is None and span is None:
-            duration = seconds_of(row.get("end") or "", f"{path}, line {line}: end")
+        if duration is None and end is not None:
+            duration = end - start
         emotion = rows.text(row, "emotion")
         ratings = {dimension: rows.rating(row, dimension, line, rating_scale) for dimension in ADV}
         clips.append(
@@ -149,13 +151,10 @@ def load_csv(
     )
 
 
-def _span(row: Mapping[str, str], sound: Path, where: str) -> Span | None:
-    """The part of a file that a row is about; None is all of it."""
+def _times(row: Mapping[str, str], where: str) -> tuple[float, float | None]:
+    """Where in its file a row's clip starts and ends, in seconds; None is the file's end."""
     start = seconds_of(row.get("start") or "", f"{where}: start")
-    end = seconds_of(row.get("end") or "", f"{where}: end")
-    if start or (end is not None and end < _seconds(sound, end) - 0.05):
-        return Span(start or 0.0, end, where)
-    return None
+    return start or 0.0, seconds_of(row.get("end") or "", f"{where}: end")
 
 
 def _seconds(sound: Path, otherwise: float) -> float:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
+from typing import Any
 
 from edge_ser.corpora.base import EMOTIONS, Corpus
 
-__all__ = ["in_words_of", "project_words"]
+__all__ = ["in_words_of", "project_words", "words_read"]
 
 #: Nouns, participles and the short forms of IEMOCAP and CREMA-D. Words that are only near one (excited, frustrated,
 #: contempt, anxious) are emotions of their own.
@@ -78,3 +79,8 @@ def in_words_of(corpus: Corpus, labels: Iterable[str]) -> Corpus:
         labels=tuple(theirs.get(label, label) for label in corpus.labels),
         read_as={word: other for word, other in told.items() if word != other},
     )
+
+
+def words_read(corpus: Corpus) -> dict[str, Any]:
+    """``read_as`` of a result: a corpus's words that were read as others; nothing where none were."""
+    return {"read_as": dict(corpus.read_as)} if corpus.read_as else {}

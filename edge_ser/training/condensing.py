@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from edge_ser.corpora import Clip
+from edge_ser.corpora.words import words_read
 from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.plots import plot_spectra
 from edge_ser.evaluation.score import score, summarise
@@ -266,6 +267,7 @@ def run_condensing(
         ],
         "distances": distances,
         "left_out": left_out(corpus, clips),
+        **words_read(corpus),
         "recipe": experiment.to_dict(),
     }
     results_dir.mkdir(parents=True, exist_ok=True)

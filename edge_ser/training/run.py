@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from edge_ser.corpora import Clip, Corpus
+from edge_ser.corpora.words import words_read
 from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.folds import check_unheard
 from edge_ser.evaluation.plots import plot_curves
@@ -307,7 +308,7 @@ def figures(
         "seeds": list(recipe.fit.seeds),
         **summarise(scored, corpus.labels),
         "left_out": left_out(corpus, clips),
-        **({"read_as": dict(corpus.read_as)} if corpus.read_as else {}),
+        **words_read(corpus),
         "recipe": recipe.to_dict(),
     }
     write_json(results_dir / f"{recipe.name}.json", result)

@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_ser.corpora import Clip, Corpus
+from edge_ser.corpora.words import words_read
 from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.score import Scored, best_label, summarise
 from edge_ser.features.cache import Cache
@@ -196,6 +197,7 @@ def run_teacher(
             name: summarise([s for s in scored if s.clip.corpus == name], known[name]) for name in known
         },
         "left_out": left_out(corpus, clips),
+        **words_read(corpus),
         "recipe": recipe.to_dict(),
     }
     write_json(results_dir / f"{figures_name(recipe, only)}.json", result)
