@@ -120,6 +120,7 @@ def _calibration(figure: Figure, c: Mapping[str, Any]) -> None:
         )
         right.legend(fontsize=8)
     right.set(xlabel="share answered", ylabel="share right", title="the most confident alone", xlim=(0, 1.02))
+    right.set_ylim(top=min(1.02, right.get_ylim()[1]))  # where all is right, matplotlib would go on to 1.05
     right.grid(color=FAINT, lw=0.7)
 
 
