@@ -48,6 +48,13 @@ def test_peaks_are_refined_by_a_parabola(
     np.testing.assert_allclose(np.stack([places, heights], axis=1), np.reshape(expected, (-1, 2)), rtol=1e-6)
 
 
+def test_a_plateau_has_one_peak_where_it_begins() -> None:
+    spectra = np.array([[0, 1, 1, 0, 2, 2, 2, 0], [3, 3, 0, 0, 0, 0, 3, 3]], np.float32)
+    places, heights = implementation().peaks(spectra, 1, 7, 0.1)
+    np.testing.assert_allclose(places, [1.5, 4.5, 6.5])
+    np.testing.assert_allclose(heights, [1.125, 2.25, 3.375])
+
+
 @SETTINGS
 @given(
     frames=st.integers(0, 40),
