@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from itertools import islice
 
 import numpy.typing as npt
@@ -88,7 +89,12 @@ def log_mels(recordings: Iterable[npt.ArrayLike], spec: MelSpec, *, threads: int
         return
     implementation()  # imported and compiled once, not by every thread
     with ThreadPoolExecutor(threads) as pool:
-        waiting: list[Future[Floats]] = [pool.submit(log_mel, y, spec) for y in islice(source, 2 * threads)]
+
+        def started(count: int) -> list[Future[Floats]]:
+            # in this thread's context, which may have a backend of its own
+            return [pool.submit(copy_context().run, log_mel, y, spec) for y in islice(source, count)]
+
+        waiting = started(2 * threads)
         while waiting:
             yield waiting.pop(0).result()
-            waiting += [pool.submit(log_mel, y, spec) for y in islice(source, 1)]
+            waiting += started(1)

@@ -189,9 +189,9 @@ def spectral_flatness(
     y, S, n_fft, **framing
         As in `spectral_centroid`.
     amin : float
-        Smaller powers are raised to it; above 0.
+        Smaller powers are raised to it; above 0 and finite.
     power : float
-        Exponent of the magnitudes, above 0.
+        Exponent of the magnitudes, above 0 and finite.
 
     Returns
     -------
@@ -203,8 +203,8 @@ def spectral_flatness(
     EdgeSerError
         Bad audio or a value out of its range.
     """
-    if not (amin > 0 and power > 0):
-        raise EdgeSerError(f"amin and power must be above 0, not {amin!r} and {power!r}")
+    if not (0 < amin < math.inf and 0 < power < math.inf):
+        raise EdgeSerError(f"amin and power must be finite numbers above 0, not {amin!r} and {power!r}")
     spectra, _ = given_or_computed(y, S, n_fft, 1.0, framing)
     return implementation().flatness(spectra, float(amin), float(power), framing.get("threads", 1))
 

@@ -37,6 +37,7 @@ Floats = npt.NDArray[np.float32]
 
 SAMPLE_RATE = 16000
 _LOUDEST = 1e12  # far above any audio; beyond some 1e14, powers of long frames overflow in single precision
+_LARGEST = 1e17  # magnitudes of the loudest audio in long frames; sums of their squares are finite, too
 _PAD_MODES = ("constant", "edge", "reflect", "symmetric", "wrap")
 
 
@@ -235,7 +236,7 @@ def spectrogram(
     n_fft : int
         Samples of a frame.
     power : float
-        Exponent of the magnitude, above 0.
+        Exponent of the magnitude, above 0 and finite.
     **framing
         See `Framing`.
 
@@ -248,8 +249,8 @@ def spectrogram(
     EdgeSerError
         Bad audio or a value out of its range.
     """
-    if not power > 0:
-        raise EdgeSerError(f"power must be above 0, not {power!r}")
+    if not 0 < power < math.inf:
+        raise EdgeSerError(f"power must be a finite number above 0, not {power!r}")
     if power in (1, 2):
         return _spectra(y, "magnitude" if power == 1 else "power", n_fft, **framing)
     return _spectra(y, "magnitude", n_fft, **framing) ** np.float32(power)
@@ -261,9 +262,13 @@ def given_or_computed(
     """The spectrogram that a feature works on, not negative, and the n_fft it belongs to."""
     if S is not None:
         S = checked_spectrogram(S)
+        whole(framing.get("threads", 1), "threads")
         if S.min(initial=0.0) < 0:
             raise EdgeSerError("S must not be negative: give magnitudes or powers, not decibels")
-        return S, n_fft if n_fft // 2 + 1 == S.shape[1] else 2 * (S.shape[1] - 1)
+        most = _LARGEST if power == 1 else _LARGEST**2
+        if (peak := S.max(initial=0.0)) > most:
+            raise EdgeSerError(f"S must be at most {most:g}, but reaches {peak:g}: scale it down")
+        return S, n_fft if n_fft // 2 + 1 == S.shape[1] else max(1, 2 * (S.shape[1] - 1))
     if y is None:
         raise EdgeSerError("either audio y or a spectrogram S is needed")
     return spectrogram(y, n_fft=n_fft, power=power, **framing), n_fft
@@ -376,9 +381,8 @@ def _fused_mel(
 ) -> Floats:
     """Mel spectrogram without the spectrogram: the frames stay in the cache."""
     n_fft = bands[1]
-    spec = _mel_spec(
-        *bands, hop_length=hop_length, win_length=win_length or n_fft, window=window, power=float(power)
-    )
+    win_length = n_fft if win_length is None else win_length
+    spec = _mel_spec(*bands, hop_length=hop_length, win_length=win_length, window=window, power=float(power))
     x = checked_signal(y)
     if center:
         x = pad_signal(x, n_fft // 2, pad_mode)

@@ -47,7 +47,18 @@ def chroma_filters(
     Returns
     -------
     (n_chroma, n_fft // 2 + 1) float64
+
+    Raises
+    ------
+    EdgeSerError
+        A value is out of its range.
     """
+    whole(n_fft, "n_fft", 2)  # a single bin, of 0 Hz, has no pitch
+    if not (math.isfinite(tuning) and math.isfinite(ctroct) and (octwidth is None or octwidth > 0)):
+        raise EdgeSerError(
+            "chroma needs finite tuning and ctroct, and octwidth above 0 or None, "
+            f"not {tuning!r}, {ctroct!r} and {octwidth!r}"
+        )
     hz: npt.NDArray[np.float64] = np.arange(1, n_fft, dtype=np.float64) * (sr / n_fft)
     pitch = n_chroma * _octaves(hz, tuning, n_chroma)
     pitch = np.concatenate(
@@ -180,10 +191,11 @@ def chroma_stft(
         Bad audio or a value out of its range.
     """
     checked_rate(sr)
+    whole(n_chroma, "n_chroma")
     spectra, n_fft = given_or_computed(y, S, n_fft, 2.0, framing)
     if tuning is None:
         tuning = estimate_tuning(spectra, sr=sr, bins_per_octave=n_chroma)
-    filters = chroma_filters(sr, n_fft, whole(n_chroma, "n_chroma"), tuning, ctroct, octwidth, 2, base_c)
+    filters = chroma_filters(sr, n_fft, int(n_chroma), tuning, ctroct, octwidth, 2, base_c)
     chroma = implementation().weigh(spectra, filters, framing.get("threads", 1))
     return _normalised(chroma, norm)
 

@@ -188,15 +188,18 @@ def _flatness(
             value = maximum(value, broadcast(floor))
             logs, lost = _add(logs, lost, log(value))
             total, dropped = _add(total, dropped, value)
-        store(values, 0, exp2(logs * share * np.float32(_LOG2_E)) / (total * share))
+        mean = exp2(logs * share * np.float32(_LOG2_E)) / (total * share)
+        # by rounding it is beyond 1 where all bins are the same
+        store(values, 0, minimum(mean, broadcast(np.float32(1.0))))
         lane_starts(first, count, 1, outs)
         put_rows(values, 1, target, outs)
 
 
 def flatness(spectra: Floats, amin: float, power: float, threads: int = 1) -> Floats:
     """See `edge_ser.dsp.twins.flatness`."""
-    floor = np.float32(max(amin, _TINY))
-    return by_rows(_flatness, spectra, 1, threads, floor, np.float32(power))[:, 0]
+    if power > 2 or not _TINY <= amin <= 1e30:  # powers, or sums of them, beyond single precision
+        return reference.flatness(spectra, amin, power)
+    return by_rows(_flatness, spectra, 1, threads, np.float32(amin), np.float32(power))[:, 0]
 
 
 @kernel

@@ -123,8 +123,11 @@ def flatness(spectra: Floats, amin: float, power: float, threads: int = 1) -> Fl
     """Geometric over arithmetic mean of ``max(spectra ** power, amin)``: (frames,)."""
 
     def compute(rows: Doubles) -> Doubles:
-        raised = np.maximum(rows**power, amin)
-        return np.exp(np.log(raised).mean(axis=1)) / raised.mean(axis=1)
+        with np.errstate(divide="ignore"):  # of 0
+            logs = np.maximum(power * np.log(rows), np.log(amin))
+        # of parts of the geometric mean: the powers need not be numbers that there are
+        with np.errstate(over="ignore"):
+            return 1.0 / np.exp(logs - logs.mean(axis=1, keepdims=True)).mean(axis=1)
 
     return blocks(spectra, compute, np.float32)
 

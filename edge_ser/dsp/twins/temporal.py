@@ -23,7 +23,7 @@ def mean_square(x: Floats, length: int, hop: int, threads: int = 1) -> Floats:
 def smooth(x: Floats, b: float, state: npt.NDArray[np.float64]) -> tuple[Floats, npt.NDArray[np.float64]]:
     """First-order low-pass over time, ``state = b * x + (1 - b) * state``: (frames, bands), and the last state."""
     out = np.empty(x.shape, np.float32)
-    for i, row in enumerate(x):
+    for i, row in enumerate(x.astype(np.float64)):
         state = b * row + (1.0 - b) * state
         out[i] = state
     return out, state

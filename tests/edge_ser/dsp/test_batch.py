@@ -8,6 +8,7 @@ import pytest
 from edge_ser.dsp import MelSpec
 from edge_ser.dsp import log_mel as device_log_mel
 from edge_ser.dsp.batch import log_mel, log_mels
+from edge_ser.dsp.compute import within_backend
 from edge_ser.dsp.spec import PADDINGS
 from edge_ser.errors import EdgeSerError
 
@@ -48,6 +49,16 @@ def test_many_recordings_come_in_their_order(threads: int) -> None:
     for x, rows in zip(recordings, found, strict=True):
         np.testing.assert_array_equal(rows, log_mel(x, spec))
     assert list(log_mels([], spec, threads=threads)) == []
+
+
+@pytest.mark.parametrize("backend", ["numba", "numpy"])
+def test_every_thread_computes_as_the_caller_does(backend: str) -> None:
+    if backend == "numba":
+        pytest.importorskip("numba", reason="numba is not installed (extra 'fast')")
+    recordings = [noise(3000, seed) for seed in range(5)]
+    with within_backend(backend):
+        one, several = (list(log_mels(recordings, MelSpec(), threads=threads)) for threads in (1, 3))
+    np.testing.assert_array_equal(one, several)
 
 
 def test_a_bad_recording_is_refused_at_its_turn() -> None:
