@@ -126,6 +126,8 @@ def test_robustness_and_streaming_from_the_command(
         (["--teacher", "t", "--encoder", "e", "--precision", "int8"], "leave out --engine and --precision"),
         (["--clips", "0", "--streaming"], "--clips must be at least 1, not 0"),
         (["--pipeline", "x.toml", "--robustness"], "neither --robustness"),
+        (["stream72k", "--pipeline", "x.toml"], "name no model"),
+        (["--checkpoints", "folder", "--streaming"], "name an --engine for the checkpoints"),
         (["--pipeline", "none.toml"], "no pipeline"),
         (["--teacher", "t"], "--teacher and --encoder go together"),
         (["--teacher", "t", "--encoder", "e", "--streaming"], "cannot stream"),
