@@ -19,7 +19,19 @@ from edge_ser.evaluation.evaluate import Device
 from edge_ser.evaluation.score import Scored
 from edge_ser.recognizer import Recognizer
 
-__all__ = ["check_use", "measure", "print_measured", "teacher_figures"]
+__all__ = [
+    "CLIPS",
+    "COVERAGE",
+    "check_use",
+    "measure",
+    "more_than_figures",
+    "print_measured",
+    "teacher_figures",
+]
+
+#: What ``--clips`` and ``--coverage`` are where they are not given.
+CLIPS = 480
+COVERAGE = 0.8
 
 
 def check_use(args: argparse.Namespace) -> None:
@@ -68,12 +80,24 @@ def check_use(args: argparse.Namespace) -> None:
         )
     if args.teacher is not None and device:
         raise EdgeSerError("a --teacher is run by torch alone; leave out --engine and --precision")
-    if not 0 < args.coverage <= 1:
+    if args.coverage is not None and not 0 < args.coverage <= 1:
         raise EdgeSerError(f"--coverage lies above 0 and is at most 1, not {args.coverage:g}")
-    if args.clips < 1:
+    if args.coverage is not None and not (more_than_figures(args) or args.pipeline):
+        raise EdgeSerError("--coverage is of the figures of a report: give --report with it, or leave it out")
+    if args.clips is not None and args.clips < 1:
         raise EdgeSerError(f"--clips must be at least 1, not {args.clips}")
+    if args.clips is not None and not (args.robustness or args.streaming or args.teacher):
+        raise EdgeSerError(
+            "--clips is of --robustness, --streaming and --teacher, and all clips are scored: give one of them, or "
+            "leave it out"
+        )
     if args.streaming and args.checkpoints is not None and (args.engine, args.precision) == ("auto", "fp32"):
         raise EdgeSerError("--streaming hears as a device does; name an --engine for the checkpoints")
+
+
+def more_than_figures(args: argparse.Namespace) -> bool:
+    """Whether an option asks for what single answers are kept for."""
+    return bool(args.report or args.robustness or args.streaming or args.session)
 
 
 def measure(
@@ -104,7 +128,7 @@ def _some(args: argparse.Namespace, corpus: Corpus) -> list[Clip]:
     from edge_ser.evaluation.battery import spread_over
 
     clips = [c for c in corpus.clips if c.emotion is not None and (args.fold is None or c.fold in args.fold)]
-    return spread_over(clips, args.clips)
+    return spread_over(clips, args.clips or CLIPS)
 
 
 def teacher_figures(

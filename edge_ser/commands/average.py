@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from edge_ser.errors import EdgeSerError, require
+from edge_ser.files import check_place
 
 __all__ = ["add_arguments", "run"]
 
@@ -44,6 +45,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.out.exists() and not args.overwrite:
         raise EdgeSerError(f"{args.out} exists: give another name, or --overwrite")
+    check_place(args.out)
     model, meta = average_checkpoints(args.checkpoints, args.weights)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     save_checkpoint(args.out, model, meta)

@@ -21,7 +21,10 @@ from edge_ser.files import check_place, parse_json_object, write_json
 __all__ = ["add_arguments", "run"]
 
 _GROUPS = 5  # of speakers, each calibrated by the others
+_COVERAGE = 0.8
 _SPEECH = "ravdess,emodb,emotale,aesdd,nemo,urdu"
+_SOUNDS = "esc10,noise"
+_PER_SPEAKER = 5  # clips
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,7 +54,10 @@ examples:
         help="reports of models on speakers they never heard",
     )
     parser.add_argument(
-        "--coverage", type=float, default=0.8, help="share to be sure of (default %(default)s)"
+        "--coverage",
+        type=float,
+        metavar="SHARE",
+        help=f"share to be sure of, by --predictions (default {_COVERAGE})",
     )
     detector = parser.add_mutually_exclusive_group()
     detector.add_argument("--no-detector", action="store_true", help="fit no detector of speech")
@@ -68,15 +74,12 @@ examples:
     )
     parser.add_argument(
         "--speech",
-        default=_SPEECH,
         metavar="CORPUS,...",
-        help="speech for the detector (default %(default)s)",
+        help=f"speech for the detector (default {_SPEECH})",
     )
+    parser.add_argument("--sounds", metavar="NAME,...", help=f"what is no speech (default {_SOUNDS})")
     parser.add_argument(
-        "--sounds", default="esc10,noise", metavar="NAME,...", help="what is no speech (default %(default)s)"
-    )
-    parser.add_argument(
-        "--per-speaker", type=count, default=5, help="clips of each speaker (default %(default)s)"
+        "--per-speaker", type=count, metavar="N", help=f"clips of each speaker (default {_PER_SPEAKER})"
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the new bundle's folder")
     parser.add_argument("--overwrite", action="store_true", help="replace a bundle that is there")
@@ -92,8 +95,7 @@ def run(args: argparse.Namespace) -> int:
         raise EdgeSerError(
             "there is nothing to do: name --predictions or --figures, or leave --no-detector out"
         )
-    if not 0 < args.coverage <= 1:
-        raise EdgeSerError(f"--coverage lies above 0 and is at most 1, not {args.coverage:g}")
+    _check_use(args)
     bundle = load_bundle(args.model)
     # What hinders that is told before anything is fitted: a detector takes minutes.
     check_target(args.out, overwrite=args.overwrite)
@@ -107,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
     if args.figures:
         made["figures"] = _figures(args.figures)
     if args.predictions:
-        made["calibration"], worth = _calibration(bundle, args.predictions, args.coverage)
+        made["calibration"], worth = _calibration(bundle, args.predictions, args.coverage or _COVERAGE)
     if not (args.no_detector or args.detector_of):
         made["speech_detector"] = _detector(bundle, args)
     _write(bundle, made, args.out, overwrite=args.overwrite)
@@ -132,6 +134,20 @@ def run(args: argparse.Namespace) -> int:
             keys = ("sounds", "rejected", "speech", "refused")
             write_table([{key: detector["record"][key] for key in keys}], "md")
     return 0
+
+
+def _check_use(args: argparse.Namespace) -> None:
+    """Refuse what has no effect."""
+    if args.coverage is not None and not 0 < args.coverage <= 1:
+        raise EdgeSerError(f"--coverage lies above 0 and is at most 1, not {args.coverage:g}")
+    if args.coverage is not None and not args.predictions:
+        raise EdgeSerError("--coverage is of the rule that --predictions give: name some, or leave it out")
+    fitted = [name for name in ("speech", "sounds", "per_speaker") if getattr(args, name) is not None]
+    if fitted and (args.no_detector or args.detector_of):
+        none = "--no-detector" if args.no_detector else "--detector-of"
+        raise EdgeSerError(
+            f"--{fitted[0].replace('_', '-')} is of a detector that is fitted, and {none} fits none: leave one out"
+        )
 
 
 def _figures(files: list[str]) -> list[dict[str, Any]]:
@@ -244,8 +260,9 @@ def _before(
 def _detector(bundle: Bundle, args: argparse.Namespace) -> dict[str, Any]:
     from edge_ser.evaluation.rejection import fit_detector, made_sounds, sound_samples, speech_samples
 
-    clips = [clip for name in args.speech.split(",") for clip in load_corpus(name).clips]
-    samples = speech_samples(clips, args.per_speaker) + sound_samples(args.sounds.split(",")) + made_sounds()
+    clips = [clip for name in (args.speech or _SPEECH).split(",") for clip in load_corpus(name).clips]
+    samples = speech_samples(clips, args.per_speaker or _PER_SPEAKER)
+    samples += sound_samples((args.sounds or _SOUNDS).split(",")) + made_sounds()
     detector, _ = fit_detector(samples, bundle.spec, bundle.step_frames)
     return detector.to_dict()
 

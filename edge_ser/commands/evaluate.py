@@ -13,10 +13,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_ser.bundle import DEFAULT_MODEL, PRECISIONS, load_bundle
-from edge_ser.commands._measure import check_use, measure, print_measured, teacher_figures
+from edge_ser.commands._measure import (
+    CLIPS,
+    COVERAGE,
+    check_use,
+    measure,
+    more_than_figures,
+    print_measured,
+    teacher_figures,
+)
 from edge_ser.commands._output import add_output_argument, write_table
 from edge_ser.commands.export import RANGES
-from edge_ser.corpora import ADV, Clip, load_corpus
+from edge_ser.corpora import ADV, Clip, Corpus, load_corpus
 from edge_ser.corpora.words import in_words_of, words_read
 from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError, require
@@ -131,8 +139,7 @@ A pipeline is described, as a pickled one can run any code when it is read:
     parser.add_argument(
         "--coverage",
         type=float,
-        default=0.8,
-        help="share to answer by the rule of confidence (default %(default)s)",
+        help=f"share to answer by the rule of confidence, of the figures of a report (default {COVERAGE})",
     )
     parser.add_argument(
         "--robustness",
@@ -150,10 +157,9 @@ A pipeline is described, as a pickled one can run any code when it is read:
     parser.add_argument(
         "--clips",
         type=int,
-        default=480,
         metavar="N",
         help="clips for --robustness, --streaming and --teacher, evenly over speakers and emotions "
-        "(default %(default)s)",
+        f"(default {CLIPS})",
     )
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the figures as JSON too")
     add_output_argument(parser, forms=("md", "json"))
@@ -179,7 +185,7 @@ def run(args: argparse.Namespace) -> int:
     if args.checkpoints is None and args.teacher is None:
         corpus = in_words_of(corpus, load_bundle(args.model or DEFAULT_MODEL).labels)
     if args.labels is not None:
-        corpus = restricted(corpus, _names(args.labels), "is not among --labels")
+        corpus = restricted(corpus, _names(args.labels, corpus), "is not among --labels")
     scored: list[Scored] = []
     if args.teacher is not None:
         result, scored = teacher_figures(args, corpus, _progress)
@@ -212,7 +218,7 @@ def run(args: argparse.Namespace) -> int:
             onto=scored,
         )
     result |= words_read(corpus)
-    if not (args.report or args.robustness or args.streaming or args.session):
+    if not more_than_figures(args):
         return _finish(args, result, None)
     answers = Answers.of(result, scored, result.get("labels", ()))
     excluded = [one["file"] for one in result.get("excluded", ())]
@@ -222,11 +228,15 @@ def run(args: argparse.Namespace) -> int:
     return _finish(args, result, answers, measured)
 
 
-def _names(text: str) -> list[str]:
-    """Emotions with commas between them."""
+def _names(text: str, corpus: Corpus) -> list[str]:
+    """Emotions with commas between them, each of the corpus."""
     names = [name.strip() for name in text.split(",") if name.strip()]
     if not names:
         raise EdgeSerError("--labels names no emotion; give some with commas between them, such as angry,sad")
+    if strange := [name for name in names if name not in corpus.labels]:
+        raise EdgeSerError(
+            f"--labels names {strange[0]}, and {corpus.name} has {', '.join(corpus.labels)}: name some of these"
+        )
     return names
 
 
@@ -267,7 +277,7 @@ def _finish(
     if answers is not None:
         from edge_ser.evaluation.report import all_figures, write_report
 
-        result = all_figures(answers, result, coverage=args.coverage, **(measured or {}))
+        result = all_figures(answers, result, coverage=args.coverage or COVERAGE, **(measured or {}))
         if args.report is not None:
             print(f"report: {write_report(args.report, answers, result)}", file=sys.stderr)
     if args.out is not None:

@@ -209,6 +209,8 @@ def _checkpoint(args: argparse.Namespace) -> tuple[list[Exported], Bundle | None
     }  # fmt: skip
     if args.calibration_clips is not None and args.calibration_clips < 1:
         raise EdgeSerError(f"--calibration-clips must be at least 1, not {args.calibration_clips}")
+    if args.calibration_seed is not None and args.calibration_seed < 0:
+        raise EdgeSerError(f"--calibration-seed must be at least 0, not {args.calibration_seed}")
     mixed = None if args.mixed is None else parse_mixed(args.mixed)
     if (args.mixed is not None or args.sensitivity) and not any(row.rounds for row in formats):
         asked = "--mixed" if args.mixed is not None else "--sensitivity"

@@ -89,6 +89,11 @@ def run(args: argparse.Namespace) -> int:
         return _list(args.output)
     if args.name is None:
         raise EdgeSerError("name a study; `edge-ser study --list` lists them")
+    for module in ("torch", "sklearn"):
+        require(module, extra="train", purpose="studies")
+    from edge_ser.studies import PROTOCOLS, StudyRun, find_study, write_study
+
+    study = find_study(args.name)
     if args.out is None:
         raise EdgeSerError("--out DIR is needed: the report and the parts that are done are kept there")
     if args.full and not args.quick:
@@ -102,14 +107,9 @@ def run(args: argparse.Namespace) -> int:
     check_place(args.out / "report.html")
     if args.record is not None:  # before hours whose figures would have no place
         check_place(args.record)
-    for module in ("torch", "sklearn"):
-        require(module, extra="train", purpose="studies")
     from edge_ser.evaluation.canvas import require_matplotlib
 
     require_matplotlib("studies")
-    from edge_ser.studies import PROTOCOLS, StudyRun, find_study, write_study
-
-    study = find_study(args.name)
     scale = "quick" if args.quick else "miniature" if args.miniature else "full"
     job = StudyRun(
         study=study.name,

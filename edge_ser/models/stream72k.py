@@ -77,6 +77,11 @@ class Stream72kConfig(NetworkConfig):
     eps: float = 1e-3
 
     def __post_init__(self) -> None:
+        sizes = (self.channels, self.kernel, self.heads, self.step_frames, self.window_segments)
+        if min(*sizes, *self.stem, *self.dilations) < 1:
+            raise EdgeSerError(
+                "stream72k: stem, channels, kernel, dilations, heads, step_frames and window_segments are at least 1"
+            )
         if self.n_mels % 2 ** len(self.stem) or self.channels % self.heads or self.step_frames % 2:
             raise EdgeSerError(
                 f"stream72k: n_mels {self.n_mels} must halve {len(self.stem)} times, heads {self.heads} divide "

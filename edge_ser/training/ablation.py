@@ -14,6 +14,7 @@ from edge_ser.errors import EdgeSerError
 from edge_ser.files import parse_toml, write_json
 from edge_ser.training.recipe import Recipe
 from edge_ser.training.run import pooled, run_recipe
+from edge_ser.training.tables import check_name
 
 __all__ = ["Ablation", "run_ablation"]
 
@@ -65,6 +66,7 @@ class Ablation:
                 f'{path} must say recipe = "FILE.toml", perhaps always = ["fit.epochs=50"], and two [variants] or '
                 'more: name = ["TABLE.FIELD=VALUE", ...]'
             )
+        check_name(path, fields.get("name", path.stem))
         made = cls(
             fields.get("name", path.stem),
             path.parent / fields["recipe"],

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from edge_ser.dsp import MelSpec
 from edge_ser.dsp.filters import mel_frequencies
+from edge_ser.training.parts import need
 
 __all__ = ["EARLIEST", "Augment", "end_early", "restyle", "spread", "warp"]
 
@@ -60,6 +61,11 @@ class Augment:
     early : float
         Share of the clips, 0..1, that end early, after 0.3 to 1 of the crop drawn evenly: a device answers before
         everything was said.
+
+    Raises
+    ------
+    EdgeSerError
+        A value is out of its range.
     """
 
     speed: float = 0.12
@@ -74,6 +80,15 @@ class Augment:
     narrow: float = 0.0
     telephone: float = 0.0
     early: float = 0.0
+
+    def __post_init__(self) -> None:
+        shares = ("style", "narrow", "telephone", "early")
+        sizes = ("bands_shift", "gain_db", "tilt_db", "band_mask", "frame_mask", "mixup")
+        need(
+            {f"{name} from 0 to below 1": 0 <= getattr(self, name) < 1 for name in ("speed", "bands_stretch")}
+            | {f"{name} of at least 0": 0 <= getattr(self, name) < math.inf for name in sizes}
+            | {f"{name} from 0 to 1": 0 <= getattr(self, name) <= 1 for name in shares}
+        )
 
 
 def warp(features: Tensor, how: Augment, rng: np.random.Generator) -> Tensor:

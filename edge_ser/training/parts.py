@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+from collections.abc import Mapping
 
 from edge_ser.errors import EdgeSerError
 
@@ -15,7 +17,14 @@ __all__ = [
     "NoisePart",
     "SessionPart",
     "TasksPart",
+    "need",
 ]
+
+
+def need(ranges: Mapping[str, bool]) -> None:
+    """Raise an `EdgeSerError` that names what does not hold, from each range in words and whether it does."""
+    if bad := [what for what, holds in ranges.items() if not holds]:
+        raise EdgeSerError(f"needs {' and '.join(bad)}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +106,7 @@ class FitPart:
     Raises
     ------
     EdgeSerError
-        A seed stands there twice: it would be one model that counts as two.
+        A value is out of its range, or a seed stands there twice: it would be one model that counts as two.
     """
 
     epochs: int = 60
@@ -123,6 +132,22 @@ class FitPart:
     def __post_init__(self) -> None:
         if len(set(self.seeds)) < len(self.seeds):
             raise EdgeSerError(f"seeds holds one twice: {', '.join(map(str, self.seeds))}")
+        need(
+            {
+                "epochs of at least 1": self.epochs >= 1,
+                "batch of at least 2": self.batch >= 2,
+                "seeds, each of at least 0": min(self.seeds, default=-1) >= 0,
+                "lr above 0": 0 < self.lr < math.inf,
+                "weight_decay of at least 0": 0 <= self.weight_decay < math.inf,
+                "crop_s above 0": 0 < self.crop_s < math.inf,
+                "label_smoothing from 0 to 1": 0 <= self.label_smoothing <= 1,
+                "adv_weight of at least 0": 0 <= self.adv_weight < math.inf,
+                "balance from 0 to 1": 0 <= self.balance <= 1,
+                "ema from 0 to below 1": 0 <= self.ema < 1,
+                "dropout from 0 to below 1": 0 <= self.dropout < 1,
+                "threads of at least 1": self.threads >= 1,
+            }
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -296,15 +321,15 @@ class DistilPart:
     adv: str = ""
 
     def __post_init__(self) -> None:
-        ranges = {
-            "views of at least 1": self.views >= 1,
-            "soft from 0 to 1": 0 <= self.soft <= 1,
-            "temperature above 0": self.temperature > 0,
-            "hint of at least 0": self.hint >= 0,
-            "quadrant of at least 0": self.quadrant >= 0,
-        }
-        if bad := [what for what, holds in ranges.items() if not holds]:
-            raise EdgeSerError(f"needs {' and '.join(bad)}")
+        need(
+            {
+                "views of at least 1": self.views >= 1,
+                "soft from 0 to 1": 0 <= self.soft <= 1,
+                "temperature above 0": self.temperature > 0,
+                "hint of at least 0": self.hint >= 0,
+                "quadrant of at least 0": self.quadrant >= 0,
+            }
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -346,12 +371,12 @@ class LivePart:
     others_balance: float = 0.3
 
     def __post_init__(self) -> None:
-        ranges = {
-            "views of at least 1": self.views >= 1 and self.others_views >= 1,
-            "fitted from 1 to views": 1 <= self.fitted <= self.views,
-            "seconds of at least 0.5": self.seconds >= 0.5,
-            "others_share from 0 to below 1": 0 <= self.others_share < 1,
-            "others_balance from 0 to 1": 0 <= self.others_balance <= 1,
-        }
-        if bad := [what for what, holds in ranges.items() if not holds]:
-            raise EdgeSerError(f"needs {' and '.join(bad)}")
+        need(
+            {
+                "views of at least 1": self.views >= 1 and self.others_views >= 1,
+                "fitted from 1 to views": 1 <= self.fitted <= self.views,
+                "seconds of at least 0.5": self.seconds >= 0.5,
+                "others_share from 0 to below 1": 0 <= self.others_share < 1,
+                "others_balance from 0 to 1": 0 <= self.others_balance <= 1,
+            }
+        )

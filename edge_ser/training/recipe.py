@@ -13,7 +13,7 @@ from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError
 from edge_ser.files import read_part
 from edge_ser.models import architecture, build_model
-from edge_ser.models.base import Network
+from edge_ser.models.base import Network, NetworkConfig
 from edge_ser.perturb import Perturb
 from edge_ser.teachers.linear import HeadPart
 from edge_ser.training.augment import Augment
@@ -122,6 +122,7 @@ class Recipe:
         path = Path(path)
         fields = read_toml(path, {field.name for field in dataclasses.fields(cls)}, changes)
         model = fields.get("model", "stream72k")
+        _check_config(architecture(model).config, fields.get("config", {}), path)
 
         def optional(name: str, part: type[Any]) -> Any:
             return read_part(part, fields[name], path, name) if name in fields else None
@@ -146,8 +147,6 @@ class Recipe:
             head=read_part(HeadPart, fields.get("head", {}), path, "head"),
         )
         recipe._check_teacher(path)
-        if recipe.fit.epochs < 1 or recipe.fit.batch < 2 or not recipe.fit.seeds:
-            raise EdgeSerError(f"{path}: [fit] needs epochs of at least 1, batch of at least 2, and a seed")
         if not 0 <= recipe.fit.quantised <= 1:
             raise EdgeSerError(f"{path}: [fit] quantised is a share of the epochs, 0 to 1")
         if recipe.fit.logit_adjustment < 0:
@@ -233,3 +232,11 @@ class Recipe:
         if not any(fields["tasks"].values()):
             del fields["tasks"]
         return fields
+
+
+def _check_config(kind: type[NetworkConfig], fields: dict[str, Any], path: Path) -> None:
+    """An `EdgeSerError` where ``[config]`` has what the network's configuration has not, or in another type."""
+    if told := sorted({"labels", "n_mels"} & set(fields)):
+        place = "[data] labels" if told[0] == "labels" else "[spec] n_mels"
+        raise EdgeSerError(f"{path}: [config] takes no {told[0]}: the network's follow from {place}")
+    read_part(kind, {"labels": ()} | fields, path, "config")

@@ -10,7 +10,7 @@ from typing import Any
 from edge_ser.errors import EdgeSerError
 from edge_ser.files import parse_toml
 
-__all__ = ["read_toml", "table_of"]
+__all__ = ["check_name", "read_toml", "table_of"]
 
 #: Fields of a recipe that are no tables.
 _TEXTS = ("model", "name")
@@ -32,8 +32,8 @@ def read_toml(path: Path, known: set[str], changes: Iterable[str] = ()) -> dict[
     Raises
     ------
     EdgeSerError
-        No such file, not TOML, an unknown field, one of another kind, no such table in the file that is to have it, or
-        no word on what to train on.
+        No such file, not TOML, an unknown field, one of another kind, no such table in the file that is to have it, a
+        name that is no file's, or no word on what to train on.
     """
     fields = parse_toml(path)
     for name, value in fields.items():
@@ -50,9 +50,16 @@ def read_toml(path: Path, known: set[str], changes: Iterable[str] = ()) -> dict[
             raise EdgeSerError(
                 f"{path}: {name} must be {'text' if name in _TEXTS else 'a table'}, not {value!r}"
             )
+    check_name(path, fields.get("name", path.stem))
     if "data" not in fields or "corpora" not in fields["data"]:
         raise EdgeSerError(f"{path} does not say what to train on: give it [data] corpora = [...]")
     return fields
+
+
+def check_name(path: Path, name: str) -> None:
+    """An `EdgeSerError` where a recipe's name would put its run and its figures elsewhere than in their folders."""
+    if name in ("", "..") or Path(name).name != name:
+        raise EdgeSerError(f"{path}: the name {name!r} is no file's: give one without /, such as {path.stem}")
 
 
 def table_of(path: Path, name: str, other: str) -> dict[str, Any]:

@@ -79,6 +79,10 @@ def choose_engine(bundle: Bundle, precision: str | None = None) -> str:
             if (name, preferred(name)) in variants and _runs_here(name, preferred(name)):
                 return name
     listed = ", ".join(f"{engine} {kind}" for engine, kind in sorted(variants))
+    if precision is not None and precision not in {kind for _, kind in variants}:  # no package brings it
+        raise EdgeSerError(
+            f"{bundle.name} has no {precision} file; it has {listed}: choose one of these precisions"
+        )
     raise EdgeSerError(
         f"no engine installed here runs {bundle.name} in {precision or 'what it prefers'}; the bundle holds {listed}: "
         "choose another precision or pip install 'edge-ser[litert]'"

@@ -77,7 +77,7 @@ def test_a_precision_that_is_not_named_is_the_one_that_the_bundle_prefers(int8_b
     small = dataclasses.replace(told, files=alone)
     assert choose_engine(small) == "onnx" and open_engine(small).precision == "int8"
     assert choose_engine(dataclasses.replace(small, preferred={})) == "onnx"  # there is nothing else
-    with pytest.raises(EdgeSerError, match="in fp32; the bundle holds onnx int8"):
+    with pytest.raises(EdgeSerError, match="has no fp32 file; it has onnx int8"):
         choose_engine(small, "fp32")
     unknown = tuple(dataclasses.replace(f, engine="abacus") for f in alone)
     with pytest.raises(EdgeSerError, match="in what it prefers; the bundle holds abacus int8"):
@@ -191,7 +191,7 @@ def test_unknown_engine_and_precision(numpy_bundle):
         open_engine(numpy_bundle, "tpu")
     with pytest.raises(EdgeSerError, match="no model file for numpy int8; it has: numpy fp32"):
         open_engine(numpy_bundle, "numpy", "int8")
-    with pytest.raises(EdgeSerError, match="no engine installed here runs tiny in int8"):
+    with pytest.raises(EdgeSerError, match="^tiny has no int8 file; it has numpy fp32: choose one of these"):
         open_engine(numpy_bundle, "auto", "int8")
 
 
@@ -235,6 +235,8 @@ def test_auto_passes_by_what_tflite_runtime_gets_wrong(full_bundle, int8_bundle,
         EdgeSerError, match=r"no engine installed here runs .* litert int8: .*edge-ser\[litert\]"
     ):
         choose_engine(alone)
+    with pytest.raises(EdgeSerError, match="no engine installed here runs .* in int8; .*pip install"):
+        choose_engine(alone, "int8")
 
 
 @pytest.mark.parametrize("name", [name for name in ENGINES if name != "numpy"])

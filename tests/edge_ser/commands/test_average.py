@@ -38,6 +38,15 @@ def test_a_file_that_is_none_is_refused_and_nothing_is_written(
     assert "none.safetensors" in capsys.readouterr().err and not out.exists()
 
 
+def test_a_place_where_nothing_can_be_is_told_before_anything_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    none = str(tmp_path / "none.safetensors")
+    assert main(["average", none, none, "--out", str(tmp_path / "file" / "mean.safetensors")]) == 2
+    assert f"cannot write {tmp_path / 'file' / 'mean.safetensors'}: " in capsys.readouterr().err
+
+
 def test_weights_are_numbers_one_for_each(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     paths = [str(written(tmp_path / f"{seed}.safetensors", seed)) for seed in (1, 2)]
     out = tmp_path / "mean.safetensors"

@@ -324,14 +324,6 @@ def test_what_could_not_be_written_is_told_before_anything_is_fitted(
     assert sentence in capsys.readouterr().err and not (tmp_path / "new").exists()
 
 
-@pytest.mark.parametrize("clips", ["0", "-1", "2.5"])
-def test_a_speaker_has_at_least_one_clip(clips: str, tmp_path: Path, capsys) -> None:
-    with pytest.raises(SystemExit) as refused:
-        main(["calibrate", "--per-speaker", clips, "--out", str(tmp_path / "new")])
-    assert refused.value.code == 2
-    assert f"--per-speaker: a whole number from 1 on, not {clips!r}" in capsys.readouterr().err
-
-
 def test_a_detector_of_another_bundle_with_the_same_front_end(
     numpy_bundle: Bundle, tmp_path: Path, monkeypatch, capsys
 ) -> None:

@@ -181,6 +181,15 @@ def test_unknown_model_engine_precision(sounds, numpy_bundle, capsys):
         assert out == "" and err.startswith("edge-ser: ")
 
 
+def test_a_precision_that_no_package_brings_is_answered_by_those_that_are_there(sounds, numpy_bundle, capsys):
+    assert (
+        main(["predict", str(sounds / "a.wav"), "--model", str(numpy_bundle.path), "--precision", "int9"])
+        == 2
+    )
+    err = capsys.readouterr().err
+    assert f"{numpy_bundle.name} has no int9 file; it has numpy fp32" in err and "pip install" not in err
+
+
 def test_help_has_examples(capsys):
     with pytest.raises(SystemExit) as done:
         main(["predict", "--help"])

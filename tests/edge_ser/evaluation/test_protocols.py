@@ -106,8 +106,16 @@ def test_an_emotion_of_one_speaker_is_left_out_by_name() -> None:
     whole = corpus()
     only = Corpus("a", (*whole.clips, Clip(Path("x.wav"), "a", "a-s0", "bored")), (*LABELS, "bored"))
     made = plan(only, "speaker")
-    assert any("bored" in one.what and "nobody is left" in one.reason for one in made.left_out)
+    [left] = made.left_out
+    assert left.what == "1 clips of bored in a-s0" and "nobody is left" in left.reason
+    assert [split.name for split in made.splits] == [f"a-s{i}" for i in range(6)]
     assert all(clip.emotion != "bored" for split in made.splits for clip in split.test)
+
+
+def test_two_speakers_are_enough_and_one_corpus_stays_as_it_is() -> None:
+    two = corpus(speakers=2)
+    assert [split.name for split in plan(two).splits] == ["fold 0", "fold 1"]
+    assert merged([two]) is two
 
 
 def test_what_cannot_be_planned() -> None:

@@ -167,6 +167,7 @@ def test_a_missing_corpus_says_where_to_get_it(house: Path, capsys: pytest.Captu
     [
         (["study"], "--list"),
         (["study", "nosuch", "--out", "x"], "there is no study"),
+        (["study", "nosuch"], "there is no study"),
         (["study", "sounds"], "--out DIR is needed"),
         (["study", "sounds", "--out", "x", "--seeds", "0"], "at least one"),
         (["study", "sounds", "--out", "x", "--data", "nowhere"], "no folder"),

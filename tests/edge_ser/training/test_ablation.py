@@ -96,6 +96,8 @@ def test_folds_of_the_last_variant_are_looked_at_before_the_first_is_trained(
     ("plan", "says"),
     [
         (PLAN.replace("recipe =", "recipes ="), "must say recipe"),
+        ("name = ''\n" + PLAN, "the name '' is no file's"),
+        (PLAN.replace("[variants]", "[variants]\n'a/b' = []"), "the name 'plan-a/b' is no file's"),
         (PLAN.replace('"without any warping" = ["augment.speed=0", "augment.bands_shift=0.0"]', ""), "two"),
         (PLAN.replace('["augment.speed=0", ', "[1, "), "must say recipe"),
         (PLAN.replace("augment.speed", "augment.spede"), "spede"),
