@@ -240,7 +240,7 @@ def _load(
     from edge_ser.models.base import ClipNetwork
     from edge_ser.models.checkpoint import load_checkpoint
     from edge_ser.models.stream72k import Stream72k
-    from export.window import plan_window
+    from export.window import OPTIONS, plan_window
 
     model, meta = load_checkpoint(checkpoint)
     if not isinstance(model, Stream72k | ClipNetwork) or not isinstance(meta.get("spec"), dict):
@@ -257,9 +257,9 @@ def _load(
     else:
         step_frames = model.config.step_frames
     if plan is None and feeding:
+        options = " and ".join(OPTIONS[name] for name in feeding)
         raise EdgeSerError(
-            f"{meta['architecture']} streams: its step and its window were trained, and {', '.join(feeding)} cannot be "
-            "chosen"
+            f"{meta['architecture']} streams: its step and its window were trained; leave out {options}"
         )
     folded = model.fold()
     calibration = None

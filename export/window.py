@@ -15,12 +15,23 @@ from edge_ser.errors import EdgeSerError
 from edge_ser.models.base import CLIP_S, ClipNetwork
 from firmware_py.engines.window import filled
 
-__all__ = ["HOP_S", "LONGEST_S", "NamedWindow", "WindowPlan", "as_convolutions", "plan_window", "whole_steps"]
+__all__ = [
+    "HOP_S",
+    "LONGEST_S",
+    "OPTIONS",
+    "NamedWindow",
+    "WindowPlan",
+    "as_convolutions",
+    "plan_window",
+    "whole_steps",
+]
 
 #: Seconds from one answer to the next: those of the streaming student's step.
 HOP_S = 0.25
 #: Most seconds of a window that a bundle may hold, by `edge_ser.manifest`.
 LONGEST_S = 600
+#: What `plan_window` takes, by the command line's names.
+OPTIONS = {"window_s": "--window", "hop_s": "--hop", "takes": "--input", "form": "--form"}
 _HEADS = ("adv", "emotion")
 
 

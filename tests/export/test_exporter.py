@@ -318,16 +318,18 @@ def test_refused_before_any_work(checkpoint, tmp_path):
     def untouched(source):
         raise AssertionError("converted")
 
-    formats = [dataclasses.replace(NUMPY[0], function=untouched)]
+    formats, mine = [dataclasses.replace(NUMPY[0], function=untouched)], tmp_path / "mine"
     (tmp_path / "file").write_text("x")
     with pytest.raises(EdgeSerError, match="exists"):
         export_checkpoint(checkpoint, tmp_path, formats, SOUNDS)
     with pytest.raises(EdgeSerError, match="exists"):
         export_checkpoint(checkpoint, tmp_path / "file", formats, SOUNDS)
     with pytest.raises(EdgeSerError, match="not a file"):
-        export_checkpoint(tmp_path / "none", tmp_path / "mine", formats, SOUNDS)
+        export_checkpoint(tmp_path / "none", mine, formats, SOUNDS)
     with pytest.raises(EdgeSerError, match="safetensors"):
-        export_checkpoint(tmp_path / "file", tmp_path / "mine", formats, SOUNDS)
+        export_checkpoint(tmp_path / "file", mine, formats, SOUNDS)
+    with pytest.raises(EdgeSerError, match="leave out --window and --input"):
+        export_checkpoint(checkpoint, mine, formats, SOUNDS, feeding={"window_s": 1, "takes": "features"})
 
 
 def sample() -> str:
