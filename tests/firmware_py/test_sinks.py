@@ -309,3 +309,16 @@ def test_the_table_of_sinks():
     assert isinstance(open_sink("jsonl", io.StringIO()), JsonlSink)
     with pytest.raises(EdgeSerError, match="unknown output 'mqtt'; choose one of text, jsonl, csv"):
         open_sink("mqtt", io.StringIO())
+
+
+@pytest.mark.parametrize(("live", "at_first"), [(True, 1), (False, 0)])
+def test_plain_lines_say_what_is_heard_once_and_at_once_where_somebody_waits(live, at_first):
+    out = io.StringIO()
+    sink = PlainSink(out)
+    sink.start(a_run(live=live))
+    head = "/some/where/speech.flac, tiny on numpy fp32\n"
+    assert out.getvalue() == head * at_first
+    sink.prediction(prediction())
+    sink.prediction(prediction())
+    assert out.getvalue().startswith(head) and out.getvalue().count(head) == 1
+    assert out.getvalue().count("\n") == 3
