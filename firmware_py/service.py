@@ -14,9 +14,12 @@ from pathlib import Path
 from edge_ser.errors import EdgeSerError
 from edge_ser.files import write_atomic
 
-__all__ = ["INSTALL_FOR_ALL", "SystemdHost", "Unit", "refuse_homes"]
+__all__ = ["INSTALL_FOR_ALL", "SystemdHost", "Unit", "check_name", "refuse_homes"]
 
-_NAME = re.compile(r"[A-Za-z0-9_.-]+")
+# Neither an option of systemctl nor a way to another folder.
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+# More than any board has; what a unit would say of still more (1e+06M, infM), systemd takes for no limit.
+_MOST_MB = 1e5
 #: How edge-ser comes to lie where a service sees it.
 INSTALL_FOR_ALL = (
     "install edge-ser for all users (docs/device.md: sudo sh scripts/install.sh, then sudo edge-ser service install), "
@@ -45,6 +48,14 @@ def refuse_homes(path: str | os.PathLike[str], advice: str) -> None:
             raise EdgeSerError(f"a service sees no homes, and {place} lies in one; {advice}")
 
 
+def check_name(name: str) -> None:
+    """Refuse what is no name for a service: `EdgeSerError`."""
+    if not _NAME.fullmatch(name):
+        raise EdgeSerError(
+            f"{name!r} is no name for a service; use letters, digits, . _ and -, neither . nor - at first"
+        )
+
+
 @dataclass(frozen=True)
 class Unit:
     """A service that listens.
@@ -67,11 +78,14 @@ class Unit:
         if not self.command or not os.path.isabs(self.command[0]):
             raise EdgeSerError("a service's command begins with the absolute path of a program")
         refuse_homes(self.command[0], INSTALL_FOR_ALL)
-        if not _NAME.fullmatch(self.name):
-            raise EdgeSerError(f"{self.name!r} is no name for a service; use letters, digits, . _ and -")
+        check_name(self.name)
         if not self.memory_mb >= 16:
             raise EdgeSerError(
                 f"a limit of {self.memory_mb:g} MB is less than Python itself takes; give 64 or more"
+            )
+        if self.memory_mb >= _MOST_MB:
+            raise EdgeSerError(
+                f"a limit of {self.memory_mb:g} MB limits nothing; give less than {_MOST_MB:.0f}"
             )
 
     @property
@@ -185,6 +199,7 @@ class SystemdHost:
 
     def path(self, name: str) -> Path:
         """Where a service's unit lies."""
+        check_name(name)
         return self._root / "etc/systemd/system" / f"{name}.service"
 
     def install(self, unit: Unit) -> Path:
@@ -247,11 +262,13 @@ class SystemdHost:
         keys = (
             "LoadState,ActiveState,SubState,Result,NRestarts,MemoryCurrent,CPUUsageNSec,ActiveEnterTimestamp"
         )
+        check_name(name)
         text = self._run("show", name, f"--property={keys}")
         return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
 
     def logs(self, name: str, *, lines: int = 100, follow: bool = False) -> int:
         """Show its journal; the exit status of journalctl."""
+        check_name(name)
         if shutil.which(self._journalctl) is None:
             raise EdgeSerError(
                 "journalctl is not here; see what the service wrote where your system keeps its logs"

@@ -171,7 +171,10 @@ def open_source(
         It cannot be heard.
     """
     kind, _, name = text.partition(":")
-    if kind in ("mic", "arecord") and (text == kind or not Path(text).exists()):
+    microphone = kind in ("mic", "arecord") and (text == kind or not Path(text).exists())
+    if realtime and (microphone or text == "-" or Path(text).is_fifo()):
+        raise EdgeSerError(f"--realtime is for sound files; {text} has a pace of its own: leave it out")
+    if microphone:
         channel = 1 if channel is None else channel
         if kind == "mic":
             from .microphone import open_microphone

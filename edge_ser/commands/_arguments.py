@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import math
 import os
-from pathlib import Path
 
 from edge_ser.errors import EdgeSerError
 
@@ -45,7 +44,7 @@ def count(text: str) -> int:
 
 def refuse_heard(option: str, file: str, source: str) -> None:
     """Refuse to write over the sound file that is heard: `EdgeSerError`."""
-    if Path(source).exists() and Path(file).exists() and os.path.samefile(source, file):
+    if os.path.exists(source) and os.path.exists(file) and os.path.samefile(source, file):
         raise EdgeSerError(f"{option} {file} is the file that is heard; name another")
 
 

@@ -52,6 +52,8 @@ _PEER_COLUMNS = {
     "note": "",
 }
 
+_ROUNDS, _STEPS = 3, 200
+
 _EPILOG = (
     """\
 The table's columns: kB, the model's file. load ms, opening the bundle and the engine. answer ms, from the start of
@@ -95,10 +97,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--precision", action="append", choices=PRECISIONS, help="only this one; may be repeated"
     )
     parser.add_argument("--budget", metavar="FILE", help="limits that every run must keep, in TOML")
-    parser.add_argument(
-        "--rounds", type=int, default=3, help="fresh processes for each engine (default %(default)s)"
-    )
-    parser.add_argument("--steps", type=int, default=200, help="steps timed in each (default %(default)s)")
+    parser.add_argument("--rounds", type=int, help=f"fresh processes for each engine (default {_ROUNDS})")
+    parser.add_argument("--steps", type=int, help=f"steps timed in each (default {_STEPS})")
     parser.add_argument("--realtime", action="store_true", help="one step each 250 ms, as in listening")
     parser.add_argument("--submit-file", metavar="FILE", help="write the report there, to be shared")
     parser.add_argument(
@@ -136,6 +136,8 @@ def run(args: argparse.Namespace) -> int:
             raise EdgeSerError("the two reports have no engine in common")
         write_table(rows, args.output, document={"rows": rows})
         return 0
+    args.rounds = _ROUNDS if args.rounds is None else args.rounds
+    args.steps = _STEPS if args.steps is None else args.steps
     models = read_models(args.peer_model)
     if models and args.peers is None:
         raise EdgeSerError("--peer-model goes with --peers; give that as well")
@@ -173,7 +175,8 @@ def _refuse_beside_compare(args: argparse.Namespace) -> None:
     said = {
         "MODEL": args.model != DEFAULT_MODEL, "--engine": args.engine, "--precision": args.precision,
         "--budget": args.budget is not None, "--submit-file": args.submit_file is not None,
-        "--realtime": args.realtime, "--peers": args.peers is not None, "--peer-model": args.peer_model,
+        "--realtime": args.realtime, "--rounds": args.rounds is not None, "--steps": args.steps is not None,
+        "--peers": args.peers is not None, "--peer-model": args.peer_model,
     }  # fmt: skip
     if unfit := [name for name, given in said.items() if given]:
         raise EdgeSerError(f"--compare measures nothing, and {unfit[0]} is of a measurement: leave one out")

@@ -18,10 +18,11 @@ from edge_ser.commands.service import LISTEN
 from edge_ser.deploy import Plan, Target, deploy_all, read_hosts
 from edge_ser.errors import EdgeSerError
 from edge_ser.files import check_place, write_json
-from firmware_py.service import refuse_homes
+from firmware_py.service import check_name, refuse_homes
 
 __all__ = ["add_arguments", "run"]
 
+_SERVICE = "edge-ser"
 _EPILOG = """\
 Each board: checked (Python, room, sudo), the wheel and the model copied, a release built beside the one that runs,
 tried there; then the link PREFIX/current moves to it in one rename and the service starts with it. Where it does not
@@ -56,11 +57,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", metavar="NAME|FOLDER", help="a bundle that goes with it (default: the shipped one)"
     )
-    parser.add_argument("--service", default="edge-ser", help="its name (default %(default)s)")
+    parser.add_argument("--service", metavar="NAME", help=f"its name (default {_SERVICE})")
     parser.add_argument("--no-service", action="store_true", help="install and measure only")
-    parser.add_argument(
-        "--listen", default=LISTEN, metavar="ARGUMENTS", help="of `edge-ser listen` (default: %(default)s)"
-    )
+    parser.add_argument("--listen", metavar="ARGUMENTS", help=f"of `edge-ser listen` (default: {LISTEN})")
     parser.add_argument("--prefix", default="/opt/edge-ser", help="where on the board (default %(default)s)")
     parser.add_argument("--python", default="python3", help="the board's interpreter (default %(default)s)")
     parser.add_argument("--port", type=int, help="of ssh")
@@ -78,13 +77,19 @@ def run(args: argparse.Namespace) -> int:
     hosts = [*args.host, *(read_hosts(args.hosts) if args.hosts is not None else [])]
     if not hosts:
         raise EdgeSerError("name a board: edge-ser deploy pi@raspberrypi.local, or --hosts FILE")
-    if not args.no_service:
+    if args.no_service:
+        for option, given in (("--service", args.service), ("--listen", args.listen)):
+            if given is not None:
+                raise EdgeSerError(f"{option} is of a service, and --no-service wants none: leave one out")
+    else:
+        check_name(_SERVICE if args.service is None else args.service)
         refuse_homes(args.prefix, "name another --prefix, such as /opt/edge-ser, or --no-service")
     if args.reports is not None:  # before minutes on boards whose reports would be lost
         check_place(Path(args.reports) / "HOST.json")
     from edge_ser.commands.listen import words_of_listen  # here, as it brings all that listens
 
-    listen = shlex.join(words_of_listen(args.listen))  # before a wheel is built
+    # Before a wheel is built.
+    listen = shlex.join(words_of_listen(LISTEN if args.listen is None else args.listen))
     targets = [
         Target(host, args.port, args.identity, tuple(args.ssh_option)) for host in dict.fromkeys(hosts)
     ]
@@ -94,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
             requirement=f"edge-ser[{args.extras}]" if args.extras else "edge-ser",
             index=not args.no_index,
             model=load_bundle(args.model).path if args.model is not None else None,
-            service="" if args.no_service else args.service,
+            service="" if args.no_service else _SERVICE if args.service is None else args.service,
             listen=listen,
             prefix=args.prefix,
             python=args.python,

@@ -50,6 +50,7 @@ Ctrl-C ends with a summary. Audio never leaves this machine.
 """
 
 _LARGEST_LOG_MB = 1e12  # more than any disk; bytes of still larger numbers are infinite
+_LOG_MB, _LOG_KEEP = 10.0, 5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -131,12 +132,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--log-mb",
         type=finite,
-        default=10.0,
         metavar="MB",
-        help="rotate it at this size (default %(default)s)",
+        help=f"rotate it at this size (default {_LOG_MB})",
     )
     parser.add_argument(
-        "--log-keep", type=int, default=5, metavar="N", help="keep so many older ones (default %(default)s)"
+        "--log-keep", type=int, metavar="N", help=f"keep so many older ones (default {_LOG_KEEP})"
     )
     parser.add_argument(
         "--exec",
@@ -162,7 +162,7 @@ def words_of_listen(text: str) -> list[str]:
     add_arguments(parser)
     try:
         words = shlex.split(text)
-        parser.parse_args(words)
+        _refuse_idle(parser.parse_args(words))
     except (ValueError, EdgeSerError) as error:
         raise EdgeSerError(f"edge-ser listen does not take {text!r}: {error}") from error
     return words
@@ -170,6 +170,7 @@ def words_of_listen(text: str) -> list[str]:
 
 def run(args: argparse.Namespace) -> int:
     """Listen; 0 when the source ended, the duration was reached, or Ctrl-C, SIGTERM or SIGHUP came."""
+    _refuse_idle(args)
     meter = Meter()
     meter.mark("start")
     bundle = load_bundle(args.model)
@@ -222,6 +223,14 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _refuse_idle(args: argparse.Namespace) -> None:
+    """Refuse what says how a log is kept where none is."""
+    if args.log is None:
+        for option, given in (("--log-mb", args.log_mb), ("--log-keep", args.log_keep)):
+            if given is not None:
+                raise EdgeSerError(f"{option} is of a log, and there is none: give --log FILE as well")
+
+
 def _open_sinks(args: argparse.Namespace, live: bool, stack: ExitStack) -> list[Sink]:
     """Standard output first; behind queues where the audio does not wait."""
     sinks: list[Sink] = []
@@ -239,8 +248,9 @@ def _open_sinks(args: argparse.Namespace, live: bool, stack: ExitStack) -> list[
         out = sys.stdout
     add("standard output", open_sink(args.output, out), queued=live)
     if args.log is not None:
-        limit = round(min(args.log_mb, _LARGEST_LOG_MB) * 1e6)
-        add(args.log, open_log(args.log, limit=limit, keep=args.log_keep), queued=live)
+        limit = round(min(_LOG_MB if args.log_mb is None else args.log_mb, _LARGEST_LOG_MB) * 1e6)
+        keep = _LOG_KEEP if args.log_keep is None else args.log_keep
+        add(args.log, open_log(args.log, limit=limit, keep=keep), queued=live)
     if args.exec is not None:
         add("the command", ExecSink(args.exec, sys.stderr), queued=live)
     return sinks

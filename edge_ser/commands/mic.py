@@ -54,13 +54,13 @@ def run(args: argparse.Namespace) -> int:
     """Hear and judge; 1 where something is wrong."""
     if not 1 <= args.seconds <= 3600:
         raise EdgeSerError(f"--seconds {args.seconds:g} is not between 1 and 3600")
-    if args.save:
+    if args.save is not None:
         refuse_heard("--save", args.save, args.source)
     check = Checkup()
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signals())
         source = stack.enter_context(closing(open_source(args.source, rate=args.rate, channel=args.channel)))
-        recorder = stack.enter_context(closing(open_recorder(args.save))) if args.save else None
+        recorder = stack.enter_context(closing(open_recorder(args.save))) if args.save is not None else None
         devices = getattr(source, "devices", [])
         for block in source.blocks(stop):
             check.add(block)

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import edge_ser
-from edge_ser.commands._arguments import count
+from edge_ser.commands._arguments import count, finite
 from edge_ser.errors import EdgeSerError
 from firmware_py.budget import read_budget
 from firmware_py.service import INSTALL_FOR_ALL, SystemdHost, Unit, refuse_homes
@@ -34,6 +34,12 @@ relative names of --log and --record lie there. It sees no homes: edge-ser and t
 elsewhere (sudo sh scripts/install.sh). systemd starts it again when it ends, and ends it when it hangs.
 """
 LISTEN = "arecord --doze -o jsonl --log answers.jsonl"
+_MEMORY_MB, _LINES = 96, 100
+_MADE = ("install", "show")
+_ACTIONS = {  # that an option is for
+    "--listen": _MADE, "--memory-mb": _MADE, "--budget": _MADE, "--program": _MADE, "--root": ("install", "remove"),
+    "--follow": ("logs",), "--lines": ("logs",), "--output": ("status",),
+}  # fmt: skip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,30 +49,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=("install", "status", "logs", "remove", "show"))
     parser.add_argument(
         "--listen",
-        default=LISTEN,
         metavar="ARGUMENTS",
-        help="arguments of `edge-ser listen`, in one word for the shell (default: %(default)s)",
+        help=f"arguments of `edge-ser listen`, in one word for the shell (default: {LISTEN})",
     )
     parser.add_argument("--name", default="edge-ser", help="of the service (default %(default)s)")
-    parser.add_argument("--memory-mb", type=float, default=96, help="its memory limit (default %(default)s)")
+    parser.add_argument("--memory-mb", type=finite, help=f"its memory limit (default {_MEMORY_MB})")
     parser.add_argument("--budget", metavar="FILE", help="take rss_mb of a budget as the limit")
     parser.add_argument(
         "--program",
         metavar="FILE",
         help="the edge-ser that runs, by its absolute path, with --root that in the image (default: this one)",
     )
-    parser.add_argument("--root", default="/", metavar="DIR", help="write into a system image; start nothing")
-    parser.add_argument("--follow", action="store_true", help="logs: go on with what comes")
-    parser.add_argument("--lines", type=count, default=100, help="logs: so many (default %(default)s)")
     parser.add_argument(
-        "-o", "--output", choices=("text", "json"), default="text", help="status: default text"
+        "--root", metavar="DIR", help="install, remove: in a system image; nothing is started or stopped"
     )
+    parser.add_argument("--follow", action="store_true", help="logs: go on with what comes")
+    parser.add_argument("--lines", type=count, help=f"logs: so many (default {_LINES})")
+    parser.add_argument("-o", "--output", choices=("text", "json"), help="status: default text")
 
 
 def run(args: argparse.Namespace) -> int:
     """Act; status is 1 where the service does not run."""
-    host = SystemdHost(args.root)
-    if args.action in ("install", "show"):
+    for option, actions in _ACTIONS.items():
+        given = getattr(args, option.removeprefix("--").replace("-", "_"))
+        if given is not None and given is not False and args.action not in actions:
+            raise EdgeSerError(
+                f"{option} is for {' and '.join(actions)}, and {args.action} does without: leave it out"
+            )
+    host = SystemdHost("/" if args.root is None else args.root)
+    if args.action in _MADE:
         unit = _unit(args)
         if args.action == "show":
             print(unit.text(), end="")
@@ -79,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"edge-ser: the service {args.name} is removed", file=sys.stderr)
         return 0
     if args.action == "logs":
-        return host.logs(args.name, lines=args.lines, follow=args.follow)
+        return host.logs(args.name, lines=_LINES if args.lines is None else args.lines, follow=args.follow)
     status = host.status(args.name)
     if args.output == "json":
         print(json.dumps(status, indent=2))
@@ -92,17 +103,21 @@ def run(args: argparse.Namespace) -> int:
 def _unit(args: argparse.Namespace) -> Unit:
     command = _own_command() if args.program is None else [args.program]
     # Whether an image has it, and its links lead to anything there, is not for this machine to say.
-    if args.action == "install" and Path(args.root) == Path("/") and shutil.which(command[0]) is None:
+    here = args.root is None or Path(args.root) == Path("/")
+    if args.action == "install" and here and shutil.which(command[0]) is None:
         raise EdgeSerError(f"{command[0]} is no program that can be run here; name another --program")
-    memory = args.memory_mb
+    memory = _MEMORY_MB if args.memory_mb is None else args.memory_mb
     if args.budget is not None:
+        if args.memory_mb is not None:
+            raise EdgeSerError("--memory-mb and --budget both say the memory limit: leave one out")
         budget = read_budget(args.budget)
         if "rss_mb" not in budget:
             raise EdgeSerError(f"the budget {args.budget} has no rss_mb to take as the memory limit")
         memory = budget["rss_mb"]
     from edge_ser.commands.listen import words_of_listen  # here, as it brings all that listens
 
-    return Unit([*command, "listen", *words_of_listen(args.listen)], memory_mb=memory, name=args.name)
+    words = words_of_listen(LISTEN if args.listen is None else args.listen)
+    return Unit([*command, "listen", *words], memory_mb=memory, name=args.name)
 
 
 def _own_command() -> list[str]:

@@ -15,7 +15,7 @@ import pytest
 
 from edge_ser.errors import EdgeSerError
 from firmware_py import live
-from firmware_py.arecord import open_arecord
+from firmware_py.arecord import ArecordOpening, open_arecord
 from firmware_py.sources import open_source
 from firmware_py.stop import Stop
 
@@ -56,6 +56,17 @@ def test_samples_and_arguments(arecord, tmp_path):
     arguments = (tmp_path / "arguments").read_text()
     assert "-D plughw:1" in arguments and "-f S16_LE -r 16000 -c 1" in arguments
     assert source.name == "arecord:plughw:1" and source.devices[0].read == 6_000
+
+
+def test_a_block_that_comes_in_two_is_one(arecord, tmp_path):
+    (tmp_path / "pcm").write_bytes(bytes(4_000))
+    half = f"cat {tmp_path}/pcm"
+    opening = ArecordOpening(command=arecord(f"{half}; sleep 0.4; {half}; exec sleep 60"))
+    opening.start()
+    try:
+        assert len(opening.read(30.0).samples) == 4_000  # the step that was asked for
+    finally:
+        opening.close()
 
 
 def test_two_channels_at_another_rate(arecord, tmp_path):

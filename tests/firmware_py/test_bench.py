@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import json
+import os
 import sys
 
 import pytest
@@ -334,3 +335,21 @@ def test_peers_take_a_quarter_of_the_steps_and_one_at_least(numpy_bundle: Bundle
         how = argparse.Namespace(peers="", rounds=1, steps=steps, realtime=False)
         assert command._measure_peers(how, {}) == []
     assert asked == [1] * 3 + [10] * 3
+
+
+@pytest.mark.parametrize(
+    ("program", "error"),
+    [
+        ("print('{}'); sys.exit(3)", "the process ended with status 3: no message"),
+        ("sys.exit('went wrong')", "the process ended with status 1: went wrong"),
+        ("pass", "the process ended with status 0: no message"),
+        (
+            "print('before', flush=True); os.kill(os.getpid(), 9)",
+            "the process ended with signal 9: no message",
+        ),
+    ],
+)
+def test_a_process_that_gives_no_result_says_how_it_ended(program, error, tmp_path, monkeypatch):
+    (tmp_path / "gives_no_result.py").write_text(f"import os, sys\n{program}\n")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    assert bench.run_child("gives_no_result", []) == {"error": error, "missing": False}

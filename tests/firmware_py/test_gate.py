@@ -214,3 +214,17 @@ def test_gates_by_name(monkeypatch):
         open_gate("silero", SPEC)
     with pytest.raises(EdgeSerError, match="hears 16000 Hz"):
         open_gate("silero", dataclasses.replace(SPEC, sample_rate=8_000, fmax=4_000.0))
+
+
+@pytest.mark.parametrize(("db", "stays"), [(-57.8, True), (-58.2, False)])
+def test_it_closes_three_decibels_below_where_it_opens(db, stays):
+    assert states([tone(-70), tone(-25), *[tone(db)] * 6])[-1] is stays  # it opens at -55
+
+
+def test_the_floor_is_that_of_the_last_ten_seconds():
+    used = gate(floor_s=10.0)
+    states([tone(-70)] * 4, used)  # a second, which is one of ten that are kept
+    states([tone(-40)] * 36, used)
+    assert used.floor_db == pytest.approx(-70, abs=0.01)
+    states([tone(-40)], used)
+    assert used.floor_db == pytest.approx(-40, abs=0.01)

@@ -129,3 +129,21 @@ def test_the_rate_is_told_after_ten_seconds():
     assert driver.tracker.measured_rate is None
     driver.blocks(50)
     assert driver.tracker.measured_rate == pytest.approx(RATE)
+
+
+def test_a_clock_that_jumps_while_one_block_is_late_loses_nothing():
+    driver = Driver()
+    driver.blocks(20)
+    driver.offset += 1.0
+    found = driver.blocks(5)
+    driver.delay = 1.0
+    found += driver.block()
+    driver.delay = 0.0
+    assert found + driver.blocks(20) == 0 and driver.tracker.clock_steps == 1
+
+
+def test_a_stream_that_ends_after_its_clock_jumped_has_lost_nothing():
+    driver = Driver()
+    driver.blocks(20)
+    driver.offset += 1.0
+    assert driver.blocks(3) == 0 and driver.tracker.settle() == 0

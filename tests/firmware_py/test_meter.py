@@ -116,3 +116,15 @@ def test_importing_the_device_side_loads_nothing_heavy():
     heavy = {"torch", "numba", "scipy", "librosa", "sklearn", "pandas", "matplotlib"}
     optional = {"soundfile", "soxr", "sounddevice", "onnxruntime", "ai_edge_litert", "tflite_runtime"}
     assert not (heavy | optional) & set(loaded)
+
+
+def test_memory_of_children_is_told_where_there_were_any(monkeypatch):
+    used = Meter()
+    monkeypatch.setattr(meter, "children_rss_mb", lambda: 0.0)
+    used.mark("start")
+    assert set(used.rss_json()) == {"start", "peak"}
+    monkeypatch.setattr(meter, "children_rss_mb", lambda: 3.14)
+    used.mark("audio")
+    monkeypatch.setattr(meter, "children_rss_mb", lambda: 2.0)
+    used.mark("end")
+    assert used.rss_json()["children"] == 3.1

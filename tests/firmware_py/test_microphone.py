@@ -32,10 +32,12 @@ class FakeSound:
     class PortAudioError(Exception):
         pass
 
+    also = ()  # numbers of channels that it opens with beside all of them
+
     def __init__(self, script, fails=None, channels=1, rates=(16_000,), name="USB: Audio (hw:1,0)"):
         self.script, self.fails, self.channels, self.rates, self.name = script, fails, channels, rates, name
         self.default = SimpleNamespace(device=[0, 0])
-        self.restarts = self.fail_to_start = 0
+        self.restarts = self.fail_to_start = self.open = 0
         self.running = True
 
     def query_devices(self):
@@ -60,9 +62,10 @@ class FakeSound:
     def RawInputStream(self, **options):
         if self.fails == "open" or options["samplerate"] not in self.rates:
             raise self.PortAudioError("Invalid sample rate", -9997)
-        if options["channels"] != self.channels:
+        if options["channels"] not in (self.channels, *self.also):
             raise self.PortAudioError("Invalid number of channels", -9998)
         self.options = options
+        self.open += 1
         return self
 
     def start(self):
@@ -84,7 +87,7 @@ class FakeSound:
         self.options["finished_callback"]()
 
     def close(self, ignore_errors=False):
-        pass
+        self.open -= 1
 
 
 def heard(sound, **options):
@@ -97,6 +100,29 @@ def heard(sound, **options):
         stop.request("signal")
     source.close()
     return blocks, source
+
+
+@pytest.mark.parametrize(
+    ("rate", "block"),
+    [(16_000, 4_000), (48_000, 3_000)],  # a step, and a quarter of one where a resampler is behind
+)
+def test_what_is_opened_and_that_it_is_let_go(rate, block):
+    if rate != 16_000:
+        pytest.importorskip("soxr")
+    sound = FakeSound([], rates=(rate,))
+    source = open_microphone(backend=sound)
+    assert sound.open == 1 and sound.options["blocksize"] == block
+    source.close()
+    source.close()
+    assert sound.open == 0
+
+
+@pytest.mark.parametrize(("channel", "opened"), [(1, 1), (2, 2), ("mix", 2)])
+def test_one_channel_is_opened_where_the_first_is_heard(channel, opened):
+    sound = FakeSound([], channels=2)
+    sound.also = (1,)
+    open_microphone(backend=sound, channel=channel).close()
+    assert sound.options["channels"] == opened
 
 
 def test_samples_are_the_drivers_divided():

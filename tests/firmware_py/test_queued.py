@@ -47,3 +47,21 @@ def test_an_event_that_is_not_written_is_no_answer_that_was_dropped():
     sink.prediction(prediction())
     sink.close()
     assert sink.account.to_json() == {"given": 1, "written": 1, "dropped": 0}
+
+
+def test_what_waits_is_later_by_as_long_as_it_waits(monkeypatch):
+    """For who reads it up to the writing, for the run's figures with the writing."""
+    moments = iter([10.0, 12.0, 15.0])  # given, taken by the thread, written
+    monkeypatch.setattr("firmware_py.sinks.queued.time.monotonic", lambda: next(moments))
+    latencies, written = [], []
+
+    class Noting(Sink):
+        def prediction(self, prediction):
+            latencies.append(prediction.latency_ms)
+
+    sink = QueuedSink(Noting(), "x")
+    sink.on_written = written.append
+    sink.prediction(prediction(latency_ms=500.0))
+    sink.close()
+    sink.check()
+    assert latencies == [2_500.0] and written == [5.5]

@@ -39,7 +39,9 @@ def test_words_are_quoted_as_systemd_reads_them():
 @pytest.mark.parametrize(
     ("changes", "words"),
     [({"command": ["listen"]}, "absolute path"), ({"command": []}, "absolute"), ({"name": "a b"}, "no name"),
-     ({"memory_mb": 2}, "less than Python")],
+     ({"memory_mb": 2}, "less than Python"), ({"memory_mb": float("nan")}, "less than Python"),
+     ({"memory_mb": float("inf")}, "limits nothing"), ({"memory_mb": 1e6}, "limits nothing"),
+     ({"name": "-a"}, "no name"), ({"name": "../a"}, "no name"), ({"name": ""}, "no name")],
 )  # fmt: skip
 def test_units_that_cannot_be(changes, words):
     with pytest.raises(EdgeSerError, match=words):
@@ -169,6 +171,21 @@ def test_status(tmp_path):
         SystemdHost(systemctl="no-such-program").status("x")
 
 
+def test_a_name_that_is_a_way_elsewhere_or_an_option_reaches_nothing(tmp_path, capsys):
+    fake = FakeSystemctl(tmp_path)
+    other = tmp_path / "other.service"
+    other.touch()
+    host = SystemdHost(tmp_path, systemctl=str(fake.path), journalctl=str(fake.path))
+    (tmp_path / "etc/systemd/system").mkdir(parents=True)
+    for name in ("../../../other", "--all", ""):
+        for act in (host.remove, host.status, host.logs):
+            with pytest.raises(EdgeSerError, match="is no name for a service"):
+                act(name)
+    assert other.exists() and fake.asked() == []
+    assert main(["deploy", "pi@nowhere.invalid", "--service", "a b"]) == 2  # before a wheel is built
+    assert "'a b' is no name for a service" in capsys.readouterr().err
+
+
 def test_the_command(tmp_path, capsys):
     assert main(["service", "show", "--program", "/bin/true", "--listen", "mic:usb --doze"]) == 0
     assert "ExecStart=/bin/true listen mic:usb --doze\n" in capsys.readouterr().out
@@ -177,8 +194,8 @@ def test_the_command(tmp_path, capsys):
     assert main(["service", "install", *root, "--budget", str(tmp_path / "b.toml")]) == 0
     text = (tmp_path / "etc/systemd/system/edge-ser.service").read_text()
     assert "MemoryMax=64M" in text and "listen arecord --doze" in text
-    assert main(["service", "remove", *root]) == 0
-    assert main(["service", "remove", *root]) == 2
+    assert main(["service", "remove", *root[:2]]) == 0
+    assert main(["service", "remove", *root[:2]]) == 2
     (tmp_path / "b.toml").write_text("p99_ms = 64\n")
     assert main(["service", "install", *root, "--budget", str(tmp_path / "b.toml")]) == 2
 

@@ -13,7 +13,7 @@ from edge_ser.errors import EdgeSerError
 from firmware_py.ledger import DRIVER, MICROPHONE, RING, Ledger
 from firmware_py.meter import Meter
 from firmware_py.prediction import Prediction
-from firmware_py.sinks import FORMS, open_sink
+from firmware_py.sinks import FORMS, Descriptor, open_sink
 from firmware_py.sinks.lines import CsvSink, JsonlSink
 from firmware_py.sinks.queued import SinkAccount
 from firmware_py.sinks.terminal import LiveSink, PlainSink, text_sink
@@ -309,3 +309,30 @@ def test_the_table_of_sinks():
     assert isinstance(open_sink("jsonl", io.StringIO()), JsonlSink)
     with pytest.raises(EdgeSerError, match="unknown output 'mqtt'; choose one of text, jsonl, csv"):
         open_sink("mqtt", io.StringIO())
+
+
+@pytest.mark.parametrize(("live", "at_first"), [(True, 1), (False, 0)])
+def test_plain_lines_say_what_is_heard_once_and_at_once_where_somebody_waits(live, at_first):
+    out = io.StringIO()
+    sink = PlainSink(out)
+    sink.start(a_run(live=live))
+    head = "/some/where/speech.flac, tiny on numpy fp32\n"
+    assert out.getvalue() == head * at_first
+    sink.prediction(prediction())
+    sink.prediction(prediction())
+    assert out.getvalue().startswith(head) and out.getvalue().count(head) == 1
+    assert out.getvalue().count("\n") == 3
+
+
+@pytest.mark.parametrize("form", ["csv", "text"])
+def test_a_descriptor_gets_what_a_text_file_gets(form, tmp_path):
+    """One head, then every row: standard output is a descriptor where the audio does not wait."""
+    expected = io.StringIO()
+    with open(tmp_path / "out", "wb") as file:
+        for out in (expected, Descriptor(file.fileno())):
+            sink = open_sink(form, out)
+            sink.start(a_run(live=True))
+            sink.prediction(prediction())
+            sink.prediction(prediction())
+            sink.close()
+    assert (tmp_path / "out").read_text() == expected.getvalue() and expected.getvalue().count("\n") == 3
