@@ -224,7 +224,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _refuse_idle(args: argparse.Namespace) -> None:
-    """Refuse what says how a log is kept where none is."""
+    """Refuse what says how a log is kept where none is, and a command that is none."""
+    if args.exec is not None and not args.exec.strip():
+        raise EdgeSerError("--exec names no command: give one, or leave it out")
     if args.log is None:
         for option, given in (("--log-mb", args.log_mb), ("--log-keep", args.log_keep)):
             if given is not None:

@@ -20,6 +20,7 @@ from edge_ser.errors import EdgeSerError
 
 __all__ = [
     "Framing",
+    "check_largest",
     "checked_rate",
     "checked_signal",
     "checked_spectrogram",
@@ -118,6 +119,13 @@ def checked_spectrogram(S: npt.ArrayLike, name: str = "S") -> Floats:
     if not np.isfinite(S).all():
         raise EdgeSerError(f"{name} holds NaN or infinite numbers")
     return S
+
+
+def check_largest(S: Floats, power: float) -> None:
+    """An EdgeSerError where magnitudes, or their powers, are so large that sums of their squares are no numbers."""
+    most = _LARGEST if power == 1 else _LARGEST**2
+    if (peak := np.abs(S).max(initial=0.0)) > most:
+        raise EdgeSerError(f"S must be at most {most:g}, but reaches {peak:g}: scale it down")
 
 
 def checked_rate(value: float, name: str = "sr") -> float:
@@ -265,9 +273,7 @@ def given_or_computed(
         whole(framing.get("threads", 1), "threads")
         if S.min(initial=0.0) < 0:
             raise EdgeSerError("S must not be negative: give magnitudes or powers, not decibels")
-        most = _LARGEST if power == 1 else _LARGEST**2
-        if (peak := S.max(initial=0.0)) > most:
-            raise EdgeSerError(f"S must be at most {most:g}, but reaches {peak:g}: scale it down")
+        check_largest(S, power)
         return S, n_fft if n_fft // 2 + 1 == S.shape[1] else max(1, 2 * (S.shape[1] - 1))
     if y is None:
         raise EdgeSerError("either audio y or a spectrogram S is needed")

@@ -8,7 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_ser.dsp.compute import implementation
-from edge_ser.dsp.spectrum import Floats, checked_signal, checked_spectrogram, pad_signal, whole
+from edge_ser.dsp.spectrum import (
+    Floats,
+    check_largest,
+    checked_signal,
+    checked_spectrogram,
+    pad_signal,
+    whole,
+)
 from edge_ser.errors import EdgeSerError
 
 __all__ = ["rms", "zero_crossing_rate"]
@@ -60,6 +67,7 @@ def rms(
         raise EdgeSerError(
             f"S has {spectra.shape[1]} bins, but frame_length {frame_length} {frame_length // 2 + 1}"
         )
+    check_largest(spectra, 1)
     shares = _shares(frame_length)
     return np.sqrt(implementation().weigh(spectra * spectra, shares, whole(threads, "threads"))[:, 0])
 

@@ -14,6 +14,7 @@ SERVICE = ["service", "show", "--program", "/bin/true"]
     [
         (["listen", "--log-mb", "10"], "--log-mb is of a log, and there is none: give --log FILE as well"),
         (["listen", "x.wav", "--log-keep", "5"], "--log-keep is of a log"),
+        (["listen", "mic", "--exec", " "], "--exec names no command: give one, or leave it out"),
         (["listen", "-", "--realtime"], "--realtime is for sound files; - has a pace of its own"),
         (["listen", "mic", "--realtime"], "mic has a pace of its own: leave it out"),
         (["listen", "arecord:plughw:1", "--realtime"], "arecord:plughw:1 has a pace of its own"),
