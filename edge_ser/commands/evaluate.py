@@ -74,7 +74,7 @@ examples:
   edge-ser evaluate stream72k --corpus mine.csv --session           and when it has got used to each speaker
   edge-ser evaluate --corpus ravdess --checkpoints runs/ravdess --session
                                                                     when the model has got used to each speaker
-  edge-ser evaluate --corpus ravdess --teacher runs/teacher-ravdess --encoder openai/whisper-base --robustness \
+  edge-ser evaluate --corpus ravdess --teacher runs/teacher-ravdess --encoder openai/whisper-base --robustness \\
       --clips 64                                                    the same tests of a teacher
   edge-ser evaluate --pipeline svm.toml --corpus ravdess,emodb --protocol corpus --report out/svm
                                                                     scikit-learn, each corpus by the other
@@ -139,6 +139,7 @@ A pipeline is described, as a pickled one can run any code when it is read:
     parser.add_argument(
         "--coverage",
         type=float,
+        metavar="SHARE",
         help=f"share to answer by the rule of confidence, of the figures of a report (default {COVERAGE})",
     )
     parser.add_argument(

@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"arguments of `edge-ser listen`, in one word for the shell (default: {LISTEN})",
     )
     parser.add_argument("--name", default="edge-ser", help="of the service (default %(default)s)")
-    parser.add_argument("--memory-mb", type=finite, help=f"its memory limit (default {_MEMORY_MB})")
+    parser.add_argument("--memory-mb", type=finite, metavar="MB", help=f"its memory limit (default {_MEMORY_MB})")
     parser.add_argument("--budget", metavar="FILE", help="take rss_mb of a budget as the limit")
     parser.add_argument(
         "--program",
@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--root", metavar="DIR", help="install, remove: in a system image; nothing is started or stopped"
     )
     parser.add_argument("--follow", action="store_true", help="logs: go on with what comes")
-    parser.add_argument("--lines", type=count, help=f"logs: so many (default {_LINES})")
+    parser.add_argument("--lines", type=count, metavar="N", help=f"logs: so many (default {_LINES})")
     parser.add_argument("-o", "--output", choices=("text", "json"), help="status: default text")
 
 

@@ -266,6 +266,7 @@ def test_every_command_explains_itself_with_examples(name: str, capsys: pytest.C
     assert f"usage: edge-ser {name}" in text
     assert "examples:" in text
     assert f"  edge-ser {name}" in text.split("examples:")[1]
+    assert max(map(len, text.splitlines())) <= 120  # a longer one is two whose break was swallowed
 
 
 def test_a_reader_that_goes_away_is_the_shells_status(probe: SimpleNamespace) -> None:
