@@ -214,9 +214,10 @@ def beside_student(results: Path) -> str:
 def corpora(results: Path) -> str:
     """The student on each corpus's own folds, begun on the others."""
     rows = []
-    ways = dict.fromkeys(OWN, ("distil", "live")) | {"emotale": ("distil", "live", "six")}
+    ways = dict.fromkeys(OWN, ("distil", "live")) | {"emotale": ("distil", "live", "six", "three")}
     for made in (f"{name}-{how}" for name, hows in ways.items() for how in hows):
         one = read(results / f"{made}.json")
+        seeds = one["recipe"]["fit"]["seeds"]
         at = results / f"{made}-int8.json"
         on_device = read(at) if at.exists() else {}
         rows.append(
@@ -224,8 +225,9 @@ def corpora(results: Path) -> str:
                 "corpus": one["corpus"],
                 "recipe": f"`recipes/{made}.toml`",
                 "held out": f"{len(one['recipe']['data']['folds'])} folds of speakers",
-                "clips": sum(fold["n"] for fold in one["folds"]),
+                "clips": sum(fold["n"] for fold in one["folds"]) // len(seeds),
                 "epochs": one["recipe"]["fit"]["epochs"],
+                "seeds": len(seeds),
                 **_uar(one),
                 "int8": f"{on_device['uar']['mean']:.3f}" if on_device else "-",
                 "int8, used to the speaker": f"{on_device['session']['uar']:.3f}" if on_device else "-",
