@@ -53,7 +53,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"arguments of `edge-ser listen`, in one word for the shell (default: {LISTEN})",
     )
     parser.add_argument("--name", default="edge-ser", help="of the service (default %(default)s)")
-    parser.add_argument("--memory-mb", type=finite, metavar="MB", help=f"its memory limit (default {_MEMORY_MB})")
+    parser.add_argument(
+        "--memory-mb", type=finite, metavar="MB", help=f"its memory limit (default {_MEMORY_MB})"
+    )
     parser.add_argument("--budget", metavar="FILE", help="take rss_mb of a budget as the limit")
     parser.add_argument(
         "--program",
