@@ -24,7 +24,7 @@ from edge_ser.commands._measure import (
 )
 from edge_ser.commands._output import add_output_argument, write_table
 from edge_ser.commands.export import RANGES
-from edge_ser.corpora import ADV, Clip, Corpus, load_corpus
+from edge_ser.corpora import ADV, EMOTIONS, Clip, Corpus, load_corpus
 from edge_ser.corpora.words import in_words_of, words_read
 from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError, require
@@ -230,11 +230,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _names(text: str, corpus: Corpus) -> list[str]:
-    """Emotions with commas between them, each of the corpus."""
+    """Emotions with commas between them, of the corpus or such as others have: one list may serve for several."""
     names = [name.strip() for name in text.split(",") if name.strip()]
     if not names:
         raise EdgeSerError("--labels names no emotion; give some with commas between them, such as angry,sad")
-    if strange := [name for name in names if name not in corpus.labels]:
+    if strange := [name for name in names if name not in {*corpus.labels, *EMOTIONS}]:
         raise EdgeSerError(
             f"--labels names {strange[0]}, and {corpus.name} has {', '.join(corpus.labels)}: name some of these"
         )

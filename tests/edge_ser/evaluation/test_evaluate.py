@@ -120,6 +120,7 @@ def test_robustness_and_streaming_from_the_command(
         (["--coverage", "0.5"], "--coverage is of the figures of a report: give --report"),
         (["--clips", "9", "--session"], "--clips is of --robustness, --streaming and --teacher"),
         (["--labels", "homesick,happpy"], "--labels names happpy, and noise has "),
+        (["--labels", "bored"], "has none of bored"),
         (["--out", "/dev/null/x.json"], "/dev/null is no folder"),
         (["--report", "/dev/null/r"], "/dev/null is no folder"),
         (["--labels", " ,"], "--labels names no emotion"),
