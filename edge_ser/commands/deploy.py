@@ -77,12 +77,14 @@ def run(args: argparse.Namespace) -> int:
     hosts = [*args.host, *(read_hosts(args.hosts) if args.hosts is not None else [])]
     if not hosts:
         raise EdgeSerError("name a board: edge-ser deploy pi@raspberrypi.local, or --hosts FILE")
+    service = ""
     if args.no_service:
         for option, given in (("--service", args.service), ("--listen", args.listen)):
             if given is not None:
                 raise EdgeSerError(f"{option} is of a service, and --no-service wants none: leave one out")
     else:
-        check_name(_SERVICE if args.service is None else args.service)
+        service = _SERVICE if args.service is None else args.service
+        check_name(service)
         refuse_homes(args.prefix, "name another --prefix, such as /opt/edge-ser, or --no-service")
     if args.reports is not None:  # before minutes on boards whose reports would be lost
         check_place(Path(args.reports) / "HOST.json")
@@ -99,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
             requirement=f"edge-ser[{args.extras}]" if args.extras else "edge-ser",
             index=not args.no_index,
             model=load_bundle(args.model).path if args.model is not None else None,
-            service="" if args.no_service else _SERVICE if args.service is None else args.service,
+            service=service,
             listen=listen,
             prefix=args.prefix,
             python=args.python,

@@ -78,7 +78,8 @@ def run(args: argparse.Namespace) -> int:
             raise EdgeSerError(
                 f"{option} is for {' and '.join(actions)}, and {args.action} does without: leave it out"
             )
-    host = SystemdHost("/" if args.root is None else args.root)
+    args.root = "/" if args.root is None else args.root
+    host = SystemdHost(args.root)
     if args.action in _MADE:
         unit = _unit(args)
         if args.action == "show":
@@ -105,8 +106,7 @@ def run(args: argparse.Namespace) -> int:
 def _unit(args: argparse.Namespace) -> Unit:
     command = _own_command() if args.program is None else [args.program]
     # Whether an image has it, and its links lead to anything there, is not for this machine to say.
-    here = args.root is None or Path(args.root) == Path("/")
-    if args.action == "install" and here and shutil.which(command[0]) is None:
+    if args.action == "install" and Path(args.root) == Path("/") and shutil.which(command[0]) is None:
         raise EdgeSerError(f"{command[0]} is no program that can be run here; name another --program")
     memory = _MEMORY_MB if args.memory_mb is None else args.memory_mb
     if args.budget is not None:

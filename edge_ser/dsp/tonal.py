@@ -191,11 +191,11 @@ def chroma_stft(
         Bad audio or a value out of its range.
     """
     checked_rate(sr)
-    whole(n_chroma, "n_chroma")
+    n_chroma = whole(n_chroma, "n_chroma")
     spectra, n_fft = given_or_computed(y, S, n_fft, 2.0, framing)
     if tuning is None:
         tuning = estimate_tuning(spectra, sr=sr, bins_per_octave=n_chroma)
-    filters = chroma_filters(sr, n_fft, int(n_chroma), tuning, ctroct, octwidth, 2, base_c)
+    filters = chroma_filters(sr, n_fft, n_chroma, tuning, ctroct, octwidth, 2, base_c)
     chroma = implementation().weigh(spectra, filters, framing.get("threads", 1))
     return _normalised(chroma, norm)
 

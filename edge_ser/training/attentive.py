@@ -20,6 +20,7 @@ from edge_ser.teachers.attentive import AttentiveHeads, AttentiveTeacher
 from edge_ser.teachers.encoders import Encoder
 from edge_ser.training.losses import ccc_loss, emotion_loss, smooth_targets
 from edge_ser.training.material import Answers, Known, Material
+from edge_ser.training.parts import need
 from edge_ser.training.progress import progress_bar
 from edge_ser.training.states import write_state
 
@@ -89,24 +90,24 @@ class AttentivePart:
     cross_fit: bool = True
 
     def __post_init__(self) -> None:
-        ranges = {
-            "adapted, hint, adv_weight, weight_decay and crop_s of at least 0": min(
-                self.adapted, self.hint, self.adv_weight, self.weight_decay, self.crop_s
-            )
-            >= 0,
-            "rank, stride, attention, epochs of at least 1": min(
-                self.rank, self.stride, self.attention, self.epochs
-            )
-            >= 1,
-            "batch of at least 2": self.batch >= 2,
-            "seeds that differ": bool(self.seeds) and len(set(self.seeds)) == len(self.seeds),
-            "lr, adapter_lr and alpha above 0": min(self.lr, self.adapter_lr, self.alpha) > 0,
-            "dropout and label_smoothing from 0 to below 1": 0 <= self.dropout < 1
-            and 0 <= self.label_smoothing < 1,
-            "balance from 0 to 1": 0 <= self.balance <= 1,
-        }
-        if bad := [what for what, holds in ranges.items() if not holds]:
-            raise EdgeSerError(f"needs {' and '.join(bad)}")
+        need(
+            {
+                "adapted, hint, adv_weight, weight_decay and crop_s of at least 0": min(
+                    self.adapted, self.hint, self.adv_weight, self.weight_decay, self.crop_s
+                )
+                >= 0,
+                "rank, stride, attention, epochs of at least 1": min(
+                    self.rank, self.stride, self.attention, self.epochs
+                )
+                >= 1,
+                "batch of at least 2": self.batch >= 2,
+                "seeds that differ": bool(self.seeds) and len(set(self.seeds)) == len(self.seeds),
+                "lr, adapter_lr and alpha above 0": min(self.lr, self.adapter_lr, self.alpha) > 0,
+                "dropout and label_smoothing from 0 to below 1": 0 <= self.dropout < 1
+                and 0 <= self.label_smoothing < 1,
+                "balance from 0 to 1": 0 <= self.balance <= 1,
+            }
+        )
 
     def shape(self, encoder: Encoder, labels: tuple[str, ...]) -> AttentiveShape:
         """Of the members on an encoder."""

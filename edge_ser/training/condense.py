@@ -29,6 +29,7 @@ from edge_ser.errors import EdgeSerError
 from edge_ser.models.base import Network
 from edge_ser.training.augment import Augment
 from edge_ser.training.data import ClipSet
+from edge_ser.training.parts import need
 from edge_ser.training.states import write_state
 
 __all__ = [
@@ -84,18 +85,22 @@ class CondensePart:
     keep_every: int = 50
 
     def __post_init__(self) -> None:
-        ranges = {
-            "clips of at least 1": bool(self.clips) and min(self.clips) >= 1,
-            "clips of no number twice": len(set(self.clips)) == len(self.clips),
-            "iterations, real and keep_every of at least 1": min(self.iterations, self.real, self.keep_every)
-            >= 1,
-            "start of 'real' or 'noise'": self.start in ("real", "noise"),
-            "lr above 0": self.lr > 0,
-            "gain_db, shift_s and band_mask of at least 0": min(self.gain_db, self.shift_s, self.band_mask)
-            >= 0,
-        }
-        if bad := [what for what, holds in ranges.items() if not holds]:
-            raise EdgeSerError(f"needs {' and '.join(bad)}")
+        need(
+            {
+                "clips of at least 1": bool(self.clips) and min(self.clips) >= 1,
+                "clips of no number twice": len(set(self.clips)) == len(self.clips),
+                "iterations, real and keep_every of at least 1": min(
+                    self.iterations, self.real, self.keep_every
+                )
+                >= 1,
+                "start of 'real' or 'noise'": self.start in ("real", "noise"),
+                "lr above 0": self.lr > 0,
+                "gain_db, shift_s and band_mask of at least 0": min(
+                    self.gain_db, self.shift_s, self.band_mask
+                )
+                >= 0,
+            }
+        )
 
 
 class Condensed(NamedTuple):

@@ -148,6 +148,16 @@ class FitPart:
                 "threads of at least 1": self.threads >= 1,
             }
         )
+        if not 0 <= self.quantised <= 1:
+            raise EdgeSerError("quantised is a share of the epochs, 0 to 1")
+        if self.logit_adjustment < 0:
+            raise EdgeSerError("logit_adjustment is at least 0; 1 takes the classes' shares out whole")
+        if not 0 <= self.steady < 1:
+            raise EdgeSerError("steady is a share of the epochs, from 0 to below 1")
+        if self.sharpness < 0:
+            raise EdgeSerError("sharpness is a radius, at least 0")
+        if self.consistency < 0:
+            raise EdgeSerError("consistency is a weight, at least 0")
 
 
 @dataclasses.dataclass(frozen=True)

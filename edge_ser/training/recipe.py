@@ -13,7 +13,7 @@ from edge_ser.dsp import MelSpec
 from edge_ser.errors import EdgeSerError
 from edge_ser.files import read_part
 from edge_ser.models import architecture, build_model
-from edge_ser.models.base import Network, NetworkConfig
+from edge_ser.models.base import Network
 from edge_ser.perturb import Perturb
 from edge_ser.teachers.linear import HeadPart
 from edge_ser.training.augment import Augment
@@ -122,7 +122,6 @@ class Recipe:
         path = Path(path)
         fields = read_toml(path, {field.name for field in dataclasses.fields(cls)}, changes)
         model = fields.get("model", "stream72k")
-        _check_config(architecture(model).config, fields.get("config", {}), path)
 
         def optional(name: str, part: type[Any]) -> Any:
             return read_part(part, fields[name], path, name) if name in fields else None
@@ -146,19 +145,8 @@ class Recipe:
             live=optional("live", LivePart),
             head=read_part(HeadPart, fields.get("head", {}), path, "head"),
         )
+        recipe._check_config(path)
         recipe._check_teacher(path)
-        if not 0 <= recipe.fit.quantised <= 1:
-            raise EdgeSerError(f"{path}: [fit] quantised is a share of the epochs, 0 to 1")
-        if recipe.fit.logit_adjustment < 0:
-            raise EdgeSerError(
-                f"{path}: [fit] logit_adjustment is at least 0; 1 takes the classes' shares out whole"
-            )
-        if not 0 <= recipe.fit.steady < 1:
-            raise EdgeSerError(f"{path}: [fit] steady is a share of the epochs, from 0 to below 1")
-        if recipe.fit.sharpness < 0:
-            raise EdgeSerError(f"{path}: [fit] sharpness is a radius, at least 0")
-        if recipe.fit.consistency < 0:
-            raise EdgeSerError(f"{path}: [fit] consistency is a weight, at least 0")
         if recipe.fit.consistency > 0 and recipe.augment.mixup > 0:
             raise EdgeSerError(
                 f"{path}: [fit] consistency compares a clip with itself, and [augment] mixup leaves none: set one to 0"
@@ -166,6 +154,14 @@ class Recipe:
         if recipe.beside and (both := sorted({*recipe.beside.corpora} & {*recipe.data.corpora})):
             raise EdgeSerError(f"{path}: {both[0]} stands in [data] and in [beside]: leave it out of one")
         return recipe
+
+    def _check_config(self, path: Path) -> None:
+        """Refuse a ``[config]`` with what the network's configuration has not, in another type or out of its range."""
+        if told := sorted({"labels", "n_mels"} & set(self.config)):
+            place = "[data] labels" if told[0] == "labels" else "[spec] n_mels"
+            raise EdgeSerError(f"{path}: [config] takes no {told[0]}: the network's follow from {place}")
+        given = {"labels": (), "n_mels": self.spec.n_mels} | self.config
+        read_part(architecture(self.model).config, given, path, "config")
 
     def _check_teacher(self, path: Path) -> None:
         """Refuse a recipe that has two teachers for the same clips, or words for a teacher that it has not."""
@@ -232,11 +228,3 @@ class Recipe:
         if not any(fields["tasks"].values()):
             del fields["tasks"]
         return fields
-
-
-def _check_config(kind: type[NetworkConfig], fields: dict[str, Any], path: Path) -> None:
-    """An `EdgeSerError` where ``[config]`` has what the network's configuration has not, or in another type."""
-    if told := sorted({"labels", "n_mels"} & set(fields)):
-        place = "[data] labels" if told[0] == "labels" else "[spec] n_mels"
-        raise EdgeSerError(f"{path}: [config] takes no {told[0]}: the network's follow from {place}")
-    read_part(kind, {"labels": ()} | fields, path, "config")

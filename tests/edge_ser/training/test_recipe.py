@@ -120,6 +120,7 @@ def test_the_least_recipe(tmp_path: Path) -> None:
         ),
         (GOOD + "[config]\nstem = 8\n", r"\[config\] stem must be of type tuple\[int, ...\], not 8"),
         (GOOD + "[config]\nwidth = 8\n", r"\[config\] has no field 'width'; there are"),
+        (GOOD + "[spec]\nn_mels = 36\n[config]\nstem = [8, 8, 8]\n", "n_mels 36 must halve 3 times"),
         (GOOD + "[config]\nheads = 0\n", r"\[config\] stream72k: .* are at least 1"),
         (GOOD + "[config]\ndilations = [1, 0]\n", "dilations, .* are at least 1"),
         (GOOD + "[config]\nlabels = ['a']\n", r"\[config\] takes no labels: .* follow from \[data\] labels"),
