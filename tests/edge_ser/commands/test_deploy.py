@@ -3,7 +3,6 @@
 import json
 import os
 import shlex
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -112,6 +111,17 @@ def test_what_is_given(asked, wheel, numpy_bundle, tmp_path, capsys):
     reports = tmp_path / "reports"
     assert [path.name for path in reports.iterdir()] == [f"{HOST}.json"]
     assert json.loads((reports / f"{HOST}.json").read_text()) == first["bench"]
+
+
+def test_a_board_that_failed_is_a_row_with_the_reason(asked, wheel, capsys):
+    assert main(["deploy", HOST, "pi@hall", "--wheel", wheel]) == 1
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert [cell.strip() for cell in line.split("|")[1:3]] == ["pi@hall", "no"] and "| no way |" in line
+
+
+def test_what_listens_may_name_a_model_that_the_board_has(asked, wheel):
+    assert main(["deploy", HOST, "--wheel", wheel, "--listen", "mic --model /srv/model"]) == 0
+    assert asked[0][1].listen == "mic --model /srv/model" and asked[0][1].model is None
 
 
 def test_without_a_service_and_without_a_run_that_went_well(asked, wheel, monkeypatch, capsys):
@@ -324,20 +334,3 @@ def test_the_words_of_each_step(programs, wheel, tmp_path, numpy_bundle):
     sent = [line.split()[-2:] for line in (tmp_path / "rsync-words").read_text().splitlines()]
     remote = f"{HOST}:/opt/edge-ser/incoming/{plan.release}/"
     assert sent[:2] == [[wheel, remote], [f"{numpy_bundle.path}/", remote + "model/"]] and len(sent) == 3
-
-
-@pytest.mark.parametrize(
-    ("lacks", "said"),
-    [("flock", "flock is not installed; apt install util-linux"),
-     ("rsync", "rsync is not installed; apt install rsync"),
-     ("python3", "python3 is not installed; apt install python3 python3-venv")],
-)  # fmt: skip
-def test_what_a_board_lacks_is_named(tmp_path, lacks, said):
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    for name in {"id", "mkdir", "cat", "flock", "python3", "rsync", "sudo"} - {lacks}:
-        (folder / name).symlink_to(sys.executable if name == "python3" else f"/usr/bin/{name}")
-    script = (Path(command.__file__).parents[1] / "deploy.sh").read_bytes()
-    words = ["/bin/sh", "-s", "--", "check", str(tmp_path / "board"), "id", "d", "python3", "", "1"]
-    run = subprocess.run(words, input=script, capture_output=True, env={"PATH": str(folder)}, check=False)
-    assert run.returncode == 3 and run.stderr.decode().splitlines()[-1] == f"edge-ser-deploy: {said}"
