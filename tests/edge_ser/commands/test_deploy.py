@@ -220,7 +220,9 @@ def test_the_wheel_that_is_built_runs_on_any_machine(asked, tmp_path, monkeypatc
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("echo one >&2; echo two >&2; exit 1", r"\(two\)"), ("exit 1", r"\(no message\)"), ("exit 0", r"\(no message\)")],
+    [("echo one >&2; echo two >&2; exit 1", r"\(two\)"),
+     ('while [ "$1" != -w ]; do shift; done; touch "$2/a.whl"; exit 1', r"\(no message\)"),
+     ("exit 1", r"\(no message\)"), ("exit 0", r"\(no message\)")],
 )  # fmt: skip
 def test_a_wheel_that_cannot_be_built(tmp_path, monkeypatch, text, said):
     python(tmp_path, text, monkeypatch)
