@@ -308,8 +308,9 @@ def test_many_hosts_at_once(sshd, wheels, tmp_path, capsys):
 
 
 def test_what_cannot_be_deployed(tmp_path):
-    with pytest.raises(EdgeSerError, match="no host"):
-        Target("-oProxyCommand=true")
+    for host in ("-oProxyCommand=true", "", "pi@a pi@b", "pi@a\t"):
+        with pytest.raises(EdgeSerError, match="is no host; give USER@HOST$"):
+            Target(host)
     for place in ("pi@board:2222", "pi@board:/opt", "ssh://pi@board", "pi@fe80::1"):
         with pytest.raises(EdgeSerError, match="is no host; give USER@HOST, a port by --port"):
             Target(place)
