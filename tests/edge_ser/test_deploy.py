@@ -329,6 +329,7 @@ def test_what_cannot_be_deployed(tmp_path):
         "-i",
         "%d/key",
     ]  # a name for ssh to fill in
+    assert not {"-p", "-i"} & set(Target("pi@board").ssh("c"))
     with pytest.raises(EdgeSerError, match="no wheel"):
         Plan([])
     with pytest.raises(EdgeSerError, match=r"hosts is no wheel; give --wheel a file that ends in \.whl"):
