@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import email
 import hashlib
 import json
 import os
+import re
 import secrets
 import shlex
 import subprocess
 import tempfile
+import zipfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -17,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from edge_ser.errors import EdgeSerError
+from edge_ser.files import expand_user
 
-__all__ = ["Plan", "Target", "deploy", "deploy_all", "read_hosts"]
+__all__ = ["Plan", "Target", "check_extras", "check_prefix", "deploy", "deploy_all", "read_hosts"]
 
 _STEP_S = 1200  # a board that builds an environment from a slow card
 _NEED_KB = 200_000
@@ -49,6 +53,17 @@ class Target:
     def __post_init__(self) -> None:
         if not self.host or self.host.startswith("-") or any(c.isspace() for c in self.host):
             raise EdgeSerError(f"{self.host!r} is no host; give USER@HOST")
+        if set(self.host) & set(":/"):  # to rsync a folder, and to --reports one as well
+            raise EdgeSerError(
+                f"{self.host!r} is no host; give USER@HOST, a port by --port, a folder by --prefix, and an address of "
+                "IPv6 a name in ~/.ssh/config"
+            )
+        if self.port is not None and not 1 <= self.port <= 65535:
+            raise EdgeSerError(f"--port {self.port} is none of ssh's; give 1 to 65535")
+        # ssh goes on without it, and says at the end that it may not log in; % is its own, see ssh_config(5).
+        key = self.identity
+        if key is not None and "%" not in key and not expand_user(key).is_file():
+            raise EdgeSerError(f"there is no key {key!r}; give --identity the file of a private key")
 
     def ssh(self, control: str) -> list[str]:
         """The command, without the host; `control` is where the shared connection's socket lies."""
@@ -94,8 +109,10 @@ class Plan:
     def __post_init__(self) -> None:
         if not self.wheels:
             raise EdgeSerError("there is no wheel to install; give --wheel FILE")
-        if not self.prefix.startswith("/"):
-            raise EdgeSerError(f"--prefix {self.prefix} is no absolute path")
+        check_prefix(self.prefix)
+        for wheel in self.wheels:
+            if wheel.suffix != ".whl":
+                raise EdgeSerError(f"{wheel} is no wheel; give --wheel a file that ends in .whl")
         digest = hashlib.sha256(f"{self.requirement} {self.python}".encode())
         paths = sorted(self.wheels) + sorted(
             p for p in (self.model.rglob("*") if self.model else ()) if p.is_file()
@@ -111,6 +128,47 @@ class Plan:
     def remote_model(self) -> str:
         """The model on the board, empty for the one that is shipped."""
         return f"{self.prefix}/releases/{self.release}/model" if self.model is not None else ""
+
+
+def check_prefix(prefix: str) -> None:
+    """Refuse what is no place on a board: `EdgeSerError`."""
+    if not prefix.startswith("/"):
+        raise EdgeSerError(f"--prefix {prefix!r} is no absolute path; give one, such as /opt/edge-ser")
+
+
+def check_extras(wheels: Sequence[Path], extras: str) -> None:
+    """Refuse extras that the wheel of edge-ser does not have, which pip takes for none.
+
+    Parameters
+    ----------
+    wheels : sequence of Path
+        Where none is edge-ser's, nothing is known and nothing is refused.
+    extras : str
+        Names between commas, in any spelling that pip takes.
+
+    Raises
+    ------
+    EdgeSerError
+        The wheel lacks one, or is no wheel.
+    """
+    for wheel in wheels:
+        if not wheel.name.startswith("edge_ser-"):
+            continue
+        try:
+            with zipfile.ZipFile(wheel) as file:
+                (name,) = (name for name in file.namelist() if name.endswith(".dist-info/METADATA"))
+                text = file.read(name).decode()
+        except OSError as error:
+            raise EdgeSerError(f"cannot read {wheel}: {error.strerror}") from error
+        except (zipfile.BadZipFile, ValueError) as error:
+            raise EdgeSerError(f"{wheel} is no wheel that can be read; get a fresh copy of it") from error
+        known = email.message_from_string(text).get_all("Provides-Extra", [])
+        plain = {re.sub("[-_.]+", "-", name).lower() for name in known}
+        for extra in extras.split(","):
+            if re.sub("[-_.]+", "-", extra.strip()).lower() not in plain:
+                raise EdgeSerError(
+                    f"--extras names {extra.strip()!r}, and {wheel.name} has {', '.join(known) or 'none'}"
+                )
 
 
 def deploy(target: Target, plan: Plan, progress: Callable[[str], None] = lambda step: None) -> dict[str, Any]:
@@ -162,7 +220,9 @@ def _deploy(target: Target, plan: Plan, progress: Callable[[str], None], control
     _upload(target, plan, control)
     step("build", plan.python, plan.requirement, "yes" if plan.index else "no")
     step("try", plan.remote_model)
-    listen = f"{plan.listen} --model {plan.prefix}/current/model" if plan.model is not None else plan.listen
+    listen = plan.listen
+    if plan.model is not None:
+        listen += f" --model {shlex.quote(f'{plan.prefix}/current/model')}"
     before = _fields(step("switch", plan.service, listen)).get("before", "")
     report = step("bench", plan.remote_model)
     try:
@@ -175,14 +235,13 @@ def _deploy(target: Target, plan: Plan, progress: Callable[[str], None], control
 
 def _upload(target: Target, plan: Plan, control: str) -> None:
     remote = f"{target.host}:{plan.prefix}/incoming/{plan.release}/"
-    shell = shlex.join(target.ssh(control))
-    sources = [str(path) for path in plan.wheels]
-    _call(target.host, "upload", ["rsync", "-a", "--partial", "-e", shell, *sources, remote], b"")
+    # -s: blanks in the prefix are no ends of names there; a relative source with a colon would be another machine's.
+    rsync = ["rsync", "-a", "-s", "-e", shlex.join(target.ssh(control))]
+    sources = [os.path.abspath(path) for path in plan.wheels]
+    _call(target.host, "upload", [*rsync, "--partial", *sources, remote], b"")
     if plan.model is not None:
-        _call(
-            target.host, "upload",
-            ["rsync", "-a", "--delete", "-e", shell, f"{plan.model}/", remote + "model/"], b"",
-        )  # fmt: skip
+        model = f"{os.path.abspath(plan.model)}/"
+        _call(target.host, "upload", [*rsync, "--delete", model, remote + "model/"], b"")
 
 
 def _call(host: str, step: str, command: list[str], script: bytes) -> str:
@@ -243,7 +302,9 @@ def read_hosts(path: str | os.PathLike[str]) -> list[str]:
         It cannot be read, or names none.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = (
+            Path(path).read_text(encoding="utf-8-sig").splitlines()
+        )  # editors of Windows begin with a mark
     except OSError as error:
         raise EdgeSerError(f"cannot read the list of hosts {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:

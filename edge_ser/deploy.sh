@@ -114,6 +114,7 @@ main() {
     fi
     [ -w "$prefix" ] || fail "$prefix cannot be written; name another --prefix"
     # One at a time; the lock goes with the process, and is not for what it starts.
+    command -v flock > /dev/null || fail "flock is not installed; apt install util-linux"
     exec 9> "$prefix/lock"
     flock -n 9 || fail "another deploy is at work there"
     [ "$step" = check ] || [ "$(cat "$prefix/deploy" 2> /dev/null)" = "$deploy" ] ||

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
@@ -12,12 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_ser.errors import EdgeSerError
-from edge_ser.files import write_atomic
+from edge_ser.files import valid_text, write_atomic
 
-__all__ = ["INSTALL_FOR_ALL", "SystemdHost", "Unit", "check_name", "refuse_homes"]
+__all__ = ["INSTALL_FOR_ALL", "SystemdHost", "Unit", "refuse_homes"]
 
-# Neither an option of systemctl nor a way to another folder.
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+# Neither an option of systemctl nor a way to another folder, nor longer than a file's name may be.
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+# What systemctl takes for the whole name of a unit, of this kind or another (systemd.unit(5)).
+_KINDS = (
+    ".service", ".socket", ".device", ".mount", ".automount", ".swap", ".target", ".path", ".timer", ".slice", ".scope",
+)  # fmt: skip
 # More than any board has; what a unit would say of still more (1e+06M, infM), systemd takes for no limit.
 _MOST_MB = 1e5
 #: How edge-ser comes to lie where a service sees it.
@@ -48,11 +53,15 @@ def refuse_homes(path: str | os.PathLike[str], advice: str) -> None:
             raise EdgeSerError(f"a service sees no homes, and {place} lies in one; {advice}")
 
 
-def check_name(name: str) -> None:
+def _check_name(name: str) -> None:
     """Refuse what is no name for a service: `EdgeSerError`."""
     if not _NAME.fullmatch(name):
         raise EdgeSerError(
-            f"{name!r} is no name for a service; use letters, digits, . _ and -, neither . nor - at first"
+            f"{name!r} is no name for a service; use up to 100 letters, digits, . _ and -, neither . nor - at first"
+        )
+    if name.endswith(_KINDS):
+        raise EdgeSerError(
+            f"{name!r} is no name for a service; leave out {name[name.rindex('.') :]} at its end"
         )
 
 
@@ -78,7 +87,7 @@ class Unit:
         if not self.command or not os.path.isabs(self.command[0]):
             raise EdgeSerError("a service's command begins with the absolute path of a program")
         refuse_homes(self.command[0], INSTALL_FOR_ALL)
-        check_name(self.name)
+        _check_name(self.name)
         if not self.memory_mb >= 16:
             raise EdgeSerError(
                 f"a limit of {self.memory_mb:g} MB is less than Python itself takes; give 64 or more"
@@ -170,6 +179,10 @@ def _quoted(word: str) -> str:
     """A word as systemd reads it: % and $ doubled, quoted where there are blanks or quotes."""
     if "\n" in word:
         raise EdgeSerError("a service's command may hold no line break")
+    if valid_text(word) != word:
+        raise EdgeSerError(
+            f"a service's command is text in UTF-8, and {word!r} is none; rename what it names"
+        )
     word = word.replace("\\", "\\\\").replace("%", "%%").replace("$", "$$")
     if re.search(r"[\s\"';]", word) or not word:
         return '"' + word.replace('"', '\\"') + '"'
@@ -185,6 +198,11 @@ class SystemdHost:
         Where unit files lie, seen from here; with another one than ``/``, an image is prepared and nothing is started.
     systemctl, journalctl : str
         The programs.
+
+    Raises
+    ------
+    EdgeSerError
+        The image is no folder.
     """
 
     def __init__(
@@ -195,11 +213,18 @@ class SystemdHost:
         journalctl: str = "journalctl",
     ) -> None:
         self._root, self._systemctl, self._journalctl = Path(root), systemctl, journalctl
-        self._live = self._root == Path("/")
+        if not os.path.isdir(root):  # also an empty name, which is the current folder to a path
+            raise EdgeSerError(f"there is no system image {os.fspath(root)!r}; name its folder")
+        self._live = os.path.samefile(root, "/")
+
+    @property
+    def live(self) -> bool:
+        """Whether it is the system that runs here, and no image."""
+        return self._live
 
     def path(self, name: str) -> Path:
         """Where a service's unit lies."""
-        check_name(name)
+        _check_name(name)
         return self._root / "etc/systemd/system" / f"{name}.service"
 
     def install(self, unit: Unit) -> Path:
@@ -212,10 +237,11 @@ class SystemdHost:
             that was there before is put back then, and started again.
         """
         path = self.path(unit.name)
+        text = unit.text().encode()
         before = path.read_bytes() if path.exists() else None
         self._need_root(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, unit.text().encode())
+        write_atomic(path, text)
         if not self._live:
             wants = path.parent / "multi-user.target.wants" / path.name
             wants.parent.mkdir(exist_ok=True)
@@ -228,11 +254,16 @@ class SystemdHost:
             self._run("restart", unit.name)  # with Type=notify this returns once it hears
         except EdgeSerError as error:
             if before is None:
-                self.remove(unit.name)
+                # Where systemd took nothing of it, it has nothing to end either; the unit goes all the same.
+                with contextlib.suppress(EdgeSerError):
+                    self._run("disable", "--now", unit.name)
+                path.unlink(missing_ok=True)
+                with contextlib.suppress(EdgeSerError):
+                    self._run("daemon-reload")
                 raise
             write_atomic(path, before)
-            self._run("daemon-reload")
             try:
+                self._run("daemon-reload")
                 self._run("restart", unit.name)
             except EdgeSerError:
                 raise EdgeSerError(
@@ -262,13 +293,13 @@ class SystemdHost:
         keys = (
             "LoadState,ActiveState,SubState,Result,NRestarts,MemoryCurrent,CPUUsageNSec,ActiveEnterTimestamp"
         )
-        check_name(name)
+        _check_name(name)
         text = self._run("show", name, f"--property={keys}")
         return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
 
     def logs(self, name: str, *, lines: int = 100, follow: bool = False) -> int:
         """Show its journal; the exit status of journalctl."""
-        check_name(name)
+        _check_name(name)
         if shutil.which(self._journalctl) is None:
             raise EdgeSerError(
                 "journalctl is not here; see what the service wrote where your system keeps its logs"

@@ -52,7 +52,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "edge_ser.bundle": {"edge_ser.errors", "edge_ser.dsp", "edge_ser.files", "edge_ser.manifest"},
     "edge_ser.corpora": SHARED,
-    "edge_ser.deploy": {"edge_ser.errors"},
+    "edge_ser.deploy": {"edge_ser.errors", "edge_ser.files"},
     "edge_ser.features": SHARED | {"edge_ser.corpora"},
     "edge_ser.precision": set(),
     "edge_ser.models": SHARED,

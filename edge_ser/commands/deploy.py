@@ -15,10 +15,10 @@ from edge_ser.bundle import load_bundle
 from edge_ser.commands._arguments import count
 from edge_ser.commands._output import add_output_argument, write_table
 from edge_ser.commands.service import LISTEN
-from edge_ser.deploy import Plan, Target, deploy_all, read_hosts
+from edge_ser.deploy import Plan, Target, check_extras, check_prefix, deploy_all, read_hosts
 from edge_ser.errors import EdgeSerError
 from edge_ser.files import check_place, write_json
-from firmware_py.service import check_name, refuse_homes
+from firmware_py.service import Unit, refuse_homes
 
 __all__ = ["add_arguments", "run"]
 
@@ -77,6 +77,7 @@ def run(args: argparse.Namespace) -> int:
     hosts = [*args.host, *(read_hosts(args.hosts) if args.hosts is not None else [])]
     if not hosts:
         raise EdgeSerError("name a board: edge-ser deploy pi@raspberrypi.local, or --hosts FILE")
+    check_prefix(args.prefix)
     service = ""
     if args.no_service:
         for option, given in (("--service", args.service), ("--listen", args.listen)):
@@ -84,23 +85,33 @@ def run(args: argparse.Namespace) -> int:
                 raise EdgeSerError(f"{option} is of a service, and --no-service wants none: leave one out")
     else:
         service = _SERVICE if args.service is None else args.service
-        check_name(service)
         refuse_homes(args.prefix, "name another --prefix, such as /opt/edge-ser, or --no-service")
     if args.reports is not None:  # before minutes on boards whose reports would be lost
         check_place(Path(args.reports) / "HOST.json")
     from edge_ser.commands.listen import words_of_listen  # here, as it brings all that listens
 
     # Before a wheel is built.
-    listen = shlex.join(words_of_listen(LISTEN if args.listen is None else args.listen))
+    words = words_of_listen(LISTEN if args.listen is None else args.listen)
+    if args.model is not None and any(word.partition("=")[0] == "--model" for word in words):
+        raise EdgeSerError("--model and the --model in --listen both say what listens: leave one out")
+    if service:
+        Unit(
+            ["/" + _SERVICE, "listen", *words], name=service
+        ).text()  # what a unit cannot hold is refused here
+    listen = shlex.join(words)
     targets = [
         Target(host, args.port, args.identity, tuple(args.ssh_option)) for host in dict.fromkeys(hosts)
     ]
+    model = load_bundle(args.model).path if args.model is not None else None
     with tempfile.TemporaryDirectory() as folder:
+        wheels = args.wheel or [_build(Path(folder))]
+        if args.extras:
+            check_extras(wheels, args.extras)
         plan = Plan(
-            wheels=args.wheel or [_build(Path(folder))],
+            wheels=wheels,
             requirement=f"edge-ser[{args.extras}]" if args.extras else "edge-ser",
             index=not args.no_index,
-            model=load_bundle(args.model).path if args.model is not None else None,
+            model=model,
             service=service,
             listen=listen,
             prefix=args.prefix,

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import sys
-from pathlib import Path
 
 import edge_ser
 from edge_ser.commands._arguments import count, finite
@@ -78,10 +77,9 @@ def run(args: argparse.Namespace) -> int:
             raise EdgeSerError(
                 f"{option} is for {' and '.join(actions)}, and {args.action} does without: leave it out"
             )
-    args.root = "/" if args.root is None else args.root
-    host = SystemdHost(args.root)
+    host = SystemdHost("/" if args.root is None else args.root)
     if args.action in _MADE:
-        unit = _unit(args)
+        unit = _unit(args, host.live)
         if args.action == "show":
             print(unit.text(), end="")
             return 0
@@ -103,10 +101,10 @@ def run(args: argparse.Namespace) -> int:
     return 0 if status.get("ActiveState") == "active" else 1
 
 
-def _unit(args: argparse.Namespace) -> Unit:
+def _unit(args: argparse.Namespace, live: bool) -> Unit:
     command = _own_command() if args.program is None else [args.program]
     # Whether an image has it, and its links lead to anything there, is not for this machine to say.
-    if args.action == "install" and Path(args.root) == Path("/") and shutil.which(command[0]) is None:
+    if args.action == "install" and live and shutil.which(command[0]) is None:
         raise EdgeSerError(f"{command[0]} is no program that can be run here; name another --program")
     memory = _MEMORY_MB if args.memory_mb is None else args.memory_mb
     if args.budget is not None:

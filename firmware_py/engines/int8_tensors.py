@@ -93,9 +93,8 @@ class Rounded(NamedTuple):
         """As `TensorOrder.taken`."""
         if not any(self.given_as):
             return self.order.taken(found)
-        answers = 2 if self.order.interface is None else len(found)
-        values = [
+        values = [  # the first two at most are answers, also in a file that somebody else made
             value if kind is None else kind.values_of(value)
-            for value, kind in zip(found[:answers], self.given_as[:answers], strict=True)
+            for value, kind in zip(found[:2], self.given_as[:2], strict=True)
         ]
-        return self.order.taken([*values, *found[answers:]])
+        return self.order.taken([*values, *found[2:]])

@@ -235,6 +235,29 @@ def test_of_two_deploys_at_once_the_one_that_began_last_goes_on(board):
 
 @needs_sshd
 @pytest.mark.slow
+def test_names_with_blanks_and_colons(sshd, wheels, tmp_path, monkeypatch):
+    """The board's folder has a blank; here all lies in one whose name rsync could take for a host."""
+    monkeypatch.chdir(tmp_path)
+    model = Path("14:05 née/model")
+    model.mkdir(parents=True)
+    (model / "bundle.json").write_text("{}")
+    wheel = shutil.copy(wheels["1.0"], model.parent)
+    plan = Plan(
+        [Path(wheel)], index=False, model=model, prefix=f"{tmp_path}/the board", need_kb=1000, listen="mic"
+    )
+    result = deploy(sshd(), plan)
+    board = tmp_path / "the board"
+    assert state(plan) == ("1.0", plan.release, False) and result["bench"]["runs"]
+    assert (board / "current/model/bundle.json").read_text() == "{}"
+    assert (board / "running").read_text() == f"1.0 mic --model '{board}/current/model'"
+    changed = Plan(plan.wheels, index=False, model=model, prefix=plan.prefix, need_kb=1000, service="")
+    assert changed.release == plan.release  # whatever listens is no part of it
+    (model / "bundle.json").write_text("{ }")
+    assert Plan(plan.wheels, model=model).release != plan.release
+
+
+@needs_sshd
+@pytest.mark.slow
 def test_a_full_disk(sshd, plans, tmp_path):
     board = tmp_path / "board"
     board.mkdir()
@@ -285,10 +308,32 @@ def test_many_hosts_at_once(sshd, wheels, tmp_path, capsys):
 
 
 def test_what_cannot_be_deployed(tmp_path):
-    with pytest.raises(EdgeSerError, match="no host"):
-        Target("-oProxyCommand=true")
+    for host in ("-oProxyCommand=true", "", "pi@a pi@b", "pi@a\t"):
+        with pytest.raises(EdgeSerError, match="is no host; give USER@HOST$"):
+            Target(host)
+    for place in ("pi@board:2222", "pi@board:/opt", "ssh://pi@board", "pi@fe80::1"):
+        with pytest.raises(EdgeSerError, match="is no host; give USER@HOST, a port by --port"):
+            Target(place)
+    for port in (0, 65536, -22):
+        with pytest.raises(EdgeSerError, match=f"--port {port} is none of ssh's; give 1 to 65535"):
+            Target("pi@board", port)
+    (tmp_path / "key").touch()
+    for key in (tmp_path / "absent", tmp_path):
+        with pytest.raises(EdgeSerError, match=r"there is no key .*; give --identity the file"):
+            Target("pi@board", identity=str(key))
+    command = Target("pi@board", 65535, str(tmp_path / "key")).ssh("c")
+    assert command[-4:] == ["-p", "65535", "-i", str(tmp_path / "key")]
+    assert Target("pi@board", 1, "%d/key").ssh("c")[-4:] == [
+        "-p",
+        "1",
+        "-i",
+        "%d/key",
+    ]  # a name for ssh to fill in
+    assert not {"-p", "-i"} & set(Target("pi@board").ssh("c"))
     with pytest.raises(EdgeSerError, match="no wheel"):
         Plan([])
+    with pytest.raises(EdgeSerError, match=r"hosts is no wheel; give --wheel a file that ends in \.whl"):
+        Plan([tmp_path / "hosts"])
     with pytest.raises(EdgeSerError, match="cannot read"):
         Plan([tmp_path / "absent.whl"])
     with pytest.raises(EdgeSerError, match="absolute"):
@@ -299,6 +344,10 @@ def test_what_cannot_be_deployed(tmp_path):
     (tmp_path / "hosts").write_bytes(b"pi@k\xfcche\n")
     with pytest.raises(EdgeSerError, match=r"hosts is no text in UTF-8; write one USER@HOST a line$"):
         read_hosts(tmp_path / "hosts")
+    (tmp_path / "hosts").write_text("\ufeffpi@kitchen\r\n  pi@hall # upstairs\n#pi@shed\n")
+    assert read_hosts(tmp_path / "hosts") == ["pi@kitchen", "pi@hall"]  # as an editor of Windows writes it
+    with pytest.raises(EdgeSerError, match="cannot read the list of hosts .*: Is a directory"):
+        read_hosts(tmp_path)
     assert main(["deploy"]) == 2
 
 
@@ -309,7 +358,7 @@ def test_a_service_needs_a_prefix_outside_of_homes(tmp_path, capsys):
         "--prefix",
         "/home/pi/ser",
         "--wheel",
-        str(tmp_path / "absent"),
+        str(tmp_path / "absent.whl"),
     ]
     assert main(command) == 2
     assert "sees no homes, and /home/pi/ser lies in one; name another --prefix" in capsys.readouterr().err

@@ -2,6 +2,8 @@
 
 import errno
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -40,3 +42,30 @@ def test_a_limit_is_of_bytes(tmp_path):
     for limit, keep in ((0, 1), (1, -1)):
         with pytest.raises(EdgeSerError, match="cannot be kept; give 1 and 0 at least"):
             RotatingFile(tmp_path / "log", limit=limit, keep=keep)
+
+
+def test_a_pipe_is_written_to_without_an_end(tmp_path):
+    """It holds nothing, so there is nothing to put aside."""
+    os.mkfifo(tmp_path / "log")
+    reader = os.open(tmp_path / "log", os.O_RDONLY | os.O_NONBLOCK)
+    out = RotatingFile(tmp_path / "log", limit=1, keep=1)
+    out.put("first\n", "head\n")
+    out.put("second\n", "other\n")
+    out.close()
+    assert os.read(reader, 100) == b"head\nfirst\nsecond\n"
+    os.close(reader)
+    assert [path.name for path in tmp_path.iterdir()] == ["log"]
+
+
+def test_a_log_may_be_descriptor_0(tmp_path):
+    """Where standard input is closed the next file that is opened has its number."""
+    program = (
+        "import os, sys; from firmware_py.sinks import RotatingFile; os.close(0); out = RotatingFile(sys.argv[1]);"
+        "out.put('first\\n'); out.put('second\\n'); out.close(); print(os.open(os.devnull, os.O_RDONLY))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program, tmp_path / "log"], capture_output=True, text=True, timeout=60
+    )
+    assert run.returncode == 0, run.stderr
+    assert (tmp_path / "log").read_text() == "first\nsecond\n"
+    assert run.stdout == "0\n"  # closed, and free again

@@ -29,16 +29,28 @@ def unit(**changes):
 
 
 def test_words_are_quoted_as_systemd_reads_them():
+    assert f'ExecStart={PROGRAM} "" a\\\\b "c;d" "e\'f"\n' in Unit([PROGRAM, "", "a\\b", "c;d", "e'f"]).text()
     assert (
         "ExecStart=" + PROGRAM + ' -m edge_ser listen arecord --exec "echo \\"$$X\\" 100%%"' in unit().text()
     )
     with pytest.raises(EdgeSerError, match="line break"):
         Unit(["/bin/true", "a\nb"]).text()
+    with pytest.raises(EdgeSerError, match=r"text in UTF-8, and 'mic:\\udcff' is none"):
+        Unit(["/bin/true", "mic:\udcff"]).text()  # a byte of a name that is no text
+
+
+def test_what_it_writes_lies_in_a_folder_of_its_name():
+    text = Unit(["/bin/true"], memory_mb=16, name="ear").text()
+    assert "StateDirectory=ear\nWorkingDirectory=/var/lib/ear\n" in text and "MemoryMax=16M\n" in text
+    assert "MemoryMax=96M\n" in unit().text()
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [({"command": ["listen"]}, "absolute path"), ({"command": []}, "absolute"), ({"name": "a b"}, "no name"),
+     ({"name": "ear.service"}, r"leave out \.service at its end"), ({"name": "ear.timer"}, r"leave out \.timer"),
+     ({"name": "a" * 101}, "up to 100"), ({"memory_mb": 1e5}, "limits nothing"),
+     ({"memory_mb": 15.9}, "less than Python"),
      ({"memory_mb": 2}, "less than Python"), ({"memory_mb": float("nan")}, "less than Python"),
      ({"memory_mb": float("inf")}, "limits nothing"), ({"memory_mb": 1e6}, "limits nothing"),
      ({"name": "-a"}, "no name"), ({"name": "../a"}, "no name"), ({"name": ""}, "no name")],
@@ -106,7 +118,7 @@ class FakeSystemctl:
         self.log = folder / "log"
         self.path = folder / "systemctl"
         self.path.write_text(
-            f'#!/bin/sh\nshift\necho "$@" >> {self.log}\necho "{says}"\n'
+            f'#!/bin/sh\n[ "$1" = --no-pager ] && shift\necho "$@" >> {self.log}\necho "{says}"\n'
             f'case "$*" in {refuses}) echo "Job failed." >&2; exit 1;; esac\n'
         )
         self.path.chmod(0o755)
@@ -144,7 +156,7 @@ def test_one_that_does_not_start_leaves_the_old_one(tmp_path):
     with pytest.raises(EdgeSerError, match="systemctl restart edge-ser: Job failed"):
         host.install(Unit(["/bin/true", "new"]))
     assert "ExecStart=/bin/true old" in host.path("edge-ser").read_text()
-    assert systemctl.asked()[-1] == "restart edge-ser"
+    assert systemctl.asked()[-2:] == ["daemon-reload", "restart edge-ser"]
 
 
 def test_where_neither_the_new_nor_the_old_one_starts_both_is_said(tmp_path):
@@ -159,14 +171,84 @@ def test_where_neither_the_new_nor_the_old_one_starts_both_is_said(tmp_path):
 
 def test_a_first_one_that_does_not_start_leaves_nothing(tmp_path):
     host = Host(tmp_path, FakeSystemctl(tmp_path, refuses='"restart edge-ser"'))
-    with pytest.raises(EdgeSerError):
+    with pytest.raises(EdgeSerError, match="restart edge-ser"):
+        host.install(unit())
+    assert not host.path("edge-ser").exists()
+    assert (tmp_path / "log").read_text().splitlines()[-2:] == ["disable --now edge-ser", "daemon-reload"]
+
+
+@pytest.mark.parametrize("refuses", ["*", None])
+def test_where_systemd_takes_nothing_no_unit_is_left_and_its_first_word_is_told(tmp_path, refuses):
+    """It is not what the system was started with, or not there; taking back fails alike, and is no news."""
+    fake = FakeSystemctl(tmp_path, refuses=refuses)
+    if refuses is None:
+        fake.path.unlink()
+    host = Host(tmp_path, fake)
+    with pytest.raises(
+        EdgeSerError, match="no systemd here" if refuses is None else "systemctl daemon-reload"
+    ):
         host.install(unit())
     assert not host.path("edge-ser").exists()
 
 
+def test_what_systemctl_says_is_told_on_whichever_stream_it_comes(tmp_path):
+    fake = FakeSystemctl(tmp_path)
+    for line, said in (
+        ("echo first; echo last", "last"),
+        ("echo out; echo err >&2", "err"),
+        (":", "status 5"),
+    ):
+        fake.path.write_text(f"#!/bin/sh\n{line}\nexit 5\n")
+        with pytest.raises(EdgeSerError, match=f"^systemctl show ear --property=.*: {said}$"):
+            Host(tmp_path, fake).status("ear")
+
+
+def test_in_an_image_it_is_enabled_once_and_removed_with_its_link(tmp_path):
+    host = SystemdHost(tmp_path, systemctl="no-such-program")
+    assert not host.live and SystemdHost().live and SystemdHost("/../").live
+    path = host.install(unit())
+    assert host.install(unit(memory_mb=64)) == path and "MemoryMax=64M" in path.read_text()
+    wants = path.parent / "multi-user.target.wants" / path.name
+    assert os.readlink(wants) == "../edge-ser.service"
+    assert host.remove("edge-ser") and not wants.is_symlink() and not path.exists()
+    path.touch()  # one that is not enabled
+    assert host.remove("edge-ser") and not path.exists()
+
+
+@pytest.mark.parametrize("root", ["absent", "file", ""])
+def test_an_image_that_is_no_folder(root, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(EdgeSerError, match=f"there is no system image '{root}'; name its folder"):
+        SystemdHost(root)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_without_the_right_to_write_sudo_is_advised(tmp_path, monkeypatch):
+    host = SystemdHost(tmp_path)
+    asked = []
+    monkeypatch.setattr(os, "access", lambda path, mode: asked.append((path, mode)))
+    with pytest.raises(
+        EdgeSerError, match=r"edge-ser\.service can be written by root only; run it with sudo"
+    ):
+        host.install(unit())
+    assert not list(tmp_path.iterdir()) and asked == [(tmp_path, os.W_OK)]  # the nearest that is there
+    monkeypatch.undo()
+    path = host.install(unit())
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(EdgeSerError, match="run it with sudo"):
+        host.remove("edge-ser")
+    assert path.exists()
+
+
 def test_status(tmp_path):
-    host = Host(tmp_path, FakeSystemctl(tmp_path, says="ActiveState=active\nNRestarts=2"))
-    assert host.status("edge-ser") == {"ActiveState": "active", "NRestarts": "2"}
+    fake = FakeSystemctl(tmp_path, says="ActiveState=active\nNRestarts=2\nWhat=a=b\n\nno pair")
+    assert Host(tmp_path, fake).status("edge-ser") == {
+        "ActiveState": "active",
+        "NRestarts": "2",
+        "What": "a=b",
+    }
+    assert fake.asked()[0].startswith("show edge-ser --property=LoadState,ActiveState,SubState,Result,")
     with pytest.raises(EdgeSerError, match="there is no systemd here"):
         SystemdHost(systemctl="no-such-program").status("x")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import shutil
 import tomllib
 from pathlib import Path
 
@@ -55,6 +56,21 @@ def test_it_distils_and_says_where(recipe: Path, tmp_path: Path, capsys: pytest.
     status, out, err = run(capsys, "distil", recipe, tmp_path)
     assert status == 0 and out.startswith("stream72k (") and "UAR 0." in out
     assert err.endswith(f"figures: {tmp_path / 'results' / 'student.json'}\n")
+
+
+def test_what_is_distilled_needs_its_teacher_no_more(
+    recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said, own = tmp_path / "said", tmp_path / "student.toml"
+    shutil.copytree(recipe.parent / "said", said)
+    own.write_text(recipe.read_text().replace(str(recipe.parent / "said"), str(said)))
+    assert run(capsys, "distil", own, tmp_path, "--fold", "0")[0] == 0
+    shutil.rmtree(said / "fold0")
+    status, out, _ = run(capsys, "distil", own, tmp_path)  # fold 1, and the figures of both
+    assert status == 0 and "UAR 0." in out
+    (tmp_path / "runs" / "student" / "fold0-seed0.safetensors").unlink()
+    status, _, err = run(capsys, "distil", own, tmp_path)
+    assert status == 2 and "fold0 holds no teacher's targets" in err
 
 
 def test_a_stop_is_gone_on_from(

@@ -84,5 +84,23 @@ def test_a_processor_without_bfloat16_is_named_where_it_was_asked_for(
     assert ("no bfloat16 on this processor" in capsys.readouterr().err) == told
 
 
+@pytest.mark.parametrize(("device", "told"), [("cuda", False), ("cpu", True)])
+def test_where_an_accelerator_computes_the_processor_may_lack_it(
+    device: str,
+    told: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    asked: list[tuple[Any, ...]] = []
+    monkeypatch.setattr("edge_ser.precision.computes_bfloat16", lambda: False)
+    monkeypatch.setattr("edge_ser.training.live.run.run_live", lambda *given: asked.append(given))
+    recipe = Path(__file__).parents[3] / "recipes" / "ravdess-live.toml"
+    call = ["distil", str(recipe), "--encoder", "whisper", "--device", device, "--runs", str(tmp_path)]
+    assert main([*call, "--results", str(tmp_path), "--set", "fit.bfloat16=true"]) == 0
+    assert ("no bfloat16 on this processor" in capsys.readouterr().err) == told
+    assert asked[0][3:] == ("whisper", device, [])
+
+
 def test_one_is_a_count() -> None:
     assert count("1") == 1

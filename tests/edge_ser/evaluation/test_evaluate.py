@@ -53,6 +53,7 @@ def test_scores_are_those_of_the_recognizer_and_nothing_is_dropped_in_silence(
     assert "shorter than one step" in result["excluded"][0]["reason"]
     assert result["not_scored"] == {"homesick": 2}
     assert result["folds"][0]["n"] == np.sum(result["confusion"]) == 3
+    assert (result["folds"][0]["fold"], result["folds"][0]["seed"]) == (0, 0)
     assert result["adv"]["n"] == 5  # ratings count whatever the class
     assert result["seen_in_training"] is False and result["params"] == numpy_bundle.parameters
     recognizer = Recognizer.load(numpy_bundle.path, engine="numpy")
@@ -104,6 +105,9 @@ def test_robustness_and_streaming_from_the_command(
     assert [(row["model"], row["tests"]) for row in result["tests"]["summary"]] == [
         (name, len(result["tests"]["tests"])) for name in (numpy_bundle.name, "random")
     ]
+    own, random = result["tests"]["summary"]
+    assert own["passed"] == pytest.approx(np.mean([row["ok"] for row in result["tests"]["tests"]]))
+    assert random["passed"] == pytest.approx(np.mean([row["random ok"] for row in result["tests"]["tests"]]))
     assert all(row["ok"] == (row["figure"] >= row["limit"]) for row in result["tests"]["tests"]
                if "change of" in row["test"])  # fmt: skip
     assert result["streaming"]["figures"]["turns"] >= 1

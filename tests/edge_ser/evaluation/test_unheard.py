@@ -30,7 +30,9 @@ def test_a_corpus_that_the_training_left_out(
     assert main(call) == 0
     whole = json.loads(capsys.readouterr().out)
     assert whole["trained_on"] == ["others"] and whole["seeds"] == [1] and whole["not_scored"] == {}
-    assert [one["n"] for one in whole["folds"]] == [16] and "not trained on" in whole["protocol"]
+    assert [(one["fold"], one["n"]) for one in whole["folds"]] == [(0, 16)] and "not trained on" in whole[
+        "protocol"
+    ]
     by_folds = evaluate_checkpoints(checkpoints, load_csv(folds), folds=[0])["folds"]
     own = [clip for clip in load_csv(folds).clips if clip.fold == 0]
     part = evaluate_unheard(path, dataclasses.replace(load_csv(folds), clips=tuple(own)))
