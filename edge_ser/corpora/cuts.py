@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from edge_ser.audio import SAMPLE_RATE, load_audio, write_wav
 from edge_ser.corpora.base import Clip, LeftOut
-from edge_ser.errors import EdgeSerError
+from edge_ser.errors import EdgeSerError, MissingExtraError, require
 from edge_ser.files import user_cache
 
 __all__ = ["SLACK_S", "Span", "cut_out"]
@@ -58,24 +59,38 @@ def cut_out(clips: Sequence[Clip], spans: Sequence[Span | None]) -> tuple[list[C
     for i, span in enumerate(spans):
         if span is not None:
             groups.setdefault(clips[i].path, []).append(i)
-    for sound, numbers in groups.items():
-        cuts = [span for i in numbers if (span := spans[i]) is not None]
-        try:
-            paths = _cut(sound, cuts)
-        except _UnreadableError as error:
-            left_out += [LeftOut(f"{sound} from {_text(span.start)} s", str(error)) for span in cuts]
-            paths = [None] * len(cuts)
-        for i, path in zip(numbers, paths, strict=True):
-            result[i] = None if path is None else dataclasses.replace(clips[i], path=path)
+    with _progress(sum(map(len, groups.values()))) as done:
+        for sound, numbers in groups.items():
+            cuts = [span for i in numbers if (span := spans[i]) is not None]
+            try:
+                paths = _cut(sound, cuts, done)
+            except _UnreadableError as error:
+                left_out += [LeftOut(f"{sound} from {_text(span.start)} s", str(error)) for span in cuts]
+                paths = [None] * len(cuts)
+            for i, path in zip(numbers, paths, strict=True):
+                result[i] = None if path is None else dataclasses.replace(clips[i], path=path)
     return [clip for clip in result if clip is not None], left_out
+
+
+@contextlib.contextmanager
+def _progress(total: int) -> Iterator[Callable[[], object]]:
+    """What is told of each clip: a bar on standard error, where tqdm is installed and a person looks on."""
+    try:
+        tqdm = require("tqdm", extra="train", purpose="progress bars")
+    except MissingExtraError:
+        yield lambda: None
+        return
+    # Not at once: where all was cut before there is nothing to wait for.
+    with tqdm.tqdm(total=total, desc="cutting", unit="clip", leave=False, disable=None, delay=1) as bar:
+        yield bar.update
 
 
 class _UnreadableError(Exception):
     """A recording that `load_audio` refuses."""
 
 
-def _cut(sound: Path, spans: Sequence[Span]) -> list[Path | None]:
-    """Files of some stretches of a recording; those that are there already are not cut again."""
+def _cut(sound: Path, spans: Sequence[Span], done: Callable[[], object]) -> list[Path | None]:
+    """Files of some stretches of a recording, `done` told of each; those that are there already are not cut again."""
     folder = _folder(sound)
     wave = None
     paths: list[Path | None] = []
@@ -99,6 +114,7 @@ def _cut(sound: Path, spans: Sequence[Span]) -> list[Path | None]:
             stop = len(wave) if span.end is None else round(span.end * SAMPLE_RATE)
             write_wav(path, wave[round(span.start * SAMPLE_RATE) : stop])
         paths.append(path)
+        done()
     return paths
 
 

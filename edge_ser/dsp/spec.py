@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import math
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,8 +18,10 @@ LOGS = ("db", "log10", "ln", "none")
 PADDINGS = ("causal", "none", "center", "reflect")
 
 #: Beyond these, features need not be numbers in float32.
-_LEAST_SCALE, _MOST_MEAN = 1e-6, 1e6
-_MOST = 1 << 15  # points, two seconds at 16 kHz, and bands; more would only take memory
+_LEAST_SCALE, _MOST_MEAN, _MOST_FLOOR = 1e-6, 1e6, 1e30
+_LARGEST = sys.float_info.max  # a whole number may be beyond it
+#: Points, two seconds at 16 kHz, and bands: more take memory only. Rates and hops: compiled code counts in 64 bits.
+_MOST = {"n_fft": 1 << 15, "n_mels": 1 << 15, "sample_rate": (1 << 31) - 1, "hop_length": (1 << 31) - 1}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,11 +31,11 @@ class MelSpec:
     Attributes
     ----------
     sample_rate : int
-        Hz.
+        Hz, below 2**31.
     window : {'hann', 'hamming', 'blackman', 'rectangular'}
         Periodic (``fftbins=True``) window of `win_length` samples, centred in the frame of `n_fft`.
     win_length, n_fft, hop_length : int
-        Samples. ``win_length <= n_fft <= 32768``.
+        Samples. ``win_length <= n_fft <= 32768``, and ``hop_length`` below 2**31.
     n_mels : int
         Number of bands, at most 32768.
     fmin, fmax : float
@@ -48,7 +50,7 @@ class MelSpec:
         'db' is ``10 log10`` of a power and ``20 log10`` of a magnitude, without a ``top_db`` limit,
         which would depend on the whole recording and so could not be streamed.
     floor : float
-        Mel energies below it are raised to it before the logarithm (librosa's ``amin``); above 0.
+        Mel energies below it are raised to it before the logarithm (librosa's ``amin``); above 0, at most 1e30.
     padding : {'causal', 'none', 'center', 'reflect'}
         'causal': ``n_fft - hop_length`` zeros before the signal, so frame ``k`` ends with sample
         ``(k + 1) * hop_length - 1`` and ``n`` samples give ``n // hop_length`` frames; 'none':
@@ -86,7 +88,7 @@ class MelSpec:
                 raise EdgeSerError(f"MelSpec.{name} must be a whole number of at least 1, not {value!r}")
         for name in ("fmin", "fmax", "power", "floor", "mean", "scale"):
             value = getattr(self, name)
-            if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+            if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) <= _LARGEST:
                 raise EdgeSerError(f"MelSpec.{name} must be a finite number, not {value!r}")
         choices = (
             ("window", WINDOWS),
@@ -99,9 +101,9 @@ class MelSpec:
         for name, known in choices:
             if getattr(self, name) not in known:
                 raise EdgeSerError(f"MelSpec.{name} must be one of {known}, not {getattr(self, name)!r}")
-        for name in ("n_fft", "n_mels"):
-            if getattr(self, name) > _MOST:
-                raise EdgeSerError(f"MelSpec.{name} must be at most {_MOST}, not {getattr(self, name)}")
+        for name, most in _MOST.items():
+            if getattr(self, name) > most:
+                raise EdgeSerError(f"MelSpec.{name} must be at most {most}, not {getattr(self, name)}")
         if self.win_length > self.n_fft:
             raise EdgeSerError(f"MelSpec.win_length {self.win_length} is longer than n_fft {self.n_fft}")
         if self.padding == "causal" and self.hop_length > self.n_fft:
@@ -112,8 +114,10 @@ class MelSpec:
             raise EdgeSerError(
                 f"MelSpec needs 0 <= fmin < fmax <= {self.sample_rate / 2:g} Hz, not {self.fmin:g} and {self.fmax:g}"
             )
-        if self.floor <= 0:
-            raise EdgeSerError("MelSpec.floor must be above 0")
+        if not 0 < self.floor <= _MOST_FLOOR:
+            raise EdgeSerError(
+                f"MelSpec.floor must be above 0 and at most {_MOST_FLOOR:g}, not {self.floor:g}"
+            )
         if self.scale < _LEAST_SCALE:
             raise EdgeSerError(f"MelSpec.scale must be at least {_LEAST_SCALE:g}, not {self.scale:g}")
         if abs(self.mean) > _MOST_MEAN:

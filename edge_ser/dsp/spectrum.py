@@ -39,6 +39,8 @@ Floats = npt.NDArray[np.float32]
 SAMPLE_RATE = 16000
 _LOUDEST = 1e12  # far above any audio; beyond some 1e14, powers of long frames overflow in single precision
 _LARGEST = 1e17  # magnitudes of the loudest audio in long frames; sums of their squares are finite, too
+_MOST_WHOLE = (1 << 31) - 1  # compiled code counts in 64 bits, in which products of two such are whole, too
+_MOST_WEIGHT = 1e6  # of a window; squares of spectra are to be numbers in single precision
 _PAD_MODES = ("constant", "edge", "reflect", "symmetric", "wrap")
 
 
@@ -52,7 +54,7 @@ class Framing(TypedDict, total=False):
     win_length : int, optional
         Samples that the window covers, centred in the frame; ``n_fft``.
     window : str or array
-        'hann', 'hamming', 'blackman', 'rectangular' (periodic), or ``win_length`` numbers.
+        'hann', 'hamming', 'blackman', 'rectangular' (periodic), or ``win_length`` real numbers from -1e6 to 1e6.
     center : bool
         Frame ``k`` is centred at sample ``k * hop_length`` of the recording, which is padded by ``n_fft // 2``
         at both ends; otherwise it begins there. True.
@@ -136,9 +138,11 @@ def checked_rate(value: float, name: str = "sr") -> float:
 
 
 def whole(value: Any, name: str, least: int = 1) -> int:
-    """`value` as int, at least `least`; otherwise EdgeSerError names it."""
+    """`value` as int, at least `least` and below 2**31; otherwise EdgeSerError names it."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         raise EdgeSerError(f"{name} must be a whole number of at least {least}, not {value!r}")
+    if value > _MOST_WHOLE:
+        raise EdgeSerError(f"{name} must be at most {_MOST_WHOLE}, not {value}")
     return int(value)
 
 
@@ -177,12 +181,13 @@ def _window(window: str | npt.ArrayLike, win_length: int, n_fft: int) -> npt.NDA
         raise EdgeSerError(f"win_length {win_length} is longer than n_fft {n_fft}")
     if isinstance(window, str):
         return _named_window(window, win_length, n_fft)
-    values = np.asarray(window, np.float64)
-    if values.shape != (win_length,) or not np.isfinite(values).all():
+    values = np.asarray(window)
+    right = values.shape == (win_length,) and values.dtype.kind in "fiu"
+    if not (right and (np.abs(values.astype(np.float64)) <= _MOST_WEIGHT).all()):  # nor is NaN
         raise EdgeSerError(
-            f"window must be a name or {win_length} finite numbers, not an array of {values.shape}"
+            f"window must be a name or {win_length} real numbers from {-_MOST_WEIGHT:g} to {_MOST_WEIGHT:g}"
         )
-    return _padded_window(values, n_fft)
+    return _padded_window(values.astype(np.float64), n_fft)
 
 
 def _spectra(

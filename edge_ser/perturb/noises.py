@@ -17,6 +17,8 @@ __all__ = ["add_noise", "babble", "coloured_noise", "excerpt", "mix", "pink_nois
 _LOWEST = 20.0  # Hz; a coloured noise is white below, where its power would have no bound
 _JOINT = SAMPLE_RATE // 100
 _LOUD_ENOUGH = 0.1  # of the mean energy; softer stretches of a noise are its pauses, and would be blown up
+_LEAST = float(np.finfo(np.float32).tiny)  # numbers below it are not held to single precision
+_MOST = float(np.finfo(np.float32).max)
 
 
 def coloured_noise(samples: int, rng: np.random.Generator, db_per_octave: float) -> Floats:
@@ -131,7 +133,8 @@ def babble(
     total = np.zeros(samples, np.float32)
     for i in chosen:
         voice = excerpt(voices[i], samples, rng)
-        total += voice / np.float32(rms(voice))
+        level = rms(voice)
+        total += voice / np.float32(level) if level >= _LEAST else _scaled(voice, 1 / level)
     if not np.any(total):  # they cancel, as single samples may: one of them is left
         total = voice
     return total / np.float32(rms(total))
@@ -163,7 +166,7 @@ def add_noise(wave: npt.ArrayLike, noise: npt.ArrayLike, snr_db: float, rng: np.
     wave = as_wave(wave)
     in_range(snr_db, -60, 120, "the signal to noise ratio in dB")
     added = excerpt(noise, len(wave), rng)
-    return wave + added * np.float32(rms(wave) / (rms(added) * decibels(snr_db)))
+    return wave + _scaled(added, rms(wave) / (rms(added) * decibels(snr_db)))
 
 
 def mix(speech: npt.ArrayLike, other: npt.ArrayLike, share: float) -> Floats:
@@ -203,5 +206,12 @@ def mix(speech: npt.ArrayLike, other: npt.ArrayLike, share: float) -> Floats:
         )
     power = math.hypot(share, 1 - share)
     mixed: Floats = speech * np.float32(share / power)
-    mixed += other * np.float32((1 - share) / power * level / beside)
+    mixed += _scaled(other, (1 - share) / power * level / beside)
     return mixed
+
+
+def _scaled(sound: Floats, factor: float) -> Floats:
+    """A sound times a factor, which for the faintest sounds is beyond single precision though the result is not."""
+    if factor <= _MOST:
+        return sound * np.float32(factor)
+    return (sound.astype(np.float64) * factor).astype(np.float32)

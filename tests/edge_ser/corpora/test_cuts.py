@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,42 @@ def test_a_part_is_cut_once_and_again_when_the_recording_changes(
     write_wav(tmp_path / "talk.wav", np.linspace(1, -1, 40000))
     second = load_csv(rows).clips[0].path
     assert second != first and load_audio(second)[0] > 0 > load_audio(first)[0]
+
+
+class Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_long_cutting_shows_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tqdm = pytest.importorskip("tqdm", reason="tqdm is not installed (extra 'train')")
+    import edge_ser.corpora.cuts as module
+
+    seconds = [0.0]
+    monkeypatch.setattr("tqdm.std.time", lambda: seconds[0])
+    monkeypatch.setattr(tqdm.tqdm, "monitor_interval", 0)
+    rows = "".join(f"talk.wav,{start},{start + 0.5},ann,sad\n" for start in (0, 0.5, 1, 1.5))
+
+    def shown(screen: io.StringIO, each: float) -> str:
+        def write(path: Path, wave: np.ndarray) -> None:
+            seconds[0] += each
+            write_wav(path, wave)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(module, "write_wav", write)
+            patched.setattr("sys.stderr", screen)
+            assert len(load_csv(table(tmp_path, rows)).clips) == 4
+        return screen.getvalue()
+
+    long_one(tmp_path / "talk.wav")
+    slowly = shown(Screen(), 0.8)
+    assert "cutting" in slowly and "2/4" in slowly and "4/4" in slowly
+    assert slowly.endswith("\r")  # and nothing of it is left
+    assert shown(Screen(), 0.8) == ""  # all is there
+    long_one(tmp_path / "talk.wav", 2.5)
+    assert shown(Screen(), 0.1) == ""  # too quick for a look
+    long_one(tmp_path / "talk.wav", 3.0)
+    assert shown(io.StringIO(), 0.8) == ""  # a file or a pipe
 
 
 def test_recordings_of_one_name_are_kept_apart(tmp_path: Path) -> None:

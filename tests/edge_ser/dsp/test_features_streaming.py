@@ -104,6 +104,15 @@ def test_slopes_stream(frames: int, cuts: list[int], order: int, width: int) -> 
     np.testing.assert_array_equal(np.concatenate(found), f.delta(rows, width=width, order=order))
 
 
+@pytest.mark.parametrize("width", [3, 9])
+def test_slopes_of_as_many_frames_as_the_width(width: int) -> None:
+    rows = noise(width * 5).reshape(width, 5)
+    stream = f.DeltaStream(width=width)
+    found = [stream.push(row[None]) for row in rows]
+    assert [len(part) for part in found] == [0] * (width - 1) + [width // 2 + 1]
+    np.testing.assert_array_equal(np.concatenate([*found, stream.flush()]), f.delta(rows, width=width))
+
+
 def test_a_state_can_be_kept_and_put_back() -> None:
     x = noise(3000)
     stream = f.FrameStream(f.rms, frame_length=400, hop_length=160)

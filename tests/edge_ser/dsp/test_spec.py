@@ -34,6 +34,11 @@ from edge_ser.errors import EdgeSerError
         ({"hop_length": 600}, "gaps"),
         ({"n_fft": 5_000_000}, "n_fft must be at most 32768, not 5000000"),
         ({"n_mels": 5_000_000}, "n_mels must be at most 32768, not 5000000"),
+        ({"sample_rate": 2**31}, "sample_rate must be at most 2147483647, not 2147483648"),
+        ({"hop_length": 2**64, "padding": "none"}, "hop_length must be at most 2147483647"),
+        ({"fmax": 10**400}, "fmax must be a finite number"),
+        ({"mean": float("inf")}, "mean must be a finite number, not inf"),
+        ({"floor": 1.1e30}, r"floor must be above 0 and at most 1e\+30, not 1.1e\+30"),
     ],
 )
 def test_a_value_out_of_range_is_named(change: dict[str, object], says: str) -> None:
@@ -54,8 +59,10 @@ def test_the_ends_of_the_ranges_are_within() -> None:
         mean=-1e6,
     )
     assert (least.frame_rate, least.frames(7)) == (1.0, 7)
-    most = MelSpec(n_fft=32768, n_mels=32768, hop_length=32768, mean=1e6)
+    most = MelSpec(n_fft=32768, n_mels=32768, hop_length=32768, mean=1e6, floor=1e30)
     assert most.frame_rate == 16000 / 32768
+    rare = MelSpec(sample_rate=2**31 - 1, hop_length=2**31 - 1, padding="none")
+    assert (rare.frame_rate, rare.frames(512)) == (1.0, 1)
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,14 @@ def test_one_bin_is_too_little_for_chroma() -> None:
         (lambda **how: f.spectral_flatness(NOISE, amin=np.inf, **how), "finite numbers above 0"),
         (lambda **how: f.spectral_centroid(S=SPECTRA, threads=0, **how), "threads must be"),
         (lambda **how: f.melspectrogram(S=SPECTRA, threads="2", **how), "threads must be"),
+        (
+            lambda **how: f.spectrogram(NOISE, hop_length=2**64, **how),
+            "hop_length must be at most 2147483647",
+        ),
+        (lambda **how: f.spectrogram(NOISE, window=np.ones(511), **how), "window must be a name or 512 real"),
+        (lambda **how: f.spectrogram(NOISE, window=np.full(512, np.nan), **how), "window must be"),
+        (lambda **how: f.spectrogram(NOISE, window=np.full(512, -1.1e6), **how), r"from -1e\+06 to 1e\+06"),
+        (lambda **how: f.spectrogram(NOISE, window=np.full(512, 1j), **how), "512 real numbers"),
         (lambda **how: f.chroma_stft(NOISE, n_chroma=0, **how), "n_chroma must be"),
         (lambda **how: f.chroma_stft(NOISE, tuning=np.nan, **how), "finite tuning"),
         (lambda **how: f.chroma_stft(NOISE, tuning=0.0, ctroct=np.inf, **how), "finite tuning and ctroct"),
@@ -91,6 +99,14 @@ def test_one_bin_is_too_little_for_chroma() -> None:
 def test_what_gave_numbers_that_mean_nothing_is_refused(call: Callable[..., Any], words: str) -> None:
     with pytest.raises(EdgeSerError, match=words):
         call(n_fft=512)
+
+
+def test_the_largest_hop_and_window_are_taken() -> None:
+    assert f.rms(NOISE, frame_length=512, hop_length=2**31 - 1).shape == (1,)
+    loud = f.spectrogram(NOISE, n_fft=512, window=np.full(512, 10**6), power=2)
+    np.testing.assert_allclose(
+        loud, 1e12 * f.spectrogram(NOISE, n_fft=512, window="rectangular", power=2), 1e-5
+    )
 
 
 @pytest.mark.parametrize("power", [0.5, 1, 2, 3, 40, 200])

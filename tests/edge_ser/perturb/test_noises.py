@@ -58,6 +58,18 @@ def test_the_ratio_is_what_was_asked_for(wave, noise, snr_db, seed):
     assert np.array_equal(wave, before[0]) and np.array_equal(noise, before[1])
 
 
+@LAW
+@given(waves.filter(lambda wave: wave.any()), st.integers(1, 3000), st.integers(-44, -36), st.floats(0, 0.9))
+def test_the_faintest_sounds_have_their_level_too(wave, length, magnitude, share):
+    faint = np.float32(10.0**magnitude) * np.sign(noise_of(length, 3))
+    speech = 0.5 * wave / np.abs(wave).max()
+    added = add_noise(speech, faint, 6.0, rng()).astype(np.float64) - speech
+    assert level_db(speech) - level_db(added) == pytest.approx(6, abs=0.01)
+    mixed = mix(speech, faint, share)
+    assert np.allclose(mixed, mix(speech, np.sign(faint), share), atol=1e-6)
+    assert level_db(babble([faint], 500, rng(), talkers=2)) == pytest.approx(0, abs=1e-3)
+
+
 def test_nothing_is_added_to_silence():
     assert not add_noise(np.zeros(100), noise_of(50), 0, rng()).any()
 

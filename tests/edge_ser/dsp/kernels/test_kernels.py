@@ -23,6 +23,7 @@ SPECS = [
     MelSpec(win_length=16384, n_fft=16384, hop_length=240, n_mels=3401, log="none"),
     MelSpec(win_length=399, n_fft=399, hop_length=200, n_mels=40, power=1.0, window="hamming"),
     MelSpec(win_length=10, n_fft=14, hop_length=50, n_mels=3, padding="none", log="none", mel_norm="none"),
+    MelSpec(win_length=65, n_fft=80, hop_length=40, n_mels=9, window="hamming"),  # 7 zeros before it, 8 after
     MelSpec(win_length=200, n_fft=202, hop_length=202, n_mels=16, window="blackman"),  # 101 is prime
 ]
 
@@ -60,13 +61,88 @@ def test_frames_do_not_depend_on_the_frames_beside_them(n_fft: int) -> None:
     np.testing.assert_array_equal(kernels.log_mel_frames(x, spec, threads=2), whole)
 
 
-def test_autocorrelation_is_the_sum_of_products() -> None:
-    x, window = noise(700), np.hanning(300)
+@pytest.mark.parametrize("n_fft", [512, 1024, 240, 75, 98, 343, 242])
+def test_spectra_hold_what_is_far_below_the_largest_bin(n_fft: int) -> None:
+    """In double precision: flatness and contrast are of bins 140 dB down."""
+    x = np.sin(0.7 * np.arange(n_fft)).astype(np.float32)
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n_fft) / n_fft)
+    expected = np.fft.rfft(x * window)
+    for module in (kernels, twins):
+        found = module.spectra(x, window, 1, "complex")[0]
+        assert (np.abs(found - expected) < 1e-7 * np.abs(expected) + 1e-14 * np.abs(expected).max()).all()
+
+
+@pytest.mark.parametrize("lags", [84, 88, 120])  # as many as a transform of 384 has room for, and a few more
+def test_autocorrelation_is_the_sum_of_products(lags: int) -> None:
+    x, window = noise(700), np.linspace(1, 2, 300)
     frames = [x[i : i + 300] * window for i in range(0, 401, 50)]
-    expected = [[frame[: 300 - lag] @ frame[lag:] for lag in range(120)] for frame in frames]
+    expected = [[frame[: 300 - lag] @ frame[lag:] for lag in range(lags)] for frame in frames]
     for module, limit in ((kernels, 2e-6), (twins, 1e-7)):
-        found = module.autocorrelation(x, window, 50, 120)
+        found = module.autocorrelation(x, window, 50, lags)
         np.testing.assert_allclose(found, expected, atol=limit * np.max(expected))
+
+
+def test_silence_has_the_shortest_period_and_is_periodic() -> None:
+    for module in (kernels, twins):
+        np.testing.assert_array_equal(
+            module.yin(np.zeros(900, np.float32), 300, 40, 20, 150, 0.1), [[20, 0]] * 16
+        )
+
+
+@pytest.mark.parametrize("high", [62, 63, 64, 90])
+def test_a_period_at_the_end_of_the_range_is_found(high: int) -> None:
+    x = np.sin(2 * np.pi * np.arange(900) / 61.4).astype(np.float32)
+    found, expected = (module.yin(x, 300, 40, 20, high, 0.1) for module in (kernels, twins))
+    np.testing.assert_allclose(expected[:, 0], 61.4, atol=0.7)
+    np.testing.assert_allclose(found, expected, atol=2e-3)
+
+
+@pytest.mark.parametrize("length", [1, 15, 16, 17, 31, 32, 33, 48, 63, 100])
+def test_energy_of_frames_of_any_length(length: int) -> None:
+    x = noise(20 * length)
+    expected = np.square(x, dtype=np.float64).reshape(20, length).mean(axis=1)
+    for module in (kernels, twins):
+        np.testing.assert_allclose(module.mean_square(x, length, length), expected, rtol=1e-6)
+
+
+def test_peaks_of_both_are_the_same() -> None:
+    rows = (
+        np.random.default_rng(0).integers(0, 5, (40, 30)).astype(np.float32)
+    )  # with plateaus, and at the floor
+    for low, high in ((1, 29), (1, 1), (7, 8), (28, 29)):
+        found, expected = kernels.peaks(rows, low, high, 0.5), twins.peaks(rows, low, high, 0.5)
+        for mine, theirs in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+    flat = np.array([[0, 3, 3, 0, 2, 4, 0, 2, 0]], np.float32)  # 2 is half the largest, not above it
+    for found, by_hand in zip(
+        kernels.peaks(flat, 1, 8, 0.5), ([1.5, 5 - 1 / 6], [3.375, 4 + 1 / 12]), strict=True
+    ):
+        np.testing.assert_allclose(found, by_hand, rtol=1e-6)
+
+
+def test_one_bin_alone_has_no_width() -> None:
+    rows, freq = np.eye(9, dtype=np.float32)[3:4], np.arange(9, dtype=np.float32)
+    for module in (kernels, twins):
+        for p in (1.0, 1.5, 2.0, 3.0, 4.0):
+            assert module.bandwidth(rows, freq, np.float32([3]), p, True) == 0
+
+
+def test_logarithms_begin_at_the_least_normal_number() -> None:
+    """Of single precision, which the host's log-mel is in: a denormal floor is raised to it."""
+    least = 10 * np.log10(np.finfo(np.float32).tiny)
+    silence = np.zeros(19, np.float32)
+    for module in (kernels, twins):
+        np.testing.assert_allclose(module.logarithm(silence, 1e-42, 10 / np.log(10)), least, rtol=1e-6)
+    np.testing.assert_allclose(
+        kernels.log_mel_frames(np.zeros(512, np.float32), MelSpec(floor=1e-42)), least, 1e-6
+    )
+
+
+def test_sums_over_many_bins_keep_their_precision() -> None:
+    rows = np.full((3, 20_000), 0.1, np.float32)
+    for bands in (1, 4):  # one at a time, and four
+        found = kernels.weigh(rows, np.ones((bands, 20_000), np.float32))
+        np.testing.assert_allclose(found, 20_000 * np.float64(rows[0, 0]), rtol=5e-6)
 
 
 def test_bands_keep_what_is_not_zero() -> None:
@@ -75,6 +151,9 @@ def test_bands_keep_what_is_not_zero() -> None:
     assert list(bands.first) == [2, 0, 0, 0]
     assert list(bands.weights) == [1, 2, 3, 0, 4, 1, 1, 1, 1, 1]
     rows = noise(35).reshape(7, 5)
+    for module in (kernels, twins):
+        np.testing.assert_allclose(module.weigh(rows, filters), rows @ filters.T, atol=1e-7)
+    filters[0, 3] = -5  # what may change is not remembered
     for module in (kernels, twins):
         np.testing.assert_allclose(module.weigh(rows, filters), rows @ filters.T, atol=1e-7)
 
