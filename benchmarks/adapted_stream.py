@@ -28,8 +28,8 @@ from edge_ser.evaluation.score import Scored
 from edge_ser.evaluation.session import typical_answers
 from edge_ser.evaluation.streaming import Joined, joined_by_fold, stream_quality
 from edge_ser.files import write_json
+from edge_ser.progress import progress_bar
 from edge_ser.recognizer import Recognizer
-from edge_ser.training.progress import progress_bar
 
 KEPT = ("turns", "right_at_end", "stable_in_time", "flips_per_minute")
 

@@ -30,8 +30,8 @@ from edge_ser.evaluation.metrics import uar
 from edge_ser.evaluation.paired import compare
 from edge_ser.evaluation.score import Scored, score
 from edge_ser.files import write_json
+from edge_ser.progress import progress_bar
 from edge_ser.recognizer import Recognizer
-from edge_ser.training.progress import progress_bar
 from export.calibration import choose_calibration
 from export.exporter import unchecked_bundle
 from export.formats import FORMATS, Format, choose_formats

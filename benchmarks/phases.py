@@ -31,7 +31,7 @@ from edge_ser.evaluation.paper_tests import SAME
 from edge_ser.evaluation.score import whole_clip
 from edge_ser.files import write_json
 from edge_ser.models.stream72k import Stream72k
-from edge_ser.training.progress import progress_bar
+from edge_ser.progress import progress_bar
 
 #: Frames that a recording begins later by.
 LATER = (0.0, 0.5, 1.0)

@@ -24,9 +24,9 @@ from edge_ser.evaluation.folds import fold_checkpoints, load_fold
 from edge_ser.files import write_json
 from edge_ser.models.base import Network
 from edge_ser.models.checkpoint import save_checkpoint
+from edge_ser.progress import progress_bar
 from edge_ser.training.data import LabelledClips, Taught, pool_corpora, with_answers
 from edge_ser.training.prior import adjust_logits
-from edge_ser.training.progress import progress_bar
 from edge_ser.training.run import trains
 
 

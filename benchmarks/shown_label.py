@@ -31,7 +31,7 @@ from edge_ser.evaluation.battery import spread_over
 from edge_ser.evaluation.folds import lowest_seed
 from edge_ser.evaluation.streaming import joined_by_fold, stream_quality
 from edge_ser.files import write_json
-from edge_ser.training.progress import progress_bar
+from edge_ser.progress import progress_bar
 from firmware_py.prediction import Prediction
 from firmware_py.steady import Steady
 

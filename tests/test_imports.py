@@ -24,6 +24,7 @@ SHARED = {
     "edge_ser.files",
     "edge_ser.interface",
     "edge_ser.manifest",
+    "edge_ser.progress",
     "edge_ser.tensors",
     "edge_ser.vector_input",
 }
@@ -55,6 +56,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "edge_ser.deploy": {"edge_ser.errors", "edge_ser.files"},
     "edge_ser.features": SHARED | {"edge_ser.corpora"},
     "edge_ser.precision": set(),
+    "edge_ser.progress": {"edge_ser.errors"},
     "edge_ser.models": SHARED,
     "edge_ser.perturb": SHARED | {"edge_ser.corpora"},
     "edge_ser.teachers": SHARED | {"edge_ser.corpora", "edge_ser.precision"},

@@ -34,6 +34,7 @@ from edge_ser.evaluation.evaluate import Device, by_seed
 from edge_ser.evaluation.protocols import PROTOCOLS, merged, restricted
 from edge_ser.evaluation.score import Scored
 from edge_ser.files import check_place, write_json
+from edge_ser.progress import progress_bar
 from firmware_py.engines import AUTO, ENGINES, EVERY_ENGINE
 
 if TYPE_CHECKING:
@@ -381,10 +382,7 @@ def _print_folds(result: dict[str, Any]) -> None:
 
 
 def _progress(clips: Iterable[Clip]) -> Iterable[Clip]:
-    """A progress bar on standard error where tqdm is installed and a person looks on."""
-    try:
-        tqdm = require("tqdm", extra="train", purpose="progress bars")
-    except EdgeSerError:
-        return clips
-    bar: Iterable[Clip] = tqdm.tqdm(clips, unit="clip", leave=False, disable=None)
-    return bar
+    """The clips, on a bar where a person looks on."""
+    some = list(clips)
+    with progress_bar(None, len(some), "clip", quiet=None) as bar:
+        yield from bar.wrap(some)

@@ -13,7 +13,8 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from edge_ser.commands._output import markdown_table
-from edge_ser.errors import EdgeSerError, MissingExtraError, require
+from edge_ser.errors import EdgeSerError
+from edge_ser.progress import progress_bar
 from firmware_py.stop import Stop, stop_on_signals
 
 if TYPE_CHECKING:
@@ -136,14 +137,9 @@ class _Watch:
         self.done = self.cached = self.damaged = self.failed = 0
 
     def __call__(self, results: Iterable[Result]) -> Iterator[Result]:
-        try:
-            tqdm = require("tqdm", extra="features", purpose="progress bars").tqdm
-        except MissingExtraError:
-            yield from map(self._seen, results)
-            return
-        with tqdm(results, total=self.total, unit="file", leave=False, disable=None) as bar:
-            for result in bar:
-                with tqdm.external_write_mode(sys.stderr):
+        with progress_bar(None, self.total, "file", quiet=None) as bar:
+            for result in bar.wrap(results):
+                with bar.aside():
                     self._seen(result)
                 yield result
 

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge_ser.errors import EdgeSerError, MissingExtraError, require
+from edge_ser.errors import EdgeSerError, require
+from edge_ser.progress import progress_bar
 from edge_ser.teachers.registry import TEACHERS
 from firmware_py.stop import Stop, stop_on_signals
 
@@ -154,20 +155,12 @@ def _perturb(recipe: Path) -> Perturb:
 def _progress(stop: Stop, shown: bool) -> Callable[[Sequence[Any]], Iterable[Any]]:
     """A bar where a person looks on, and the end of the run where it is asked for."""
 
-    def watched(recordings: Iterable[Any]) -> Iterator[Any]:
-        for recording in recordings:
-            if stop.requested:
-                raise KeyboardInterrupt
-            yield recording
-
-    def wrap(recordings: Sequence[Any]) -> Iterable[Any]:
-        if not shown:
-            return watched(recordings)
-        try:
-            tqdm = require("tqdm", extra="teach", purpose="progress bars")
-        except MissingExtraError:
-            return watched(recordings)
-        return watched(tqdm.tqdm(recordings, unit="clip", leave=False, disable=None))
+    def wrap(recordings: Sequence[Any]) -> Iterator[Any]:
+        with progress_bar(None, len(recordings), "clip", quiet=None if shown else True) as bar:
+            for recording in bar.wrap(recordings):
+                if stop.requested:
+                    raise KeyboardInterrupt
+                yield recording
 
     return wrap
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from edge_ser.audio import SAMPLE_RATE, load_audio, write_wav
 from edge_ser.corpora.base import Clip, LeftOut
-from edge_ser.errors import EdgeSerError, MissingExtraError, require
+from edge_ser.errors import EdgeSerError
 from edge_ser.files import user_cache
+from edge_ser.progress import progress_bar
 
 __all__ = ["SLACK_S", "Span", "cut_out"]
 
@@ -59,30 +59,17 @@ def cut_out(clips: Sequence[Clip], spans: Sequence[Span | None]) -> tuple[list[C
     for i, span in enumerate(spans):
         if span is not None:
             groups.setdefault(clips[i].path, []).append(i)
-    with _progress(sum(map(len, groups.values()))) as done:
+    with progress_bar("cutting", sum(map(len, groups.values())), "clip", quiet=None, delay=1.0) as bar:
         for sound, numbers in groups.items():
             cuts = [span for i in numbers if (span := spans[i]) is not None]
             try:
-                paths = _cut(sound, cuts, done)
+                paths = _cut(sound, cuts, bar.update)
             except _UnreadableError as error:
                 left_out += [LeftOut(f"{sound} from {_text(span.start)} s", str(error)) for span in cuts]
                 paths = [None] * len(cuts)
             for i, path in zip(numbers, paths, strict=True):
                 result[i] = None if path is None else dataclasses.replace(clips[i], path=path)
     return [clip for clip in result if clip is not None], left_out
-
-
-@contextlib.contextmanager
-def _progress(total: int) -> Iterator[Callable[[], object]]:
-    """What is told of each clip: a bar on standard error, where tqdm is installed and a person looks on."""
-    try:
-        tqdm = require("tqdm", extra="train", purpose="progress bars")
-    except MissingExtraError:
-        yield lambda: None
-        return
-    # Not at once: where all was cut before there is nothing to wait for.
-    with tqdm.tqdm(total=total, desc="cutting", unit="clip", leave=False, disable=None, delay=1) as bar:
-        yield bar.update
 
 
 class _UnreadableError(Exception):

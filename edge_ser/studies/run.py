@@ -27,8 +27,8 @@ from edge_ser.errors import EdgeSerError
 from edge_ser.features.cache import Cache
 from edge_ser.features.extraction import Compute, begin_worker, extract
 from edge_ser.files import expand_user, write_atomic, write_json
+from edge_ser.progress import ProgressBar, progress_bar
 from edge_ser.studies.base import PROTOCOLS, SCALES
-from edge_ser.training.progress import ProgressBar, progress_bar
 
 __all__ = ["Features", "Part", "StudyRun", "Unit", "check_classes"]
 

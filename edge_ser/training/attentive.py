@@ -15,13 +15,13 @@ from torch import Tensor
 
 from edge_ser.corpora import Clip
 from edge_ser.errors import EdgeSerError
+from edge_ser.progress import progress_bar
 from edge_ser.teachers.attention import AttentiveHead, AttentiveShape, Heard, Listener, pad
 from edge_ser.teachers.attentive import AttentiveHeads, AttentiveTeacher
 from edge_ser.teachers.encoders import Encoder
 from edge_ser.training.losses import ccc_loss, emotion_loss, smooth_targets
 from edge_ser.training.material import Answers, Known, Material
 from edge_ser.training.parts import need
-from edge_ser.training.progress import progress_bar
 from edge_ser.training.states import write_state
 
 __all__ = ["AttentiveMaterial", "AttentivePart", "Hearing"]

@@ -27,11 +27,11 @@ from edge_ser.files import parse_toml, read_part, write_json
 from edge_ser.models import architecture, build_model
 from edge_ser.models.base import Network
 from edge_ser.models.checkpoint import load_checkpoint, save_checkpoint
+from edge_ser.progress import progress_bar
 from edge_ser.tensors import read_metadata, read_safetensors, write_safetensors
 from edge_ser.training.condense import CondensePart, agrees, class_means, condense, drawn_clips
 from edge_ser.training.data import ClipSet, check_folds, left_out, pool_corpora
 from edge_ser.training.fit import fit
-from edge_ser.training.progress import progress_bar
 from edge_ser.training.recipe import Recipe
 from edge_ser.training.run import tests, trains
 from edge_ser.training.views import ViewMaker, Views

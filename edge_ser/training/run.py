@@ -25,11 +25,11 @@ from edge_ser.models.checkpoint import load_checkpoint, save_checkpoint
 from edge_ser.models.stream72k import Stream72k
 from edge_ser.models.widen import can_widen, widen
 from edge_ser.perturb import Perturber
+from edge_ser.progress import progress_bar
 from edge_ser.teachers.targets import TargetStore
 from edge_ser.training.data import ClipSet, Taught, check_folds, left_out, pool_corpora, with_answers
 from edge_ser.training.fit import fit
 from edge_ser.training.memory import keep_freed_memory
-from edge_ser.training.progress import progress_bar
 from edge_ser.training.recipe import BesidePart, Recipe
 from edge_ser.training.told import check_told, learnt_before, told_of
 from edge_ser.training.views import ViewMaker, Views, taught_by

@@ -28,6 +28,7 @@ from edge_ser.evaluation.score import Scored, best_label, summarise
 from edge_ser.features.cache import Cache
 from edge_ser.files import read_part, write_json
 from edge_ser.perturb import Perturb, Perturber
+from edge_ser.progress import progress_bar
 from edge_ser.teachers.attention import Listener
 from edge_ser.teachers.encoders import Encoder, load_encoder
 from edge_ser.teachers.linear import HeadPart, statistics
@@ -35,7 +36,6 @@ from edge_ser.teachers.targets import Targets, TargetStore
 from edge_ser.training.attentive import AttentiveMaterial, AttentivePart, Hearing
 from edge_ser.training.data import check_folds, left_out, pool_corpora, with_answers
 from edge_ser.training.material import Known, LinearMaterial, Material
-from edge_ser.training.progress import progress_bar
 from edge_ser.training.recipe import DataPart
 from edge_ser.training.tables import read_toml
 from edge_ser.training.views import CONTENT, ViewMaker, computed, content_keys

@@ -13,11 +13,11 @@ import torch
 
 from edge_ser.errors import EdgeSerError
 from edge_ser.models.base import Network
+from edge_ser.progress import progress_bar
 from edge_ser.training.fit import check_start, identity, load_state
 from edge_ser.training.live.clips import LiveSet
 from edge_ser.training.live.step import Step
 from edge_ser.training.prior import adjust_logits
-from edge_ser.training.progress import progress_bar
 from edge_ser.training.recipe import Recipe
 from edge_ser.training.states import write_state
 

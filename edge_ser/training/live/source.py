@@ -15,6 +15,7 @@ from edge_ser.errors import EdgeSerError
 from edge_ser.evaluation.metrics import uar
 from edge_ser.models import architecture
 from edge_ser.models.base import Network
+from edge_ser.progress import progress_bar
 from edge_ser.teachers.encoders import load_encoder
 from edge_ser.training.data import pool_corpora, with_answers
 from edge_ser.training.live.bank import Bank, BankPlan
@@ -25,7 +26,6 @@ from edge_ser.training.live.teacher import FoldTeacher, centred
 from edge_ser.training.material import Truths
 from edge_ser.training.memory import give_back_freed_memory
 from edge_ser.training.noise import Noise
-from edge_ser.training.progress import progress_bar
 from edge_ser.training.recipe import Recipe
 from edge_ser.training.run import trains
 

@@ -76,7 +76,7 @@ def test_what_is_distilled_needs_its_teacher_no_more(
 def test_a_stop_is_gone_on_from(
     recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from edge_ser.training.progress import ProgressBar
+    from edge_ser.progress import ProgressBar
 
     def stop(bar: ProgressBar, record: dict[str, float]) -> None:
         raise KeyboardInterrupt
