@@ -33,7 +33,7 @@ INSTALL_FOR_ALL = (
 _HOMES = ("/home", "/root", "/run/user")  # what ProtectHome=yes hides (systemd.exec(5))
 
 
-def refuse_homes(path: str | os.PathLike[str], advice: str) -> None:
+def refuse_homes(path: str | os.PathLike[str], advice: str, *, here: bool = True) -> None:
     """Refuse a place that a service cannot see, because it lies in a home or links lead from it into one.
 
     Parameters
@@ -42,13 +42,15 @@ def refuse_homes(path: str | os.PathLike[str], advice: str) -> None:
         Of what the service needs.
     advice : str
         What to do, the end of the sentence.
+    here : bool
+        It is a place on this machine, whose links count.
 
     Raises
     ------
     EdgeSerError
         It is such a place.
     """
-    for place in (os.path.abspath(path), os.path.realpath(path)):
+    for place in {os.path.abspath(path), os.path.realpath(path) if here else os.path.abspath(path)}:
         if any(Path(place).is_relative_to(home) for home in _HOMES):
             raise EdgeSerError(f"a service sees no homes, and {place} lies in one; {advice}")
 
@@ -234,7 +236,7 @@ class SystemdHost:
         ------
         EdgeSerError
             It cannot be written, there is no systemd here, or the service does not start, which is to hear; a unit
-            that was there before is put back then, and started again.
+            that was there before is put back then, and started again, as it is at a Ctrl-C.
         """
         path = self.path(unit.name)
         text = unit.text().encode()
@@ -252,26 +254,31 @@ class SystemdHost:
             self._run("daemon-reload")
             self._run("enable", unit.name)
             self._run("restart", unit.name)  # with Type=notify this returns once it hears
-        except EdgeSerError as error:
-            if before is None:
-                # Where systemd took nothing of it, it has nothing to end either; the unit goes all the same.
-                with contextlib.suppress(EdgeSerError):
-                    self._run("disable", "--now", unit.name)
-                path.unlink(missing_ok=True)
-                with contextlib.suppress(EdgeSerError):
-                    self._run("daemon-reload")
-                raise
-            write_atomic(path, before)
-            try:
-                self._run("daemon-reload")
-                self._run("restart", unit.name)
-            except EdgeSerError:
-                raise EdgeSerError(
-                    f"{error}; the service that was there before is back, and does not start now either: "
-                    f"is the microphone there (`edge-ser devices`)? See `edge-ser service logs --name {unit.name}`"
-                ) from error
+        except (EdgeSerError, KeyboardInterrupt) as error:  # a start may take long, and be given up
+            self._put_back(path, unit.name, before, error)
             raise
         return path
+
+    def _put_back(self, path: Path, name: str, before: bytes | None, why: BaseException) -> None:
+        """What was there before an installation that did not end."""
+        if before is None:
+            # Where systemd took nothing of it, it has nothing to end either; the unit goes all the same.
+            with contextlib.suppress(EdgeSerError):
+                self._run("disable", "--now", name)
+            path.unlink(missing_ok=True)
+            with contextlib.suppress(EdgeSerError):
+                self._run("daemon-reload")
+            return
+        write_atomic(path, before)
+        try:
+            self._run("daemon-reload")
+            self._run("restart", name)
+        except EdgeSerError as error:
+            said = why if isinstance(why, EdgeSerError) else error
+            raise EdgeSerError(
+                f"{said}; the service that was there before is back, and does not start now either: "
+                f"is the microphone there (`edge-ser devices`)? See `edge-ser service logs --name {name}`"
+            ) from why
 
     def remove(self, name: str) -> bool:
         """Stop the service and remove its unit; whether there was one. What it has written stays."""

@@ -85,7 +85,8 @@ def run(args: argparse.Namespace) -> int:
                 raise EdgeSerError(f"{option} is of a service, and --no-service wants none: leave one out")
     else:
         service = _SERVICE if args.service is None else args.service
-        refuse_homes(args.prefix, "name another --prefix, such as /opt/edge-ser, or --no-service")
+        advice = "name another --prefix, such as /opt/edge-ser, or --no-service"
+        refuse_homes(args.prefix, advice, here=False)
     if args.reports is not None:  # before minutes on boards whose reports would be lost
         check_place(Path(args.reports) / "HOST.json")
     from edge_ser.commands.listen import words_of_listen  # here, as it brings all that listens

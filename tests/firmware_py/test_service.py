@@ -1,12 +1,9 @@
 """The service: its unit is what systemd takes, hardened, and put back where a new one does not start."""
 
-import contextlib
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -14,7 +11,6 @@ import pytest
 import edge_ser
 from edge_ser.cli import main
 from edge_ser.errors import EdgeSerError
-from firmware_py.notify import Notifier
 from firmware_py.service import SystemdHost, Unit
 
 PROGRAM = "/usr/bin/env"
@@ -177,6 +173,23 @@ def test_a_first_one_that_does_not_start_leaves_nothing(tmp_path):
     assert (tmp_path / "log").read_text().splitlines()[-2:] == ["disable --now edge-ser", "daemon-reload"]
 
 
+def test_one_that_is_given_up_while_it_starts_leaves_what_was_there(tmp_path):
+    class GivenUp(Host):
+        def _run(self, *words):
+            if words[0] == "restart" and "new" in self.path("edge-ser").read_text():
+                raise KeyboardInterrupt
+            return super()._run(*words)
+
+    host = GivenUp(tmp_path, FakeSystemctl(tmp_path))
+    with pytest.raises(KeyboardInterrupt):
+        host.install(Unit(["/bin/true", "new"]))
+    assert not host.path("edge-ser").exists()
+    host.install(Unit(["/bin/true", "old"]))
+    with pytest.raises(KeyboardInterrupt):
+        host.install(Unit(["/bin/true", "new"]))
+    assert "ExecStart=/bin/true old" in host.path("edge-ser").read_text()
+
+
 @pytest.mark.parametrize("refuses", ["*", None])
 def test_where_systemd_takes_nothing_no_unit_is_left_and_its_first_word_is_told(tmp_path, refuses):
     """It is not what the system was started with, or not there; taking back fails alike, and is no news."""
@@ -310,81 +323,3 @@ def test_counts_are_from_one_on(words, capsys):
     with pytest.raises(SystemExit) as exit:
         main(list(words))
     assert exit.value.code == 2 and "a whole number from 1 on" in capsys.readouterr().err
-
-
-# --- words to systemd
-
-
-def test_the_manager_hears(tmp_path, monkeypatch):
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
-        manager.bind(str(tmp_path / "notify"))
-        manager.settimeout(5)
-        notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "30000000"})
-        clock = [100.0]
-        monkeypatch.setattr("firmware_py.notify.time.monotonic", lambda: clock[0])
-        heard = []
-        for seconds in (0, 4, 4, 4, 4, 4, 4):  # a word at 0, 12 and 24 s
-            clock[0] += seconds
-            notifier.alive(True)
-        notifier.say("STOPPING=1")
-        while not heard or heard[-1] != b"STOPPING=1":
-            heard.append(manager.recv(100))
-    assert heard == [b"READY=1", *[b"WATCHDOG=1"] * 3, b"STOPPING=1"]  # each 10 of the 30 s
-    notifier.say("nobody hears this, and nothing breaks")
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="names without a file are Linux's")
-def test_a_manager_that_has_a_name_and_no_file_hears_too():
-    name = f"edge-ser-{os.getpid()}"
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
-        manager.bind("\0" + name)
-        manager.settimeout(5)
-        Notifier({"NOTIFY_SOCKET": "@" + name}).alive(True)
-        assert manager.recv(100) == b"READY=1"
-
-
-def test_a_manager_that_takes_nothing_holds_nobody_up(tmp_path):
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
-        manager.bind(str(tmp_path / "notify"))
-        notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "notify")})
-        talk = threading.Thread(target=lambda: [notifier.say("x" * 1000) for _ in range(1000)], daemon=True)
-        talk.start()
-        talk.join(5)
-        assert not talk.is_alive()
-
-
-def test_without_a_manager_nothing_is_said():
-    Notifier({}).alive(True)
-
-
-@pytest.mark.parametrize("arecord", ["echo 'arecord: no such device' >&2; exit 1", "exec sleep 60"])
-def test_a_service_without_a_microphone_is_never_ready(tmp_path, numpy_bundle, arecord):
-    said, status = listening(tmp_path, numpy_bundle, arecord)
-    assert status == 2 and b"READY=1" not in said
-    assert b"WATCHDOG=1" in said  # it lived, and looked
-
-
-def test_a_service_that_hears_is_ready(tmp_path, numpy_bundle):
-    said, status = listening(tmp_path, numpy_bundle, "cat /dev/zero", "--duration", "0.5")
-    assert status == 0 and said.count(b"READY=1") == 1
-
-
-def listening(folder, bundle, arecord, *options):
-    """What the manager is told by a listener whose arecord does as the shell line says, and how that ends."""
-    (folder / "arecord").write_text(f"#!/bin/sh\n{arecord}\n")
-    (folder / "arecord").chmod(0o755)
-    words = ["listen", "arecord", "--model", bundle.path, "--engine", "numpy", "-o", "jsonl", *options]
-    environment = {"NOTIFY_SOCKET": str(folder / "notify"), "WATCHDOG_USEC": "3000000"}
-    environment["PATH"] = f"{folder}:{os.environ['PATH']}"
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
-        manager.bind(str(folder / "notify"))
-        run = subprocess.run(
-            [sys.executable, "-m", "edge_ser", *words], env=os.environ | environment, cwd=ROOT,
-            capture_output=True, timeout=60,
-        )  # fmt: skip
-        manager.setblocking(False)
-        said = []
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                said.append(manager.recv(100))
-    return said, run.returncode

@@ -135,6 +135,13 @@ def test_without_a_service_and_without_a_run_that_went_well(asked, wheel, monkey
     assert capsys.readouterr().out.splitlines()[1] == f"{HOST},True,Raspberry Pi Zero 2,3.13,,,,,b,a"
 
 
+def test_links_of_this_machine_say_nothing_of_a_place_on_the_board(asked, wheel, tmp_path, monkeypatch):
+    monkeypatch.setattr("firmware_py.service._HOMES", (str(tmp_path / "homes"),))
+    (tmp_path / "ear").symlink_to(tmp_path / "homes")
+    assert main(["deploy", HOST, "--wheel", wheel, "--prefix", str(tmp_path / "ear")]) == 0
+    assert asked[0][1].prefix == str(tmp_path / "ear")
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
