@@ -38,9 +38,9 @@ def listening(results: Path) -> str:
     )
     held = [
         {
-            "asked": f"{row['bar']}: {row['limit']}",
+            "requirement": f"{row['bar']}: {row['limit']}",
             "worst": row["worst"],
-            "holds": "yes" if row["ok"] else "**no**",
+            "met": "yes" if row["ok"] else "**no**",
         }
         for row in bars(data["runs"], data["start_s"])
     ]

@@ -34,7 +34,7 @@ def bars(results: Path) -> str:
     def row(
         bar: str, limit: float, figure: float, shown: str, on: str, *, least: bool = False
     ) -> dict[str, str]:
-        return {"asked": bar, "figure": shown, "holds": _holds(figure, limit, least), "measured on": on}
+        return {"requirement": bar, "figure": shown, "met": _holds(figure, limit, least), "measured on": on}
 
     noise = limits["UAR lost in real noise at 10 dB"]["figure"]
     phone = limits["UAR lost on a telephone"]["figure"]
@@ -70,8 +70,8 @@ def bars(results: Path) -> str:
             f"{report['clips']} clips, {report['model']}, litert",
         ),
         {
-            "asked": "the same report twice", "figure": "bytes equal" if report["identical"] else "differ",
-            "holds": "yes" if report["identical"] else "**no**", "measured on": f"{report['clips']} clips",
+            "requirement": "the same report twice", "figure": "bytes equal" if report["identical"] else "differ",
+            "met": "yes" if report["identical"] else "**no**", "measured on": f"{report['clips']} clips",
         },
     ]  # fmt: skip
     return f"{markdown_table(rows)}\n\nThe report: {machine_line(report['machine'])}"
@@ -87,9 +87,9 @@ def shipped_twins(results: Path) -> str:
     of = {told: _twin(results, part) for part, told in twins(results).items()}
     rows = []
     for same in zip(*(twin["rows"] for twin in of.values()), strict=True):
-        row = {"asked": same[0]["asked"], "limit": same[0]["limit"]}
+        row = {"requirement": same[0]["requirement"], "limit": same[0]["limit"]}
         for told, one in zip(of, same, strict=True):
-            row |= {told: one["figure"], f"holds on {told}": one["holds"]}
+            row |= {told: one["figure"], f"met on {told}": one["met"]}
         rows.append(row)
     notes = "\n".join(f"- {told}: {twin['told']}" for told, twin in of.items())
     return f"{markdown_table(rows)}\n\n{notes}"
@@ -110,10 +110,10 @@ def _twin(results: Path, part: str) -> dict[str, Any]:
         told = f"{limit:.0%}" if form.endswith("%") else f"{limit:g}"
         within = f" ({ci95[0]:{form}} to {ci95[1]:{form}})" if ci95 else ""
         return {
-            "asked": asked,
+            "requirement": asked,
             "figure": f"{figure:{form}}{within}" + ("" if of is None else f" of {of}"),
             "limit": f"at {'least' if least else 'most'} {told}",
-            "holds": _holds(figure, limit, least),
+            "met": _holds(figure, limit, least),
         }
 
     rows = [

@@ -281,7 +281,7 @@ def live_views(results: Path) -> str:
     one = read(results / "live_views.json")
     rows = [
         {
-            "a view's": row["step"],
+            "part of a view": row["step"],
             "torch's operations, ms": f"{row['ms']['torch']['median']:.1f}" if "torch" in row["ms"] else "-",
             "ours, ms": f"{row['ms']['ours']['median']:.1f}",
             "times faster": "{median:.1f} ({q1:.1f} to {q3:.1f})".format(**row["times_ours"])

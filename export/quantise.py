@@ -1,7 +1,8 @@
 """int8 as every format here means it: which layers keep float32, how weights are rounded, what activations are.
 
-States, the pool's sums and the heads' answers are float32 in every int8 file, so nothing that is carried from
-step to step is ever rounded, and an hour of streaming drifts no more than a second does.
+States, the pool's sums and the heads' answers are float32 in every int8 file but `int8-full`, so nothing that is
+carried from step to step is ever rounded, and an hour of streaming drifts no more than a second does. In `int8-full`
+states are bytes: each value is rounded once, and then only moved.
 """
 
 from __future__ import annotations
