@@ -235,8 +235,10 @@ def _deploy(target: Target, plan: Plan, progress: Callable[[str], None], control
 
 def _upload(target: Target, plan: Plan, control: str) -> None:
     remote = f"{target.host}:{plan.prefix}/incoming/{plan.release}/"
-    # -s: blanks in the prefix are no ends of names there; a relative source with a colon would be another machine's.
-    rsync = ["rsync", "-a", "-s", "-e", shlex.join(target.ssh(control))]
+    # Blanks are no ends of names there with -s, which old ones, macOS's among them, do not have.
+    protected = [] if shlex.quote(plan.prefix) == plan.prefix else ["-s"]
+    rsync = ["rsync", "-a", *protected, "-e", shlex.join(target.ssh(control))]
+    # Absolute, as a relative source with a colon would be another machine's.
     sources = [os.path.abspath(path) for path in plan.wheels]
     _call(target.host, "upload", [*rsync, "--partial", *sources, remote], b"")
     if plan.model is not None:
@@ -302,9 +304,8 @@ def read_hosts(path: str | os.PathLike[str]) -> list[str]:
         It cannot be read, or names none.
     """
     try:
-        lines = (
-            Path(path).read_text(encoding="utf-8-sig").splitlines()
-        )  # editors of Windows begin with a mark
+        # Editors of Windows begin with a mark.
+        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
         raise EdgeSerError(f"cannot read the list of hosts {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:

@@ -343,3 +343,7 @@ def test_the_words_of_each_step(programs, wheel, tmp_path, numpy_bundle):
     sent = [line.split()[-2:] for line in (tmp_path / "rsync-words").read_text().splitlines()]
     remote = f"{HOST}:/opt/edge-ser/incoming/{plan.release}/"
     assert sent[:2] == [[wheel, remote], [f"{numpy_bundle.path}/", remote + "model/"]] and len(sent) == 3
+    uploads = [shlex.split(line) for line in (tmp_path / "rsync-words").read_text().splitlines()]
+    assert len(uploads) == 3 and not any("-s" in words for words in uploads)  # which rsync 2 does not know
+    deploy(Target(HOST), Plan([Path(wheel)], prefix="/opt/edge ser"))
+    assert "-s" in shlex.split((tmp_path / "rsync-words").read_text().splitlines()[-1])
