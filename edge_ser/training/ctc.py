@@ -55,7 +55,7 @@ def ctc_loss(
     reduction: str = "mean",
     zero_infinity: bool = False,
 ) -> Tensor:
-    """What `torch.nn.functional.ctc_loss` computes, on the CPU: value and gradient agree to 1e-5, where measured to the bit.
+    """What `torch.nn.functional.ctc_loss` computes, on the CPU: value and gradient agree to 1e-5, mostly to the bit.
 
     Parameters
     ----------
