@@ -14,20 +14,10 @@ T = TypeVar("T")
 
 
 class ProgressBar:
-    """A bar on standard error, where tqdm is installed; use it as a context manager.
+    """What `progress_bar` makes, tqdm's bar or None; use it as a context manager."""
 
-    What takes long is worth doing without a bar, so nothing asks for tqdm.
-    """
-
-    def __init__(
-        self, what: str | None, total: int, unit: str, leave: bool, quiet: bool | None, delay: float
-    ) -> None:
-        try:
-            tqdm = require("tqdm", extra="train", purpose="progress bars").tqdm
-        except MissingExtraError:
-            self._bar: Any = None
-        else:
-            self._bar = tqdm(total=total, desc=what, unit=unit, leave=leave, disable=quiet, delay=delay)
+    def __init__(self, bar: Any) -> None:
+        self._bar = bar
 
     def __enter__(self) -> ProgressBar:
         return self
@@ -65,20 +55,21 @@ class ProgressBar:
 
 def progress_bar(
     what: str | None,
-    total: int,
+    total: int | None,
     unit: str = "it",
     *,
     leave: bool = False,
     quiet: bool | None = False,
     delay: float = 0.0,
 ) -> ProgressBar:
-    """A bar over `total` things.
+    """A bar on standard error where tqdm is installed: what takes long is worth doing without one, too.
 
     Parameters
     ----------
     what : str or None
         In front of it.
-    total : int
+    total : int or None
+        So many things; None where nobody knows.
     unit : str
     leave : bool
         It stays on the screen afterwards.
@@ -87,4 +78,8 @@ def progress_bar(
     delay : float
         Seconds until it is shown, for work that may be done already.
     """
-    return ProgressBar(what, total, unit, leave, quiet, delay)
+    try:
+        tqdm = require("tqdm", extra="train", purpose="progress bars").tqdm
+    except MissingExtraError:
+        return ProgressBar(None)
+    return ProgressBar(tqdm(total=total, desc=what, unit=unit, leave=leave, disable=quiet, delay=delay))

@@ -50,7 +50,8 @@ def refuse_homes(path: str | os.PathLike[str], advice: str, *, here: bool = True
     EdgeSerError
         It is such a place.
     """
-    for place in {os.path.abspath(path), os.path.realpath(path) if here else os.path.abspath(path)}:
+    places = [os.path.abspath(path), *([os.path.realpath(path)] if here else [])]
+    for place in places:
         if any(Path(place).is_relative_to(home) for home in _HOMES):
             raise EdgeSerError(f"a service sees no homes, and {place} lies in one; {advice}")
 

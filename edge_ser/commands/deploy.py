@@ -95,10 +95,8 @@ def run(args: argparse.Namespace) -> int:
     words = words_of_listen(LISTEN if args.listen is None else args.listen)
     if args.model is not None and any(word.partition("=")[0] == "--model" for word in words):
         raise EdgeSerError("--model and the --model in --listen both say what listens: leave one out")
-    if service:
-        Unit(
-            ["/" + _SERVICE, "listen", *words], name=service
-        ).text()  # what a unit cannot hold is refused here
+    if service:  # what a unit cannot hold is refused here
+        Unit(["/" + _SERVICE, "listen", *words], name=service).text()
     listen = shlex.join(words)
     targets = [
         Target(host, args.port, args.identity, tuple(args.ssh_option)) for host in dict.fromkeys(hosts)

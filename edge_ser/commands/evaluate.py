@@ -9,6 +9,7 @@ import functools
 import statistics
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import length_hint
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -382,7 +383,6 @@ def _print_folds(result: dict[str, Any]) -> None:
 
 
 def _progress(clips: Iterable[Clip]) -> Iterable[Clip]:
-    """The clips, on a bar where a person looks on."""
-    some = list(clips)
-    with progress_bar(None, len(some), "clip", quiet=None) as bar:
-        yield from bar.wrap(some)
+    """The clips, on a bar where a person looks on; each is taken when its turn comes, as some are made then."""
+    with progress_bar(None, length_hint(clips) or None, "clip", quiet=None) as bar:
+        yield from bar.wrap(clips)
