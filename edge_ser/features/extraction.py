@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from functools import cache as remember
@@ -159,7 +160,8 @@ def _spread(job: _Job, files: Sequence[Path], jobs: int) -> Generator[Result, No
             while i not in own and not (i in asked and asked[i].done()):
                 # Two ahead for each worker, so that none waits while this process computes.
                 while begun < len(chunks) and sum(not f.done() for f in asked.values()) < 2 * (jobs - 1):
-                    asked[begun] = pool.submit(_work, chunks[begun])
+                    with _uninterrupted():  # it may start a process
+                        asked[begun] = pool.submit(_work, chunks[begun])
                     begun += 1
                 if begun < len(chunks):
                     own[begun] = [job(path) for path in chunks[begun]]
@@ -175,6 +177,29 @@ def _spread(job: _Job, files: Sequence[Path], jobs: int) -> Generator[Result, No
     finally:
         # On Ctrl-C too: what workers have in hand is finished, and so in the cache; the rest is not begun.
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Signals to end wait: a process whose parent is interrupted while it starts it has half of what it is to read.
+
+    Blocking them would not do: another thread takes them then, and Python still runs the handler in this one.
+    """
+    if threading.current_thread() is not threading.main_thread():  # where Python runs no handlers
+        yield
+        return
+    held: list[int] = []
+    before = {
+        number: signal.signal(number, lambda which, frame: held.append(which))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for which in held:
+            signal.raise_signal(which)
 
 
 _job: _Job | None = None

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from functools import partial
 from pathlib import Path
@@ -186,6 +187,50 @@ def test_workers_compute_as_this_process_does(sounds):
     finally:
         use_features_backend(None)
     assert len(found) == 2 and {compiled for _, compiled in found} == {1}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_end_waits_until_a_process_is_started(sounds, monkeypatch, number):
+    """One that its parent left half started ended in a traceback of its own."""
+
+    class Ended(Exception):
+        pass
+
+    def end(which, frame):
+        assert which == number
+        raise Ended
+
+    started = []
+
+    class Pool:
+        def __init__(self, *given, **named):
+            pass
+
+        def submit(self, *work):
+            signal.raise_signal(number)
+            started.append(work)
+
+        def shutdown(self, **how):
+            started.append("shut down")
+
+    monkeypatch.setattr("edge_ser.features.extraction.ProcessPoolExecutor", Pool)
+    before = signal.signal(number, end)
+    try:
+        with pytest.raises(Ended):
+            list(extract(files_of(sounds), computes.stats, {}, jobs=2))
+        assert signal.getsignal(number) is end
+    finally:
+        signal.signal(number, before)
+    assert len(started) == 2 and started[1] == "shut down"
+
+
+def test_in_another_thread_processes_are_started_as_well(sounds):
+    found = []
+    files = files_of(sounds)
+    work = threading.Thread(target=lambda: found.extend(extract(files, computes.stats, {}, jobs=2)))
+    work.start()
+    work.join(60)
+    assert [result.path for result in found] == files
 
 
 def test_what_was_left_written_aside_is_swept(sounds, tmp_path):
